@@ -1,0 +1,151 @@
+//! What every command needs: the home, the machine's policy, the way of showing things. Effects at the edge.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sealbook_crypto::SecretBytes;
+use sealbook_engine::home::Home;
+use sealbook_engine::host::{Runtime, RuntimeSettings};
+use sealbook_engine::journal::Gates;
+use sealbook_model::id::Digest;
+use sealbook_model::policy::Policy;
+use sealbook_model::problem::{Problem, codes};
+
+use crate::args::{Global, Output};
+use crate::gates;
+use crate::library::Rejected;
+use crate::out;
+use crate::render::problem;
+use crate::render::text::Line;
+use crate::ui::{self, Surroundings, Ui};
+
+/// Why a command failed.
+pub enum Failure {
+    /// One problem.
+    Problem(Problem),
+    /// A playbook's problems.
+    Rejected(Rejected),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl Failure {
+    /// Shows it, and returns its exit code.
+    pub fn report(&self, ui: &Ui) -> u8 {
+        let none = BTreeMap::new();
+        let (problems, files) = match self {
+            Self::Problem(p) => (std::slice::from_ref(p), &none),
+            Self::Rejected(r) => (r.problems.as_slice(), &r.files),
+        };
+        for p in problems {
+            out::note(&problem::render(p, files, ui));
+        }
+        problems.first().map_or(1, Problem::exit_code)
+    }
+}
+
+/// The surroundings of a command.
+pub struct App {
+    ui: Ui,
+    output: Output,
+    home: Arc<Home>,
+    policy: Policy,
+    gates: Gates,
+}
+
+impl App {
+    /// Opens the home and reads the machine's policy.
+    pub fn open(global: Global) -> Result<Self, Failure> {
+        let ui = ui::decide(&global, Surroundings::read());
+        let root = match global.home.filter(|h| !h.as_os_str().is_empty()) {
+            Some(root) => root,
+            None => default_home()?,
+        };
+        let home = Arc::new(Home::open(root)?);
+        Ok(Self { ui, output: global.output, home, policy: read_policy()?, gates: gates::from_environment() })
+    }
+
+    /// How to show things.
+    pub fn ui(&self) -> Ui {
+        self.ui
+    }
+
+    /// For people or for programs.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// The home.
+    pub fn home(&self) -> Arc<Home> {
+        self.home.clone()
+    }
+
+    /// The machine's policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The crash tests' hooks; inert in a release build.
+    pub fn gates(&self) -> Gates {
+        self.gates.clone()
+    }
+
+    /// The engine that runs components, with the home's cache of compiled ones.
+    pub fn runtime(&self) -> Result<Arc<Runtime>, Problem> {
+        let home = self.home.clone();
+        let settings = RuntimeSettings {
+            cache: Some(self.home.cache_dir()),
+            cache_key: SecretBytes::from(self.home.derive("compiled components").to_vec()),
+            components: Arc::new(move |digest: &Digest| home.store().get(digest).ok()),
+        };
+        Runtime::new(settings).map_err(|e| Problem::new(codes::COMPONENT_INVALID, "WebAssembly can't run on this machine").because(e.to_string()))
+    }
+
+    /// Prints lines to stdout.
+    pub fn data(&self, lines: &[Line]) {
+        let text: Vec<String> = lines.iter().map(|l| l.layout(100, self.ui.color && ui::stdout_is_terminal())).collect();
+        out::data(&text.join("\n"));
+    }
+}
+
+/// The platform's folder for state: `$XDG_STATE_HOME/sealbook`, else `~/.local/state/sealbook`; on macOS
+/// `~/Library/Application Support/sealbook`.
+fn default_home() -> Result<PathBuf, Problem> {
+    folder("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+        Problem::new(codes::HOME_UNUSABLE, "there is no folder for Sealbook's state").because("HOME is not set").fix("name one: --home FOLDER or SEALBOOK_HOME")
+    })
+}
+
+/// The folder of the machine's policy.
+pub fn config_folder() -> Option<PathBuf> {
+    folder("XDG_CONFIG_HOME", ".config")
+}
+
+fn folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = match set(variable).filter(|p| p.is_absolute()) {
+        Some(base) => base,
+        None if cfg!(target_os = "macos") => set("HOME")?.join("Library/Application Support"),
+        None => set("HOME")?.join(below_home),
+    };
+    Some(base.join("sealbook"))
+}
+
+/// The machine owner's policy: `policy.toml` in the configuration folder. None there: the default.
+fn read_policy() -> Result<Policy, Failure> {
+    let Some(path) = config_folder().map(|f| f.join("policy.toml")) else { return Ok(Policy::default()) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Policy::default()),
+        // An unreadable policy must not become no policy.
+        Err(e) => return Err(Problem::new(codes::BAD_POLICY, format!("`{}` can't be read", path.display())).because(e.to_string()).into()),
+    };
+    let file = path.display().to_string();
+    Policy::parse(&file, &text).map_err(|problems| Failure::Rejected(Rejected { problems, files: BTreeMap::from([(file, text)]) }))
+}

@@ -1,0 +1,203 @@
+//! `cloud …`: the embedded Azure for `az`, SDKs and experiments.
+
+use std::process::Stdio;
+
+use chrono::Duration;
+use sealbook_cloud::front::{Endpoint, Options, Server, environment};
+use sealbook_cloud::{CloudError, Fault, FaultKind};
+use sealbook_model::problem::{Problem, codes};
+use serde_json::json;
+
+use crate::app::{App, Failure};
+use crate::args::{CloudCommand, FaultArgs, FaultChoice, Output};
+use crate::render::table::table;
+use crate::{connect, out, prompt};
+
+/// Carries out a `cloud` command.
+pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
+    match command {
+        CloudCommand::Serve { port } => serve(app, port).await,
+        CloudCommand::Exec { command } => exec(app, &command).await,
+        CloudCommand::Env => env(app),
+        CloudCommand::Reset { yes } => reset(app, yes),
+        CloudCommand::Fault(args) => fault(app, &args),
+        CloudCommand::Clock { forward } => clock(app, forward.as_deref()),
+        CloudCommand::Requests => requests(app),
+    }
+}
+
+/// Serves until it is stopped.
+async fn serve(app: &App, port: u16) -> Result<u8, Failure> {
+    let cloud = connect::open_embedded(app)?;
+    let server = start(app, &cloud, port).await?;
+    let endpoint = server.endpoint();
+    match app.output() {
+        Output::Json => out::json_line(&json!({ "event": "serving", "port": endpoint.port, "pid": endpoint.pid, "ca": endpoint.ca_pem() })),
+        Output::Human => {
+            out::note(&format!("The embedded Azure listens on 127.0.0.1:{}. Stop it with Ctrl-C.", endpoint.port));
+            out::note("In another shell: eval \"$(sealbook cloud env)\", then az login -u \"$SEALBOOK_USER\" -p \"$SEALBOOK_PASSWORD\"");
+        }
+    }
+    crate::signals::stop_requested().await.map_err(|e| Problem::new(codes::INTERNAL, "signals can't be heard").because(e.to_string()))?;
+    server.shutdown().await;
+    Ok(0)
+}
+
+/// Runs a command with the right environment, serving for as long as it runs unless somebody serves already.
+async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
+    let cloud = connect::open_embedded(app)?;
+    let seed = cloud.seed().map_err(|e| broken(&e))?;
+    let (running, own) = match running(app) {
+        Some(endpoint) => (Some(endpoint), None),
+        None => (None, Some(start(app, &cloud, 0).await?)),
+    };
+    let Some(endpoint) = running.as_ref().or(own.as_ref().map(Server::endpoint)) else { return Ok(1) };
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Problem::new(codes::USAGE, "no command was given").fix("sealbook cloud exec -- az group list").into());
+    };
+    let mut child = tokio::process::Command::new(program);
+    child.args(arguments).envs(environment(endpoint, &seed)).stdin(Stdio::inherit());
+    let status = child.status().await.map_err(|e| Problem::new(codes::USAGE, format!("`{program}` can't be started")).because(e.to_string()))?;
+    if let Some(server) = own {
+        server.shutdown().await;
+    }
+    // The command's own exit code; 1 where a signal ended it.
+    Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1))
+}
+
+/// Prints exports for a shell.
+fn env(app: &App) -> Result<u8, Failure> {
+    let Some(endpoint) = running(app) else {
+        return Err(Problem::new(codes::CLOUD_NOT_RUNNING, "the embedded Azure is not being served")
+            .fix("start it in another terminal: sealbook cloud serve; or run one command: sealbook cloud exec -- COMMAND")
+            .into());
+    };
+    let variables = environment(&endpoint, &connect::open_embedded(app)?.seed().map_err(|e| broken(&e))?);
+    match app.output() {
+        Output::Json => out::json(&variables.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
+        Output::Human => out::data(&variables.iter().map(|(k, v)| format!("export {k}='{}'\n", v.replace('\'', "'\\''"))).collect::<String>()),
+    }
+    Ok(0)
+}
+
+/// Empties the embedded Azure, for every process that has it open.
+fn reset(app: &App, yes: bool) -> Result<u8, Failure> {
+    if !yes {
+        prompt::needs_terminal(&app.ui(), "reset deletes the embedded Azure with everything in it", "--yes")?;
+        if !prompt::yes("Delete the embedded Azure with everything in it?", false).map_err(|e| prompt::broken_off(&e))? {
+            out::note("Nothing was changed.");
+            return Ok(0);
+        }
+    }
+    connect::open_embedded(app)?.reset().map_err(|e| broken(&e))?;
+    out::note("The embedded Azure is empty: a new tenant, a new subscription.");
+    Ok(0)
+}
+
+/// Sets, lists or clears faults.
+fn fault(app: &App, args: &FaultArgs) -> Result<u8, Failure> {
+    let cloud = connect::open_embedded(app)?;
+    if args.clear {
+        cloud.clear_faults().map_err(|e| broken(&e))?;
+    } else if let Some(choice) = args.kind {
+        cloud.fault(&described(choice, args)).map_err(|e| broken(&e))?;
+    }
+    let faults = cloud.faults().map_err(|e| broken(&e))?;
+    match app.output() {
+        Output::Json => out::json(&faults),
+        Output::Human if faults.is_empty() => out::note("No faults."),
+        Output::Human => {
+            let or_all = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".into());
+            let rows: Vec<Vec<String>> = faults
+                .iter()
+                .map(|f| vec![name(f), or_all(&f.method), or_all(&f.path), f.times.map_or_else(|| "until cleared".into(), |t| t.to_string())])
+                .collect();
+            out::data(&table(&["FAULT", "METHOD", "URL HAS", "TIMES"], &rows));
+        }
+    }
+    Ok(0)
+}
+
+/// The name of a fault, as it is stored.
+fn name(fault: &Fault) -> String {
+    serde_json::to_value(&fault.kind).ok().and_then(|v| v["kind"].as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The fault that the arguments describe.
+fn described(choice: FaultChoice, args: &FaultArgs) -> Fault {
+    let seconds = |default: u32| args.seconds.unwrap_or(default);
+    let span = |default| std::time::Duration::from_secs(u64::from(seconds(default)));
+    let kind = match choice {
+        FaultChoice::Throttle => FaultKind::Throttle { retry_after: seconds(1) },
+        FaultChoice::ServerError => FaultKind::ServerError,
+        FaultChoice::DropRequest => FaultKind::DropBefore,
+        FaultChoice::DropAnswer => FaultKind::DropAfter,
+        FaultChoice::SlowOperation => FaultKind::SlowOperation { extra: span(5) },
+        FaultChoice::RbacDelay => FaultKind::RoleDelay { delay: span(10) },
+        FaultChoice::QuotaZero => FaultKind::NoQuota { region: args.region.clone(), family: None },
+        FaultChoice::MissingSku => FaultKind::NoSku { region: args.region.clone(), size: None },
+    };
+    Fault { kind, host: args.host.clone(), path: args.matching.clone(), method: args.method.clone(), times: args.times }
+}
+
+/// Shows or moves the clock.
+fn clock(app: &App, forward: Option<&str>) -> Result<u8, Failure> {
+    let cloud = connect::open_embedded(app)?;
+    if let Some(text) = forward {
+        let by = span(text).ok_or_else(|| Problem::new(codes::USAGE, format!("`{text}` is no span of time")).fix("for example 7d, 36h, 90m, 30s"))?;
+        cloud.advance(by.to_std().unwrap_or_default()).map_err(|e| broken(&e))?;
+    }
+    let now = cloud.now().map_err(|e| broken(&e))?;
+    match app.output() {
+        Output::Json => out::json(&json!({ "now": now })),
+        Output::Human => out::data(&now.to_rfc3339()),
+    }
+    Ok(0)
+}
+
+/// Prints the request log.
+fn requests(app: &App) -> Result<u8, Failure> {
+    let cloud = connect::open_embedded(app)?;
+    let log = cloud.requests(0).map_err(|e| broken(&e))?;
+    match app.output() {
+        Output::Json => log.iter().for_each(|r| out::json_line(&json!({ "time": r.time, "status": r.status, "method": r.method, "host": r.host, "path": r.path, "query": r.query, "operation": r.operation, "code": r.code, "caller": r.caller, "fault": r.fault }))),
+        Output::Human => {
+            let rows: Vec<Vec<String>> = log
+                .iter()
+                .map(|r| vec![r.time.format("%H:%M:%S%.3f").to_string(), r.status.to_string(), r.method.clone(), r.operation.clone(), format!("{}{}", r.host, r.path)])
+                .collect();
+            out::data(&table(&["TIME", "STATUS", "METHOD", "OPERATION", "URL"], &rows));
+        }
+    }
+    Ok(0)
+}
+
+async fn start(app: &App, cloud: &sealbook_cloud::Cloud, port: u16) -> Result<Server, Problem> {
+    Server::start(cloud.clone(), &app.home().cloud_dir(), Options { port, ..Options::default() }).await.map_err(in_use)
+}
+
+/// The server that is up for this home.
+fn running(app: &App) -> Option<Endpoint> {
+    Endpoint::find(&app.home().cloud_dir()).ok().flatten()
+}
+
+fn in_use(error: impl std::fmt::Display) -> Problem {
+    Problem::new(codes::CLOUD_IN_USE, "the embedded Azure can't be served").because(error.to_string())
+}
+
+fn broken(error: &CloudError) -> Problem {
+    Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read or changed").because(error.to_string()).fix("`sealbook doctor` looks for the cause")
+}
+
+/// Reads `7d`, `36h`, `90m`, `30s`.
+fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.len().checked_sub(1)?);
+    let number: i64 = number.parse().ok()?;
+    match unit {
+        "d" => Duration::try_days(number),
+        "h" => Duration::try_hours(number),
+        "m" => Duration::try_minutes(number),
+        "s" => Duration::try_seconds(number),
+        _ => None,
+    }
+}

@@ -1,0 +1,76 @@
+//! `doctor`: looks for what would stand in a lab's way on this machine, and names the cure. Changes nothing.
+
+use serde_json::json;
+
+use crate::app::{App, Failure, config_folder};
+use crate::args::Output;
+use crate::render::text::{Tone, line};
+use crate::{assets, connect, library, out};
+
+/// One thing looked at.
+struct Finding {
+    what: String,
+    seen: String,
+    cure: Option<String>,
+}
+
+/// Looks at home, policy, WebAssembly, plugins and the embedded Azure. Exit code 2 when something needs a cure.
+pub async fn doctor(app: &App) -> Result<u8, Failure> {
+    let home = app.home();
+    let mut findings = vec![
+        good("home", home.root().display().to_string()),
+        good("policy", match config_folder().map(|f| f.join("policy.toml")) {
+            Some(path) if path.exists() => path.display().to_string(),
+            _ => "none: the defaults hold".into(),
+        }),
+    ];
+    findings.push(match app.runtime() {
+        Err(problem) => bad("WebAssembly", problem.to_string(), "this machine can't run plugins; report it with its kernel and memory settings"),
+        Ok(runtime) => {
+            let mut broken = Vec::new();
+            let all: Vec<String> = assets::plugins().collect();
+            for reference in &all {
+                let component = reference.parse().ok().and_then(|r| assets::plugin(&r));
+                if let Some(component) = component
+                    && library::describe(&runtime, &component).await.is_err()
+                {
+                    broken.push(reference.clone());
+                }
+            }
+            if broken.is_empty() { good("plugins", all.join(", ")) } else { bad("plugins", format!("these do not load: {}", broken.join(", ")), "build Sealbook again") }
+        }
+    });
+    findings.push(match connect::open_embedded(app) {
+        Ok(cloud) => match cloud.seed() {
+            Ok(seed) => good("embedded Azure", format!("subscription {}", seed.subscription)),
+            Err(e) => bad("embedded Azure", e.to_string(), "sealbook cloud reset"),
+        },
+        Err(problem) => bad("embedded Azure", problem.to_string(), "sealbook cloud reset"),
+    });
+    for variable in ["SEALBOOK_USER", "SEALBOOK_PASSWORD"] {
+        if std::env::var_os(variable).is_some() {
+            findings.push(bad("environment", format!("{variable} is set"), "this shell points at the embedded Azure: use a fresh one for --cloud azure"));
+        }
+    }
+    match app.output() {
+        Output::Json => out::json(&findings.iter().map(|f| json!({ "what": f.what, "seen": f.seen, "cure": f.cure })).collect::<Vec<_>>()),
+        Output::Human => {
+            let mut lines = Vec::new();
+            for finding in &findings {
+                let tone = if finding.cure.is_some() { Tone::Bad } else { Tone::Good };
+                lines.push(line(tone, if finding.cure.is_some() { "mend" } else { "ok" }, format!("{}: {}", finding.what, finding.seen)));
+                lines.extend(finding.cure.iter().map(|c| line(Tone::Plain, "cure", c.clone())));
+            }
+            app.data(&lines);
+        }
+    }
+    Ok(if findings.iter().any(|f| f.cure.is_some()) { 2 } else { 0 })
+}
+
+fn good(what: &str, seen: String) -> Finding {
+    Finding { what: what.into(), seen, cure: None }
+}
+
+fn bad(what: &str, seen: String, cure: &str) -> Finding {
+    Finding { what: what.into(), seen, cure: Some(cure.into()) }
+}

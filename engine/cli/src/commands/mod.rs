@@ -1,0 +1,39 @@
+//! One file per command: what it reads, what it asks, what it prints.
+
+mod cloud;
+mod doctor;
+mod read;
+mod run;
+mod texts;
+
+use crate::app::{App, Failure};
+use crate::args::{Cli, Command};
+
+/// Carries out a command. The number is the exit code.
+pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    // What needs no home comes first: it works on a broken one too.
+    match &cli.command {
+        Command::Explain { code } => return texts::explain(code.as_deref(), cli.global.output),
+        Command::Completions { shell } => return Ok(texts::completions(*shell)),
+        _ => {}
+    }
+    let app = App::open(cli.global)?;
+    match cli.command {
+        Command::List => read::list(&app).await,
+        Command::Show { playbook } => read::show(&app, &playbook).await,
+        Command::Check { path } => read::check(&app, &path).await,
+        Command::Plan(args) => run::plan(&app, args).await,
+        Command::Run(args) => run::run(&app, args).await,
+        Command::Resume(args) => run::resume(&app, args).await,
+        Command::Undo { run, yes, azure } => run::undo(&app, run.as_deref(), yes, &azure).await,
+        Command::Verify { run, step, azure } => run::verify(&app, &run, step.as_deref(), &azure).await,
+        Command::Runs { command } => read::runs(&app, command),
+        Command::Status { run } => read::status(&app, run.as_deref()),
+        Command::Log { run } => read::log(&app, run.as_deref()),
+        Command::Hint { run } => read::hint(&app, run.as_deref()),
+        Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
+        Command::Cloud { command } => cloud::cloud(&app, command).await,
+        Command::Doctor => doctor::doctor(&app).await,
+        Command::Explain { .. } | Command::Completions { .. } => Ok(0),
+    }
+}

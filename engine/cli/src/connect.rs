@@ -1,0 +1,92 @@
+//! Connects to a cloud: the embedded one in the home, or Azure itself with the person's sign-in.
+
+use std::env;
+
+use sealbook_azure::{Account, Azure, Credential, Settings, Transport};
+use sealbook_cloud::front::client::Door;
+use sealbook_cloud::front::Endpoint;
+use sealbook_cloud::{Cloud, CloudConfig};
+use sealbook_crypto::SecretString;
+use sealbook_model::problem::{Problem, codes};
+
+use crate::app::App;
+use crate::args::{AzureArgs, CloudChoice, CredentialChoice};
+use crate::transport::EmbeddedTransport;
+
+/// A cloud that answers, and who we are there.
+pub struct Connection {
+    /// The client.
+    pub azure: Azure,
+    /// The cloud's name.
+    pub cloud: &'static str,
+    /// Tenant, subscription, principal.
+    pub account: Account,
+}
+
+/// The name of a cloud in plans, policies and journals.
+pub fn name(cloud: CloudChoice) -> &'static str {
+    match cloud {
+        CloudChoice::Embedded => "embedded",
+        CloudChoice::Azure => "azure",
+    }
+}
+
+/// Opens the home's embedded Azure.
+pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
+    Cloud::open(CloudConfig::new(app.home().cloud_dir()))
+        .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be opened").because(e.to_string()).fix("`sealbook doctor` looks for the cause; `sealbook cloud reset` starts an empty one"))
+}
+
+/// Connects and signs in.
+pub async fn connect(app: &App, cloud: CloudChoice, args: &AzureArgs) -> Result<Connection, Problem> {
+    app.policy().admits_cloud(name(cloud))?;
+    let settings = match cloud {
+        CloudChoice::Embedded => embedded(app)?,
+        CloudChoice::Azure => azure(args)?,
+    };
+    let azure = Azure::new(settings).map_err(|e| sign_in(&e.to_string()))?;
+    let account = azure.account().await.map_err(|e| sign_in(&e.to_string()))?;
+    app.policy().admits_subscription(&account.subscription_id)?;
+    Ok(Connection { azure, cloud: name(cloud), account })
+}
+
+fn embedded(app: &App) -> Result<Settings, Problem> {
+    let cloud = open_embedded(app)?;
+    let seed = cloud.seed().map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read").because(e.to_string()))?;
+    // A server that is up gets the requests, so that its log shows the run. One that died is no reason to fail.
+    let door = Endpoint::find(&app.home().cloud_dir()).ok().flatten().and_then(|e| Door::new(&e).ok());
+    let credential = Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
+    let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.gates()));
+    Ok(Settings { tenant: Some(seed.tenant), subscription: Some(seed.subscription), ..Settings::new(credential, transport) })
+}
+
+/// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.
+fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
+    let set = |name: &str| env::var(name).ok().filter(|v| !v.is_empty());
+    let traces = [
+        set("SEALBOOK_USER").map(|_| "SEALBOOK_USER"),
+        set("SEALBOOK_PASSWORD").map(|_| "SEALBOOK_PASSWORD"),
+        set("HTTPS_PROXY").filter(|v| v.contains("@127.0.0.1:") || v.contains("@localhost:")).map(|_| "HTTPS_PROXY"),
+        set("AZURE_POD_IDENTITY_AUTHORITY_HOST").filter(|v| v.contains("127.0.0.1")).map(|_| "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+    ];
+    if let Some(trace) = traces.into_iter().flatten().next() {
+        return Err(Problem::new(codes::EMULATOR_IN_ENVIRONMENT, "this shell points at the embedded Azure")
+            .because(format!("{trace} is set as `sealbook cloud env` sets it"))
+            .fix("open a fresh shell, or use --cloud embedded"));
+    }
+    let credential = match args.credential {
+        CredentialChoice::Developer => Credential::Developer,
+        CredentialChoice::ManagedIdentity => Credential::ManagedIdentity { client_id: set("AZURE_CLIENT_ID") },
+        CredentialChoice::WorkloadIdentity => Credential::WorkloadIdentity,
+        CredentialChoice::ClientSecret => {
+            let need = |name: &str| set(name).ok_or_else(|| sign_in(&format!("{name} is not set")));
+            let tenant = args.tenant.clone().map_or_else(|| need("AZURE_TENANT_ID"), Ok)?;
+            Credential::ClientSecret { tenant, client_id: need("AZURE_CLIENT_ID")?, secret: SecretString::from(need("AZURE_CLIENT_SECRET")?) }
+        }
+    };
+    Ok(Settings { tenant: args.tenant.clone(), subscription: args.subscription.clone(), ..Settings::new(credential, Transport::Internet) })
+}
+
+fn sign_in(why: &str) -> Problem {
+    Problem::new(codes::SIGN_IN, "signing in to Azure failed").because(why).fix("sign in with `az login`, or choose another way with --credential")
+}

@@ -1,0 +1,95 @@
+//! Tells a run's events in lines. Pure, so that the words are tested.
+
+use sealbook_engine::event::Event;
+use sealbook_engine::step::{Evidence, Leftover, StepError};
+
+use super::text::{Line, Tone, command, line, safe, span, usd};
+
+/// The lines of one event; none for what only a live display shows.
+pub fn lines(event: &Event) -> Vec<Line> {
+    match event {
+        Event::RunStarted { run, title, attempt, undo } => {
+            let what = match (undo, attempt) {
+                (true, _) => format!("Undoing run {run}: {title}"),
+                (false, 1) => format!("{title}. Run {run}"),
+                (false, n) => format!("{title}. Run {run}, attempt {n}"),
+            };
+            vec![line(Tone::Head, "", what)]
+        }
+        Event::StepStarted { step, index, of, title, what, why } => {
+            let mut out = vec![line(Tone::Head, "", format!("\nStep {index} of {of}, {step}: {title}"))];
+            out.extend(text("", what));
+            out.extend(text("why", why));
+            out
+        }
+        Event::StepPlanned { preview, .. } => {
+            let mut out: Vec<Line> = preview.changes.iter().map(|c| line(Tone::Plain, "will", safe(c))).collect();
+            for cost in preview.costs.iter().filter(|c| c.usd_per_hour > 0.0 || c.usd_after_undo > 0.0) {
+                let after = if cost.usd_after_undo > 0.0 { format!(", {} after clean-up", usd(cost.usd_after_undo)) } else { String::new() };
+                out.push(line(Tone::Warn, "cost", format!("{}: {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour))));
+            }
+            out.extend(preview.az.iter().map(|az| command("az", safe(az))));
+            out
+        }
+        Event::StepSatisfied { .. } => vec![line(Tone::Good, "ok", "Already as it should be: nothing to do, nothing to undo.")],
+        Event::StepSkipped { step } => vec![line(Tone::Dim, "skipped", format!("{step}: its condition does not hold."))],
+        Event::Waiting { why, delay, elapsed, .. } => {
+            let so_far = if elapsed.as_secs() > 0 { format!(", {} so far", span(*elapsed)) } else { String::new() };
+            vec![line(Tone::Dim, "wait", format!("{} Next try in {}{so_far}.", sentence(why), span(*delay)))]
+        }
+        Event::Log { level, message, .. } if level != "debug" => vec![line(Tone::Dim, "log", safe(message))],
+        Event::StepSucceeded { evidence, proved, .. } => {
+            let mut out: Vec<Line> = evidence.iter().map(seen).collect();
+            out.push(line(Tone::Good, "ok", if proved.is_empty() { "Done.".to_owned() } else { safe(proved.trim()) }));
+            out
+        }
+        Event::LessonSeen { detail, .. } => vec![line(Tone::Good, "seen", safe(detail))],
+        Event::StepFailed { step, error } => failure(&format!("Step {step} failed."), error),
+        Event::StepUndone { step, leftovers } => {
+            let mut out = vec![line(Tone::Good, "undone", step.to_string())];
+            out.extend(leftovers.iter().map(leftover));
+            out
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What stays, why, until when, and what it costs.
+pub fn leftover(left: &Leftover) -> Line {
+    let until = left.until.as_ref().map_or_else(|| "until somebody removes it".to_owned(), |t| format!("until {t}"));
+    line(Tone::Warn, "stays", format!("{}, {until}, at {}: {}", safe(&left.what), usd(left.usd), safe(&left.why)))
+}
+
+/// An error with its cure.
+pub fn failure(head: &str, error: &StepError) -> Vec<Line> {
+    let mut out = vec![line(Tone::Bad, "failed", format!("{head} {}", sentence(&error.to_string())))];
+    match error {
+        StepError::Precondition { fix, .. } => out.push(line(Tone::Plain, "fix", safe(fix))),
+        StepError::Denied { line: toml, .. } => {
+            out.push(line(Tone::Plain, "fix", "If this is what you want, add to the step in the playbook:"));
+            out.push(command("", safe(toml)));
+        }
+        StepError::Conflict { candidates, .. } => out.extend(candidates.iter().map(|c| command("there is", safe(c)))),
+        StepError::Component { code, .. } => out.push(command("more", format!("sealbook explain {code}"))),
+        _ => {}
+    }
+    out
+}
+
+pub fn seen(evidence: &Evidence) -> Line {
+    let (tone, label) = if evidence.passed { (Tone::Plain, "checked") } else { (Tone::Bad, "not so") };
+    let detail = if evidence.detail.is_empty() { String::new() } else { format!(": {}", safe(&evidence.detail)) };
+    line(tone, label, format!("{}{detail}", safe(&evidence.check)))
+}
+
+/// The paragraphs of a text.
+fn text(label: &'static str, text: &str) -> Option<Line> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| line(Tone::Plain, label, safe(text)))
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let message = safe(message.trim());
+    if message.ends_with(['.', '!', '?']) { message } else { format!("{message}.") }
+}

@@ -1,0 +1,31 @@
+//! The plan for people.
+
+use sealbook_model::plan::Plan;
+
+use super::text::{Line, Tone, command, line, usd};
+
+/// The plan in lines; `detailed` adds grants and commands.
+pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
+    let place = if plan.cloud == "azure" { "Azure: real resources, real cost" } else { "the embedded Azure: no subscription, no cost" };
+    let mut out = vec![
+        line(Tone::Head, "", format!("{} ({}, about {} minutes)", plan.title, plan.level, plan.minutes)),
+        line(Tone::Plain, "", plan.summary.clone()),
+        line(Tone::Plain, "where", place),
+    ];
+    for choice in &plan.choices {
+        out.push(line(Tone::Plain, "choice", format!("{} {}: {}", choice.question, choice.path, choice.option)));
+    }
+    for step in &plan.steps {
+        out.push(line(Tone::Plain, "", format!("{:>2}  {}  {}", step.index, step.path, step.title)));
+        if detailed {
+            out.extend(step.grants.iter().map(|g| command("", format!("      may {g}"))));
+            out.extend(step.by_hand.iter().map(|b| command("", format!("      {b}"))));
+        }
+    }
+    let after = if plan.usd_after_undo > 0.0 { format!(", {} after clean-up", usd(plan.usd_after_undo)) } else { String::new() };
+    if plan.cloud == "azure" || plan.usd_per_hour > 0.0 || plan.usd_after_undo > 0.0 {
+        out.push(line(Tone::Warn, "cost", format!("{} an hour while it stands{after}", usd(plan.usd_per_hour))));
+    }
+    out.extend(plan.leaves.iter().map(|l| line(Tone::Warn, "stays", l.clone())));
+    out
+}

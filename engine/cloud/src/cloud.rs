@@ -1,0 +1,311 @@
+//! The cloud as other crates see it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rusqlite::{Transaction, TransactionBehavior};
+use sealbook_crypto::SealKey;
+use serde_json::Value;
+
+use crate::config::{CloudConfig, CloudError, Wall};
+use crate::dispatch::{self, Outcome};
+use crate::fault::{self, Fault};
+use crate::http::{Answer, Request};
+use crate::identity::principals;
+use crate::operation::Access;
+use crate::refusal::Refusal;
+use crate::seed::{self, Seed};
+use crate::store::pool::Pool;
+use crate::store::{log, settings};
+use crate::{audit, opening, registry};
+
+/// A connection that was lost because a fault says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Dropped {
+    /// Nothing was done.
+    #[error("the connection was lost before the request was answered")]
+    Before,
+    /// The request was carried out and its answer lost. A client can't tell the two apart.
+    #[error("the connection was lost before the request was answered")]
+    After,
+}
+
+/// Object ids of the managed identities that a machine holds, system-assigned first.
+///
+/// A front door puts this into a request's extensions for the instance metadata address; nothing that a client sends
+/// can take its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineIdentities(pub Vec<String>);
+
+/// An operation that the embedded Azure offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Service, such as `arm` or `keyvault`.
+    pub service: &'static str,
+    /// Official operation id.
+    pub name: &'static str,
+    /// Verb.
+    pub method: &'static str,
+    /// Path template.
+    pub path: &'static str,
+    /// Query parameters that select it among those with the same path.
+    pub when: &'static [(&'static str, &'static str)],
+    /// Accepted versions; empty when they are not checked.
+    pub versions: &'static [&'static str],
+    /// Action that a role must grant.
+    pub action: Option<&'static str>,
+    /// Whether it answers with a long-running operation.
+    pub long_running: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    sealing: SealKey,
+    wall: Wall,
+    /// Requests of this process queue here; only other processes are waited for by asking SQLite again.
+    turn: Mutex<()>,
+}
+
+/// The embedded Azure: durable, by host name, shared by every process that opens its folder.
+///
+/// Cheap to clone. All state is in the folder's database; a request is one transaction there.
+#[derive(Clone, Debug)]
+pub struct Cloud(Arc<Inner>);
+
+impl Cloud {
+    /// Opens the cloud of a folder, making a fresh one when there is none. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// The folder can't be used, or its file is from a newer version.
+    pub fn open(config: CloudConfig) -> Result<Self, CloudError> {
+        opening::make_private_folder(&config.dir)?;
+        let sealing = opening::key(&config.dir.join("cloud.key"))?;
+        let path = config.dir.join("cloud.db");
+        let pool = Pool::new(path.clone());
+        let mut connection = pool.take()?;
+        opening::prepare(&mut connection, &path, &sealing, config.wall.read())?;
+        pool.put(connection);
+        Ok(Self(Arc::new(Inner { pool, sealing, wall: config.wall, turn: Mutex::default() })))
+    }
+
+    /// Answers a request to one of Azure's hosts. The URI is absolute (or the host is in `Host`).
+    ///
+    /// # Errors
+    /// A fault made the connection break.
+    pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Dropped> {
+        let inner = Arc::clone(&self.0);
+        let served = tokio::task::spawn_blocking(move || inner.serve(request)).await;
+        match served {
+            Ok(Outcome::Answered(answer)) => Ok(answer.into()),
+            Ok(Outcome::LostBefore) => Err(Dropped::Before),
+            Ok(Outcome::LostAfter) => Err(Dropped::After),
+            Err(_) => Ok(Refusal::internal("the task was cancelled").render_arm().into()),
+        }
+    }
+
+    /// Who can sign in.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn seed(&self) -> Result<Seed, CloudError> {
+        self.with(|tx, inner| seed::read(tx, &inner.sealing))
+    }
+
+    /// Throws everything away and starts with a fresh tenant, for every process that has the cloud open.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn reset(&self) -> Result<(), CloudError> {
+        self.with(|tx, inner| {
+            let mut tables = tx.prepare(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+            )?;
+            let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for table in tables {
+                tx.execute_batch(&format!("DELETE FROM \"{table}\""))?;
+            }
+            seed::plant(tx, &inner.sealing, inner.wall.read())
+        })
+    }
+
+    /// The instant on the cloud clock.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn now(&self) -> Result<DateTime<Utc>, CloudError> {
+        self.with(|tx, inner| dispatch::clocks(tx, inner.wall.read()))
+    }
+
+    /// Moves the cloud clock forward. Tokens stay on the wall clock.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn advance(&self, by: Duration) -> Result<(), CloudError> {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX / 4);
+        self.with(|tx, _| {
+            let offset: i64 = settings::get(tx, settings::CLOCK_OFFSET)?.unwrap_or_default();
+            settings::set(tx, settings::CLOCK_OFFSET, &offset.saturating_add(by))
+        })
+    }
+
+    /// Sets how long a new role assignment takes to work, on the cloud clock.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn set_role_delay(&self, delay: Duration) -> Result<(), CloudError> {
+        let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 4);
+        self.with(|tx, _| settings::set(tx, settings::RBAC_DELAY, &delay))
+    }
+
+    /// Injects a fault.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn fault(&self, fault: &Fault) -> Result<(), CloudError> {
+        self.with(|tx, _| fault::add(tx, fault))
+    }
+
+    /// The faults that are left; `times` says how often each still strikes.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn faults(&self) -> Result<Vec<Fault>, CloudError> {
+        self.with(|tx, _| Ok(fault::all(tx)?.into_iter().map(|(_, fault)| fault).collect()))
+    }
+
+    /// Removes all faults.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn clear_faults(&self) -> Result<(), CloudError> {
+        self.with(|tx, _| fault::clear(tx))
+    }
+
+    /// The request log after position `after`, oldest first.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn requests(&self, after: i64) -> Result<Vec<log::LoggedRequest>, CloudError> {
+        self.with(|tx, _| log::read(tx, after))
+    }
+
+    /// How often each operation was answered with which status: operation id, status, count.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn counters(&self) -> Result<Vec<(String, u16, u64)>, CloudError> {
+        self.with(|tx, _| log::counters(tx))
+    }
+
+    /// Audit records of a resource, oldest first, in the shape of its diagnostic log.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn audit(&self, resource: &str) -> Result<Vec<Value>, CloudError> {
+        self.with(|tx, _| audit::read(tx, resource))
+    }
+
+    /// Object id of a resource's managed identity, for [`MachineIdentities`].
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn identity_of(&self, resource: &str) -> Result<Option<String>, CloudError> {
+        self.with(|tx, _| Ok(principals::of_resource(tx, resource)?.map(|p| p.oid)))
+    }
+
+    /// Everything that can be asked, out of the operation tables that also route and authorise: for contract tests and
+    /// the parity map.
+    pub fn operations() -> Vec<Offered> {
+        registry::services()
+            .flat_map(|service| {
+                let tables = service.tables().into_iter().flatten();
+                tables.map(move |operation| Offered {
+                    service: service.name(),
+                    name: operation.name,
+                    method: operation.method.as_str(),
+                    path: operation.path,
+                    when: operation.when,
+                    versions: operation.api,
+                    action: match operation.access {
+                        Access::Open | Access::Authenticated => None,
+                        Access::Control(action) | Access::Data(action) => Some(action),
+                    },
+                    long_running: operation.lro,
+                })
+            })
+            .collect()
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Transaction<'_>, &Inner) -> Result<T, Refusal>) -> Result<T, CloudError> {
+        let mut connection = self.0.pool.take()?;
+        let _turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&tx, &self.0)?;
+        tx.commit()?;
+        self.0.pool.put(connection);
+        Ok(result)
+    }
+}
+
+impl Inner {
+    fn serve(&self, request: http::Request<Bytes>) -> Outcome {
+        let request = match Request::parse(request) {
+            Ok(request) => request,
+            Err(error) => {
+                let refusal = Refusal::new(400, "InvalidUri", error.to_string());
+                return Outcome::Answered(refusal.render_arm());
+            }
+        };
+        let wall = self.wall.read();
+        // A panic unwinds through the transaction, which rolls back; the connection goes with it.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut connection = self.pool.take()?;
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = dispatch::run(&mut connection, &self.sealing, wall, &request)?;
+            self.pool.put(connection);
+            Ok::<_, Refusal>(outcome)
+        }));
+        let refusal = match result {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(refusal)) => refusal,
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                Refusal::internal(text.unwrap_or_else(|| "a panic".to_owned()))
+            }
+        };
+        Outcome::Answered(self.failed(&request, wall, &refusal))
+    }
+
+    /// Logs a request whose transaction is gone, and answers it.
+    fn failed(&self, request: &Request, wall: DateTime<Utc>, refusal: &Refusal) -> Answer {
+        let cause = refusal.cause().unwrap_or(&refusal.message);
+        tracing::error!(method = %request.method, host = request.host, path = request.path, cause, "a request failed");
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let logged = self.pool.take().map_err(Refusal::from).and_then(|connection| {
+            let line = log::Line {
+                request_id: request_id.clone(),
+                time: wall,
+                request,
+                service: registry::service(&request.host).map_or("", |s| s.name()),
+                operation: "",
+                status: 500,
+                code: Some(&refusal.code),
+                caller: None,
+                correlation: &request_id,
+                fault: None,
+            };
+            log::write(&connection, &line)?;
+            self.pool.put(connection);
+            Ok(())
+        });
+        if logged.is_err() {
+            tracing::error!("the request log can't be written");
+        }
+        refusal.render_arm().header("x-ms-request-id", &request_id).header("date", crate::time::http_date(wall))
+    }
+}

@@ -1,0 +1,185 @@
+//! Microsoft.Compute: which sizes a region offers, and the subscription's quota.
+
+mod sizes;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::cx::Cx;
+use crate::fault;
+use crate::http::Answer;
+use crate::odata::{self, Term};
+use crate::operation::{Access, Operation, Params};
+use crate::refusal::Refusal;
+use crate::resources::locations::{self, LOCATIONS};
+use crate::service::{Provider, ResourceType};
+use sizes::{FAMILIES, SIZES, Size};
+
+/// The provider.
+pub(crate) static PROVIDER: Compute = Compute;
+
+const SKUS_API: &[&str] = &["2021-07-01", "2019-04-01", "2017-09-01", "2017-03-30"];
+
+const API: &[&str] = &[
+    "2026-04-01",
+    "2026-03-02",
+    "2025-11-01",
+    "2025-04-01",
+    "2024-11-01",
+    "2024-07-01",
+    "2024-03-01",
+    "2023-09-01",
+    "2023-07-01",
+    "2023-03-01",
+    "2022-11-01",
+    "2022-08-01",
+    "2022-03-01",
+    "2021-11-01",
+    "2021-07-01",
+    "2021-03-01",
+    "2020-12-01",
+    "2020-06-01",
+    "2019-12-01",
+    "2019-07-01",
+    "2019-03-01",
+    "2018-10-01",
+    "2018-06-01",
+    "2017-12-01",
+];
+
+/// Microsoft.Compute.
+pub(crate) struct Compute;
+
+static OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "ResourceSkus_List",
+        method: Method::GET,
+        path: "/subscriptions/{subscription}/providers/Microsoft.Compute/skus",
+        when: &[],
+        api: SKUS_API,
+        access: Access::Control("Microsoft.Compute/skus/read"),
+        lro: false,
+        run: skus,
+    },
+    Operation {
+        name: "Usage_List",
+        method: Method::GET,
+        path: "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages",
+        when: &[],
+        api: API,
+        access: Access::Control("Microsoft.Compute/locations/usages/read"),
+        lro: false,
+        run: usages,
+    },
+];
+
+impl Provider for Compute {
+    fn namespace(&self) -> &'static str {
+        "Microsoft.Compute"
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        OPERATIONS
+    }
+
+    fn types(&self) -> &'static [ResourceType] {
+        &[
+            ResourceType { name: "skus", api: SKUS_API, regional: false },
+            ResourceType { name: "locations/usages", api: API, regional: false },
+        ]
+    }
+}
+
+/// `ResourceSkus_List`: one entry per size and region, optionally for one region (`location eq '…'`).
+fn skus(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    let mut only = None;
+    if let Some(filter) = cx.request.query("$filter").filter(|f| !f.is_empty()) {
+        for term in odata::parse(filter)? {
+            match term {
+                Term::Eq(field, value) if field.eq_ignore_ascii_case("location") => only = Some(value),
+                _ => {
+                    return Err(Refusal::new(
+                        400,
+                        "BadRequest",
+                        "The filter of this operation supports only: location eq '{location}'.",
+                    ));
+                }
+            }
+        }
+    }
+    let missing = fault::missing_skus(cx)?;
+    let mut value = Vec::new();
+    for location in LOCATIONS {
+        if only.as_deref().is_some_and(|o| !location.name.eq_ignore_ascii_case(o)) {
+            continue;
+        }
+        for size in SIZES.iter().filter(|s| s.offered_in(location.name)) {
+            let restricted = missing.iter().any(|m| m.covers(location.name, size.name));
+            value.push(document(size, location.name, restricted));
+        }
+    }
+    Ok(Answer::ok(&json!({ "value": value })))
+}
+
+fn document(size: &Size, location: &str, restricted: bool) -> Value {
+    let restrictions = if restricted {
+        json!([{
+            "type": "Location",
+            "values": [location],
+            "restrictionInfo": { "locations": [location] },
+            "reasonCode": "NotAvailableForSubscription",
+        }])
+    } else {
+        json!([])
+    };
+    let mut capabilities = vec![
+        json!({ "name": "vCPUs", "value": size.cpus.to_string() }),
+        json!({ "name": "MemoryGB", "value": size.memory.to_string() }),
+        json!({ "name": "HyperVGenerations", "value": if size.confidential.is_some() { "V2" } else { "V1,V2" } }),
+        json!({ "name": "CpuArchitectureType", "value": "x64" }),
+        json!({ "name": "PremiumIO", "value": "True" }),
+        json!({ "name": "TrustedLaunchDisabled", "value": "False" }),
+    ];
+    if let Some(kind) = size.confidential {
+        capabilities.push(json!({ "name": "ConfidentialComputingType", "value": kind }));
+    }
+    if size.gpus > 0 {
+        capabilities.push(json!({ "name": "GPUs", "value": size.gpus.to_string() }));
+    }
+    json!({
+        "resourceType": "virtualMachines",
+        "name": size.name,
+        "tier": "Standard",
+        "size": size.name.trim_start_matches("Standard_"),
+        "family": size.family,
+        "locations": [location],
+        "locationInfo": [{ "location": location, "zones": ["1", "2", "3"], "zoneDetails": [] }],
+        "capabilities": capabilities,
+        "restrictions": restrictions,
+    })
+}
+
+/// `Usage_List`: vCPU quota per family, and what the subscription uses of it.
+fn usages(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let name = params.get("location");
+    let Some(location) = locations::find(name) else {
+        return Err(Refusal::new(400, "InvalidLocation", format!("The provided location '{name}' is not valid.")));
+    };
+    let zero = fault::zero_quotas(cx)?;
+    let row = |value: &str, text: &str, limit: u32| {
+        let limit = if zero.iter().any(|z| z.covers(location.name, value)) { 0 } else { limit };
+        json!({
+            "unit": "Count",
+            "currentValue": 0,
+            "limit": limit,
+            "name": { "value": value, "localizedValue": text },
+        })
+    };
+    let mut value = vec![
+        row("availabilitySets", "Availability Sets", 2_500),
+        row("cores", "Total Regional vCPUs", 100),
+        row("virtualMachines", "Virtual Machines", 25_000),
+    ];
+    value.extend(FAMILIES.iter().map(|f| row(f.name, f.text, f.limit)));
+    Ok(Answer::ok(&json!({ "value": value })))
+}

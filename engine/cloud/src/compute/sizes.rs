@@ -1,0 +1,135 @@
+//! Virtual machine sizes that the labs and their clients ask for.
+
+/// A virtual machine size.
+#[derive(Debug)]
+pub(super) struct Size {
+    /// Name, such as `Standard_DC2as_v5`.
+    pub name: &'static str,
+    /// Quota family.
+    pub family: &'static str,
+    /// vCPUs.
+    pub cpus: u32,
+    /// Memory in GB.
+    pub memory: u32,
+    /// GPUs.
+    pub gpus: u32,
+    /// `SNP` or `TDX` for confidential sizes.
+    pub confidential: Option<&'static str>,
+    regions: &'static [&'static str],
+}
+
+impl Size {
+    /// Whether a region offers it; no list means everywhere.
+    pub fn offered_in(&self, location: &str) -> bool {
+        self.regions.is_empty() || self.regions.contains(&location)
+    }
+}
+
+/// A quota family.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Name, as sizes state it.
+    pub name: &'static str,
+    /// Name for people.
+    pub text: &'static str,
+    /// Quota of vCPUs per region in a fresh subscription.
+    pub limit: u32,
+}
+
+const fn family(name: &'static str, text: &'static str, limit: u32) -> Family {
+    Family { name, text, limit }
+}
+
+/// The quota families.
+pub(super) static FAMILIES: &[Family] = &[
+    family("standardBSFamily", "Standard BS Family vCPUs", 20),
+    family("standardDSv5Family", "Standard DSv5 Family vCPUs", 20),
+    family("standardDCASv5Family", "Standard DCASv5 Family vCPUs", 20),
+    family("standardDCADSv5Family", "Standard DCADSv5 Family vCPUs", 20),
+    family("standardDCasv6Family", "Standard DCasv6 Family vCPUs", 20),
+    family("standardECASv5Family", "Standard ECASv5 Family vCPUs", 20),
+    family("standardDCEV5Family", "Standard DCEV5 Family vCPUs", 10),
+    family("StandardNCCads2023Family", "Standard NCCads2023 Family vCPUs", 40),
+];
+
+const V5: &[&str] = &[
+    "eastus",
+    "eastus2",
+    "westus",
+    "westus2",
+    "westus3",
+    "centralus",
+    "southcentralus",
+    "canadacentral",
+    "northeurope",
+    "westeurope",
+    "germanywestcentral",
+    "italynorth",
+    "francecentral",
+    "swedencentral",
+    "switzerlandnorth",
+    "uksouth",
+    "uaenorth",
+    "qatarcentral",
+    "centralindia",
+    "southeastasia",
+    "eastasia",
+    "japaneast",
+    "koreacentral",
+    "australiaeast",
+    "southafricanorth",
+    "brazilsouth",
+];
+const V6: &[&str] = &[
+    "eastus",
+    "eastus2",
+    "westus2",
+    "westus3",
+    "centralus",
+    "canadacentral",
+    "northeurope",
+    "westeurope",
+    "germanywestcentral",
+    "italynorth",
+    "swedencentral",
+    "switzerlandnorth",
+    "uksouth",
+    "southeastasia",
+    "japaneast",
+    "koreacentral",
+    "australiaeast",
+];
+const TDX: &[&str] = &["centralus", "eastus2", "northeurope", "westeurope"];
+const H100: &[&str] = &["eastus2", "westeurope"];
+
+const fn plain(name: &'static str, family: &'static str, cpus: u32, memory: u32) -> Size {
+    Size { name, family, cpus, memory, gpus: 0, confidential: None, regions: &[] }
+}
+
+const fn snp(
+    name: &'static str,
+    family: &'static str,
+    cpus: u32,
+    memory: u32,
+    regions: &'static [&'static str],
+) -> Size {
+    Size { confidential: Some("SNP"), regions, ..plain(name, family, cpus, memory) }
+}
+
+/// The sizes.
+pub(super) static SIZES: &[Size] = &[
+    plain("Standard_B2s", "standardBSFamily", 2, 4),
+    plain("Standard_B2ms", "standardBSFamily", 2, 8),
+    plain("Standard_D2s_v5", "standardDSv5Family", 2, 8),
+    plain("Standard_D4s_v5", "standardDSv5Family", 4, 16),
+    snp("Standard_DC2as_v5", "standardDCASv5Family", 2, 8, V5),
+    snp("Standard_DC4as_v5", "standardDCASv5Family", 4, 16, V5),
+    snp("Standard_DC8as_v5", "standardDCASv5Family", 8, 32, V5),
+    snp("Standard_DC2ads_v5", "standardDCADSv5Family", 2, 8, V5),
+    snp("Standard_DC4ads_v5", "standardDCADSv5Family", 4, 16, V5),
+    snp("Standard_EC2as_v5", "standardECASv5Family", 2, 16, V5),
+    snp("Standard_DC2as_v6", "standardDCasv6Family", 2, 8, V6),
+    snp("Standard_DC4as_v6", "standardDCasv6Family", 4, 16, V6),
+    Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC2es_v5", "standardDCEV5Family", 2, 8) },
+    Size { gpus: 1, ..snp("Standard_NCC40ads_H100_v5", "StandardNCCads2023Family", 40, 320, H100) },
+];

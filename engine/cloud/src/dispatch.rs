@@ -1,0 +1,270 @@
+//! One request: one transaction, from the host name to the request log.
+
+use chrono::{DateTime, Duration, Utc};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use sealbook_crypto::SealKey;
+use uuid::Uuid;
+
+use crate::cx::{Caller, Cx};
+use crate::fault::{self, Fault, FaultKind};
+use crate::http::{Answer, Request};
+use crate::operation::{self, Access, Found, Operation, Params};
+use crate::refusal::Refusal;
+use crate::service::Service;
+use crate::store::{log, settings};
+use crate::{audit, lro, registry, seed};
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Answered.
+    Answered(Answer),
+    /// The connection was lost before anything ran.
+    LostBefore,
+    /// The connection was lost after the commit.
+    LostAfter,
+}
+
+/// The instants of the two clocks: wall, cloud.
+pub(crate) fn clocks(tx: &Connection, wall: DateTime<Utc>) -> Result<DateTime<Utc>, Refusal> {
+    let offset: i64 = settings::get(tx, settings::CLOCK_OFFSET)?.unwrap_or_default();
+    Ok(wall + Duration::milliseconds(offset))
+}
+
+/// Runs a request. An error means that nothing was committed.
+pub(crate) fn run(
+    connection: &mut Connection,
+    sealing: &SealKey,
+    wall: DateTime<Utc>,
+    request: &Request,
+) -> Result<Outcome, Refusal> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let outcome = within(&tx, sealing, wall, request)?;
+    tx.commit()?;
+    Ok(outcome)
+}
+
+fn context<'a>(
+    tx: &'a Transaction<'a>,
+    sealing: &'a SealKey,
+    wall: DateTime<Utc>,
+    request: &'a Request,
+) -> Result<Cx<'a>, Refusal> {
+    let request_id = Uuid::new_v4();
+    let correlation_id = request
+        .header("x-ms-correlation-request-id")
+        .and_then(|given| Uuid::try_parse(given).ok())
+        .unwrap_or(request_id);
+    Ok(Cx {
+        tx,
+        now: clocks(tx, wall)?,
+        wall,
+        request,
+        caller: Caller::default(),
+        request_id,
+        correlation_id: correlation_id.to_string(),
+        tenant: settings::get(tx, seed::TENANT)?.unwrap_or_default(),
+        sealing,
+        entries: Vec::new(),
+    })
+}
+
+/// Everything that is known about a request when it is over.
+struct Done {
+    answer: Answer,
+    service: &'static str,
+    operation: Option<&'static Operation>,
+    code: Option<String>,
+}
+
+fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request: &Request) -> Result<Outcome, Refusal> {
+    let mut cx = context(tx, sealing, wall, request)?;
+    let fate = fault::fate(tx, request)?;
+    let service = registry::service(&request.host);
+    let done = match (&fate, service) {
+        (Some(Fault { kind: FaultKind::DropBefore, .. }), _) => Done {
+            answer: Answer::empty(500),
+            service: service.map_or("", Service::name),
+            operation: service.and_then(|s| match found(s, request) {
+                Found::One(operation, _) => Some(operation),
+                _ => None,
+            }),
+            code: None,
+        },
+        (_, None) => unknown_host(request),
+        (_, Some(service)) => serve(&mut cx, service, fate.as_ref())?,
+    };
+    let entries = std::mem::take(&mut cx.entries);
+    for (entry, identity) in entries {
+        audit::write(tx, &entry, cx.now, &identity, &cx.correlation_id)?;
+    }
+    let lost_before = matches!(&fate, Some(f) if f.kind == FaultKind::DropBefore);
+    let lost_after = matches!(&fate, Some(f) if f.kind == FaultKind::DropAfter);
+    log::write(
+        tx,
+        &log::Line {
+            request_id: cx.request_id.to_string(),
+            time: wall,
+            request,
+            service: done.service,
+            operation: done.operation.map_or("", |o| o.name),
+            status: if lost_before { 0 } else { done.answer.status.as_u16() },
+            code: done.code.as_deref(),
+            caller: Some(cx.caller.oid.as_str()).filter(|oid| !oid.is_empty()),
+            correlation: &cx.correlation_id,
+            fault: fate.as_ref().map(Fault::name),
+        },
+    )?;
+    Ok(if lost_before {
+        Outcome::LostBefore
+    } else if lost_after {
+        Outcome::LostAfter
+    } else {
+        Outcome::Answered(done.answer)
+    })
+}
+
+fn found(service: &dyn Service, request: &Request) -> Found {
+    operation::find(&service.tables(), service.discriminators(), request)
+}
+
+fn unknown_host(request: &Request) -> Done {
+    let host = &request.host;
+    tracing::warn!(host, "a host that the embedded Azure does not know was asked; nothing is forwarded");
+    let refusal = Refusal::new(
+        421,
+        "HostNotEmulated",
+        format!("The embedded Azure does not answer for '{host}', and forwards nothing."),
+    )
+    .gap(format!("the host {host}"));
+    Done { answer: refusal.render_arm(), service: "", operation: None, code: Some(refusal.code) }
+}
+
+/// Serves a request inside a savepoint of its own: a refused operation leaves no trace but its log lines.
+fn serve(cx: &mut Cx<'_>, service: &'static dyn Service, fate: Option<&Fault>) -> Result<Done, Refusal> {
+    lro::advance(cx)?;
+    for provider in registry::PROVIDERS {
+        provider.tick(cx)?;
+    }
+    let found = found(service, cx.request);
+    let matched = match &found {
+        Found::One(operation, params) => Some((*operation, params.clone())),
+        _ => None,
+    };
+    cx.tx.execute_batch("SAVEPOINT operation")?;
+    let result = match fate.map(|f| &f.kind) {
+        Some(FaultKind::Throttle { retry_after }) => {
+            Err(service.throttled(cx).header("retry-after", retry_after.to_string()))
+        }
+        Some(FaultKind::ServerError) => Err(Refusal::new(
+            500,
+            "InternalServerError",
+            "The server encountered an internal error. Please retry the request.",
+        )),
+        _ => attempt(cx, service, found),
+    };
+    let (mut answer, code) = match result {
+        Ok(answer) => (answer, None),
+        Err(refusal) => {
+            cx.tx.execute_batch("ROLLBACK TO operation")?;
+            report(cx, &refusal);
+            (service.render(cx, &refusal), Some(refusal.code))
+        }
+    };
+    cx.tx.execute_batch("RELEASE operation")?;
+    if let Some((operation, params)) = &matched
+        && let Some(entry) = service.audit(cx, operation, params, &answer)
+    {
+        cx.audit(entry);
+    }
+    finish(cx, service, &mut answer);
+    Ok(Done { answer, service: service.name(), operation: matched.map(|(operation, _)| operation), code })
+}
+
+fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Result<Answer, Refusal> {
+    let (operation, params) = match found {
+        Found::One(operation, params) => (operation, params),
+        Found::OtherMethods(methods) => {
+            cx.caller = service.authenticate(cx)?;
+            return Err(other_methods(cx, &methods));
+        }
+        Found::Nothing => {
+            cx.caller = service.authenticate(cx)?;
+            let gap = format!("{} {}{}", cx.request.method, cx.request.host, cx.request.path);
+            let refusal = service.unknown(cx);
+            return Err(if refusal.gap.is_none() { refusal.gap(gap) } else { refusal });
+        }
+    };
+    if operation.access != Access::Open {
+        cx.caller = service.authenticate(cx)?;
+    }
+    check_version(cx, service, operation, &params)?;
+    service.before(cx, operation, &params)?;
+    let required = match operation.access {
+        Access::Open | Access::Authenticated => None,
+        Access::Control(action) => Some((action, false)),
+        Access::Data(action) => Some((action, true)),
+    };
+    if let Some((action, data)) = required {
+        let scope = service.scope(cx, operation, &params)?;
+        if !cx.authorize(action, data, &scope)?.allowed {
+            return Err(service.forbidden(cx, action, &scope));
+        }
+    }
+    service.ready(cx, operation, &params)?;
+    (operation.run)(cx, &params)
+}
+
+fn check_version(
+    cx: &Cx<'_>,
+    service: &dyn Service,
+    operation: &'static Operation,
+    params: &Params,
+) -> Result<(), Refusal> {
+    if operation.api.is_empty() {
+        return Ok(());
+    }
+    let given = service.version(cx.request);
+    if given.as_deref().is_some_and(|g| operation.api.iter().any(|v| v.eq_ignore_ascii_case(g))) {
+        return Ok(());
+    }
+    Err(service.wrong_version(cx, operation, params, given.as_deref()))
+}
+
+fn other_methods(cx: &Cx<'_>, methods: &[http::Method]) -> Refusal {
+    let request = cx.request;
+    let allow: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
+    Refusal::new(
+        405,
+        "MethodNotAllowed",
+        format!("The request method '{}' is not allowed on '{}'.", request.method, request.path),
+    )
+    .header("allow", allow.join(", "))
+    .gap(format!("{} {}{}", request.method, request.host, request.path))
+}
+
+fn report(cx: &Cx<'_>, refusal: &Refusal) {
+    let (method, host, path) = (cx.request.method.as_str(), &cx.request.host, &cx.request.path);
+    if let Some(cause) = refusal.cause() {
+        tracing::error!(method, host, path, cause, "the embedded Azure failed");
+    }
+    if let Some(gap) = &refusal.gap {
+        tracing::warn!(method, host, path, gap, "the embedded Azure lacks what was asked");
+    }
+}
+
+/// Adds what every answer carries.
+fn finish(cx: &Cx<'_>, service: &dyn Service, answer: &mut Answer) {
+    answer.set("x-ms-request-id", cx.request_id.to_string());
+    answer.set("x-ms-correlation-request-id", &cx.correlation_id);
+    answer.set("date", crate::time::http_date(cx.wall));
+    if cx.request.header("x-ms-return-client-request-id") == Some("true")
+        && let Some(id) = cx.request.header("x-ms-client-request-id")
+    {
+        answer.set("x-ms-client-request-id", id);
+    }
+    service.finish(cx, answer);
+    if cx.request.method == http::Method::HEAD {
+        answer.body = bytes::Bytes::new();
+    }
+}

@@ -1,0 +1,127 @@
+//! The identity endpoint of the instance metadata service: plain HTTP at the link-local address.
+//!
+//! Which machine asks can't be read off a request; the front door says so through [`crate::MachineIdentities`].
+
+use http::Method;
+use serde_json::json;
+
+use super::sign_in;
+use crate::cx::{Caller, Cx};
+use crate::http::Answer;
+use crate::identity::token::TokenError;
+use crate::identity::{mint, principals};
+use crate::operation::{Access, Operation, Params};
+use crate::refusal::Refusal;
+use crate::service::Service;
+
+/// The instance metadata service.
+pub(super) struct Metadata;
+
+static OPERATIONS: &[Operation] = &[Operation {
+    name: "Identity_GetToken",
+    method: Method::GET,
+    path: "/metadata/identity/oauth2/token",
+    when: &[],
+    api: &["2018-02-01", "2019-08-01", "2021-02-01", "2023-07-01", "2023-11-15", "2025-04-07"],
+    access: Access::Open,
+    lro: false,
+    run: token,
+}];
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::new(400, "invalid_request", message)
+}
+
+fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    if !cx.request.header("metadata").is_some_and(|m| m.eq_ignore_ascii_case("true")) {
+        return Err(invalid("Required metadata header not specified"));
+    }
+    if cx.request.header("x-forwarded-for").is_some() {
+        return Err(invalid("X-Forwarded-For header is not allowed"));
+    }
+    let resource = cx
+        .request
+        .query("resource")
+        .filter(|r| !r.is_empty())
+        .ok_or_else(|| invalid("Required audience parameter not specified"))?;
+    let mut held = Vec::new();
+    for oid in &cx.request.identities {
+        held.extend(principals::get(cx.tx, oid)?);
+    }
+    let chosen = |name: &str| cx.request.query(name).filter(|v| !v.is_empty());
+    let is = |part: Option<&str>, given: &str| part.is_some_and(|p| p.eq_ignore_ascii_case(given));
+    let principal = if let Some(client) = chosen("client_id") {
+        held.into_iter().find(|p| is(p.app_id.as_deref(), client))
+    } else if let Some(oid) = chosen("object_id").or(chosen("principal_id")) {
+        held.into_iter().find(|p| is(Some(&p.oid), oid))
+    } else if let Some(id) = chosen("msi_res_id").or(chosen("mi_res_id")) {
+        held.into_iter().find(|p| is(p.resource.as_deref(), id))
+    } else {
+        held.into_iter().next()
+    };
+    let Some(principal) = principal else {
+        return Err(invalid("Identity not found"));
+    };
+    sign_in::require_audience(resource)?;
+    let minted = mint::managed_identity_token(cx, &principal, resource)?;
+    Ok(Answer::ok(&json!({
+        "access_token": minted.token.expose(),
+        "client_id": principal.app_id,
+        "expires_in": minted.expires_in.to_string(),
+        "expires_on": minted.expires_on.to_string(),
+        "ext_expires_in": minted.expires_in.to_string(),
+        "not_before": minted.not_before.to_string(),
+        "resource": resource,
+        "token_type": "Bearer",
+    })))
+}
+
+impl Service for Metadata {
+    fn name(&self) -> &'static str {
+        "imds"
+    }
+
+    fn answers(&self, host: &str) -> bool {
+        host == "169.254.169.254"
+    }
+
+    fn tables(&self) -> Vec<&'static [Operation]> {
+        vec![OPERATIONS]
+    }
+
+    fn authenticate(&self, _: &Cx<'_>) -> Result<Caller, Refusal> {
+        Ok(Caller::default())
+    }
+
+    fn unauthorized(&self, _: &Cx<'_>, error: &TokenError) -> Refusal {
+        invalid(&error.to_string())
+    }
+
+    fn scope(&self, _: &Cx<'_>, _: &'static Operation, _: &Params) -> Result<String, Refusal> {
+        Ok("/".to_owned())
+    }
+
+    fn forbidden(&self, _: &Cx<'_>, _: &str, _: &str) -> Refusal {
+        Refusal::new(403, "forbidden", "Forbidden")
+    }
+
+    fn wrong_version(&self, _: &Cx<'_>, operation: &'static Operation, _: &Params, _: Option<&str>) -> Refusal {
+        Refusal::new(
+            400,
+            "Bad request. api-version is invalid or was not specified in the request.",
+            format!("The newest supported versions: {}.", operation.api.join(", ")),
+        )
+    }
+
+    fn unknown(&self, _: &Cx<'_>) -> Refusal {
+        Refusal::new(404, "Not found", "")
+    }
+
+    fn render(&self, _: &Cx<'_>, refusal: &Refusal) -> Answer {
+        let mut body = json!({ "error": refusal.code });
+        if !refusal.message.is_empty() {
+            body["error_description"] = refusal.message.clone().into();
+        }
+        refusal.render_with(&body)
+    }
+}

@@ -1,0 +1,309 @@
+//! What each request must show before it reaches the cloud, and the URL it is taken for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::uri::{Authority as HostPort, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+use hyper::upgrade::OnUpgrade;
+use rustls::ServerConfig;
+use sealbook_crypto::constant_time_eq;
+
+use super::authority::Authority;
+use super::client::{DOOR, SCHEME};
+use super::endpoint::Endpoint;
+use super::host::{self, METADATA};
+use super::server::{Handler, Options, ServeError};
+
+const IDENTITY_HEADER: &str = "x-identity-header";
+
+/// A connection that ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed without an answer")]
+pub(super) struct Closed;
+
+/// The CONNECT that a connection accepted: its host, and the stream to come.
+#[derive(Default)]
+pub(super) struct Tunnel(Mutex<Option<(String, OnUpgrade)>>);
+
+impl Tunnel {
+    pub(super) fn take(&self) -> Option<(String, OnUpgrade)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, host: String, upgrade: OnUpgrade) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, upgrade));
+    }
+}
+
+type Answer = Result<Response<Full<Bytes>>, Closed>;
+
+/// The doors of one server.
+pub(super) struct Doors {
+    handler: Handler,
+    authority: Authority,
+    endpoint: Arc<Endpoint>,
+    options: Options,
+}
+
+impl Doors {
+    pub(super) fn new(handler: Handler, authority: Authority, endpoint: Arc<Endpoint>, options: Options) -> Self {
+        Self { handler, authority, endpoint, options }
+    }
+
+    /// The TLS settings for a host that [`Doors::outer`] accepted.
+    pub(super) fn tls(&self, host: &str) -> Result<Arc<ServerConfig>, ServeError> {
+        self.authority.config(host, (self.options.wall)())
+    }
+
+    /// Answers a request on the plain port.
+    pub(super) async fn outer(&self, request: Request<Incoming>, tunnel: &Tunnel) -> Answer {
+        if request.method() == Method::CONNECT {
+            return Ok(self.connect(request, tunnel));
+        }
+        if request.headers().contains_key(DOOR) {
+            return self.engine(request).await;
+        }
+        if request.uri().scheme().is_some() {
+            return self.plain_proxy(request).await;
+        }
+        self.identity(request).await
+    }
+
+    /// Answers a request inside the tunnel to `host`.
+    pub(super) async fn inner(&self, request: Request<Incoming>, host: &str) -> Answer {
+        // A client that names another host inside the tunnel is confused or probing (RFC 9110, section 15.5.20).
+        let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+        let same = named.is_none_or(|named| named.strip_suffix(":443").unwrap_or(named).eq_ignore_ascii_case(host));
+        if !same {
+            return Ok(refusal(StatusCode::MISDIRECTED_REQUEST, format!("this connection is for {host} only\n")));
+        }
+        self.pass(request, Scheme::HTTPS, host).await
+    }
+
+    /// Accepts a tunnel to a host of the embedded Azure, or refuses it. Never opens a connection to anywhere.
+    fn connect(&self, request: Request<Incoming>, tunnel: &Tunnel) -> Response<Full<Bytes>> {
+        if let Some(refused) = self.refuse_stranger(request.headers()) {
+            return refused;
+        }
+        let Some(target) = request.uri().authority().cloned() else {
+            return refusal(StatusCode::BAD_REQUEST, "CONNECT needs host:port\n".to_owned());
+        };
+        let host = target.host().to_ascii_lowercase();
+        if !host::known(&host) || target.port_u16() != Some(443) {
+            return unknown(target.as_str());
+        }
+        tunnel.set(host, hyper::upgrade::on(request));
+        Response::new(Full::default())
+    }
+
+    /// The engine's door: the real URL comes as `Host`, path and a header for the scheme, or in absolute form.
+    async fn engine(&self, request: Request<Incoming>) -> Answer {
+        let headers = request.headers();
+        let shown = headers.get(DOOR).map_or(&b""[..], HeaderValue::as_bytes);
+        if !constant_time_eq(shown, self.endpoint.door.expose().as_bytes()) {
+            return Ok(refusal(
+                StatusCode::UNAUTHORIZED,
+                "wrong door secret: read the endpoint file of the running server again\n".to_owned(),
+            ));
+        }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let uri = request.uri();
+        let scheme = text(SCHEME).or_else(|| uri.scheme_str()).unwrap_or("https");
+        let target = uri.authority().map(HostPort::as_str).or_else(|| text("host")).unwrap_or_default();
+        let Ok(target) = target.to_ascii_lowercase().parse::<HostPort>() else {
+            return Ok(refusal(StatusCode::BAD_REQUEST, "the request names no host\n".to_owned()));
+        };
+        let host = target.host().to_owned();
+        match (scheme, target.port_u16()) {
+            ("https", None | Some(443)) if host::known(&host) => self.pass(request, Scheme::HTTPS, &host).await,
+            ("http", None | Some(80)) if host == METADATA => self.metadata(request).await,
+            _ => Ok(unknown(target.as_str())),
+        }
+    }
+
+    /// A proxied request without TLS: Azure's only such address is the instance metadata service.
+    async fn plain_proxy(&self, request: Request<Incoming>) -> Answer {
+        if let Some(refused) = self.refuse_stranger(request.headers()) {
+            return Ok(refused);
+        }
+        let uri = request.uri();
+        let metadata = uri.scheme() == Some(&Scheme::HTTP)
+            && uri.host() == Some(METADATA)
+            && uri.port_u16().is_none_or(|port| port == 80);
+        if metadata { self.metadata(request).await } else { Ok(unknown(&uri.to_string())) }
+    }
+
+    /// The managed-identity door, for clients that are given its address by the environment.
+    async fn identity(&self, request: Request<Incoming>) -> Answer {
+        // A web page that rebinds its name to this port sends its own name as Host.
+        let local = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).is_some_and(|named| {
+            let port = self.endpoint.port;
+            named == format!("127.0.0.1:{port}") || named == format!("localhost:{port}")
+        });
+        if !local {
+            return Ok(not_found());
+        }
+        match request.uri().path() {
+            path if path.starts_with("/metadata/") => self.metadata(request).await,
+            "/msi/token" => {
+                let shown = request.headers().get(IDENTITY_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
+                if !constant_time_eq(shown, self.endpoint.identity.expose().as_bytes()) {
+                    return Ok(imds_error(StatusCode::UNAUTHORIZED, "unauthorized", "X-IDENTITY-HEADER is not right"));
+                }
+                let (mut parts, body) = request.into_parts();
+                parts.headers.insert("metadata", HeaderValue::from_static("true"));
+                let Ok(uri) = app_service_as_imds(parts.uri.query().unwrap_or_default()).parse() else {
+                    return Ok(imds_error(StatusCode::BAD_REQUEST, "invalid_request", "the query is not valid"));
+                };
+                parts.uri = uri;
+                self.metadata(Request::from_parts(parts, body)).await
+            }
+            _ => Ok(not_found()),
+        }
+    }
+
+    /// Passes a request to the instance metadata service, which no page in a browser and no redirect may reach.
+    async fn metadata(&self, request: Request<Incoming>) -> Answer {
+        let headers = request.headers();
+        if headers.contains_key("x-forwarded-for") {
+            return Ok(imds_error(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "X-Forwarded-For is not allowed in a request to the metadata service",
+            ));
+        }
+        if headers.get("metadata").is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"true")) {
+            return Ok(imds_error(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Required metadata header not specified",
+            ));
+        }
+        self.pass(request, Scheme::HTTP, METADATA).await
+    }
+
+    /// Hands a request to the cloud as if it had been sent to `host` itself.
+    async fn pass(&self, request: Request<Incoming>, scheme: Scheme, host: &str) -> Answer {
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, self.options.body_limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let text = format!("the body is larger than {} bytes\n", self.options.body_limit);
+                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, text));
+            }
+            // The client went away in the middle of its body.
+            Err(_) => return Err(Closed),
+        };
+        let Some(mut parts) = readdress(parts, scheme, host) else {
+            return Ok(refusal(StatusCode::BAD_REQUEST, "the URL is not valid\n".to_owned()));
+        };
+        // What hyper left there is its own; whose identities a machine holds is for this door to say.
+        parts.extensions.clear();
+        if host == METADATA {
+            parts.extensions.insert(self.options.identities.clone());
+        }
+        let answer = (self.handler)(Request::from_parts(parts, body)).await.map_err(|_| Closed)?;
+        Ok(answer.map(Full::new))
+    }
+
+    /// The refusal of a request without the proxy's credentials (RFC 7617).
+    fn refuse_stranger(&self, headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
+        let expected = format!("{}:{}", self.endpoint.proxy_user, self.endpoint.proxy_secret.expose());
+        let shown = headers
+            .get(header::PROXY_AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+            .and_then(|(_, encoded)| STANDARD.decode(encoded.trim()).ok())
+            .unwrap_or_default();
+        if constant_time_eq(&shown, expected.as_bytes()) {
+            return None;
+        }
+        let mut refused = refusal(
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            "the proxy of the embedded Azure wants the credentials of its home: use `sealbook cloud env` or \
+             `sealbook cloud exec`\n"
+                .to_owned(),
+        );
+        let challenge = HeaderValue::from_static("Basic realm=\"Sealbook embedded Azure\"");
+        refused.headers_mut().insert(header::PROXY_AUTHENTICATE, challenge);
+        Some(refused)
+    }
+}
+
+/// Gives a request its real URL and `Host`, and takes away what was meant for the door.
+fn readdress(mut parts: request::Parts, scheme: Scheme, host: &str) -> Option<request::Parts> {
+    const FOR_THE_DOOR: [HeaderName; 5] = [
+        header::PROXY_AUTHORIZATION,
+        header::CONNECTION,
+        HeaderName::from_static("proxy-connection"),
+        HeaderName::from_static(DOOR),
+        HeaderName::from_static(SCHEME),
+    ];
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(scheme);
+    uri.authority = Some(host.parse().ok()?);
+    uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from_parts(uri).ok()?;
+    for name in FOR_THE_DOOR {
+        parts.headers.remove(name);
+    }
+    parts.headers.remove(IDENTITY_HEADER);
+    parts.headers.insert(header::HOST, HeaderValue::from_str(host).ok()?);
+    Some(parts)
+}
+
+/// The query of an App Service identity request (2019-08-01) as the metadata service's.
+fn app_service_as_imds(query: &str) -> String {
+    let mut path = "/metadata/identity/oauth2/token?api-version=2018-02-01".to_owned();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = match name {
+            "" | "api-version" => continue,
+            "principal_id" => "object_id",
+            "mi_res_id" => "msi_res_id",
+            other => other,
+        };
+        path.push('&');
+        path.push_str(name);
+        path.push('=');
+        path.push_str(value);
+    }
+    path
+}
+
+fn refusal(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    refusal(StatusCode::NOT_FOUND, "the embedded Azure: nothing here\n".to_owned())
+}
+
+/// The refusal of a host. Its reason phrase is all that many clients show of a refused CONNECT.
+fn unknown(target: &str) -> Response<Full<Bytes>> {
+    let text = format!(
+        "{target} is not part of the embedded Azure, and nothing is ever forwarded; unset HTTPS_PROXY and HTTP_PROXY \
+         to reach it\n"
+    );
+    let mut refused = refusal(StatusCode::FORBIDDEN, text);
+    refused.extensions_mut().insert(ReasonPhrase::from_static(b"Host unknown to the embedded Azure"));
+    refused
+}
+
+/// The metadata service's error body.
+fn imds_error(status: StatusCode, error: &str, description: &str) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({ "error": error, "error_description": description });
+    let mut response = refusal(status, body.to_string());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

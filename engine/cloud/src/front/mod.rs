@@ -1,0 +1,24 @@
+//! The front doors of the embedded Azure: how requests from outside this process reach [`crate::Cloud`].
+//!
+//! One loopback listener serves all of them, told apart by the form of the request:
+//!
+//! | door | request | what it demands |
+//! | --- | --- | --- |
+//! | proxy | `CONNECT host:443`, then HTTPS; `GET http://169.254.169.254/…` | `Proxy-Authorization` of this server |
+//! | engine | any method with the header `x-sealbook-door` | the door's secret in that header |
+//! | managed identity | `GET /metadata/identity/oauth2/token`, `GET /msi/token` | `Metadata: true`; `X-IDENTITY-HEADER` |
+//!
+//! A host that the embedded Azure does not know is refused. Nothing is ever forwarded.
+
+mod authority;
+pub mod client;
+mod doors;
+mod endpoint;
+mod host;
+mod lock;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::{Endpoint, environment};
+pub use server::{Options, ServeError, Server};

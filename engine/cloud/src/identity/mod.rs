@@ -1,0 +1,6 @@
+//! Principals of the tenant, and the tokens that every service validates.
+
+pub(crate) mod keys;
+pub(crate) mod mint;
+pub(crate) mod principals;
+pub(crate) mod token;

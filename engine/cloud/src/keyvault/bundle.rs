@@ -1,0 +1,76 @@
+//! How keys are written on the wire (Key Vault keys REST API: KeyBundle, KeyItem, DeletedKeyBundle, DeletedKeyItem).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::store::{Key, Version};
+use super::vault::{Deletion, Vault};
+
+/// Identifier of a key, with its version when one is given.
+pub(super) fn kid(vault: &Vault, key: &str, version: Option<&str>) -> String {
+    let base = format!("{}keys/{key}", vault.uri());
+    match version {
+        Some(version) => format!("{base}/{version}"),
+        None => base,
+    }
+}
+
+/// Identifier of a soft-deleted key.
+fn recovery_id(vault: &Vault, key: &str) -> String {
+    format!("{}deletedkeys/{key}", vault.uri())
+}
+
+fn attributes(vault: &Vault, version: &Version) -> Value {
+    let mut attributes = Map::new();
+    attributes.insert("enabled".into(), version.enabled.into());
+    if let Some(nbf) = version.nbf {
+        attributes.insert("nbf".into(), nbf.into());
+    }
+    if let Some(exp) = version.exp {
+        attributes.insert("exp".into(), exp.into());
+    }
+    attributes.insert("created".into(), version.created.into());
+    attributes.insert("updated".into(), version.updated.into());
+    attributes.insert("recoveryLevel".into(), vault.recovery_level().into());
+    attributes.insert("recoverableDays".into(), vault.retention().into());
+    attributes.insert("exportable".into(), false.into());
+    Value::Object(attributes)
+}
+
+/// The public half as a JSON Web Key (RFC 7517), with Key Vault's members.
+fn json_web_key(vault: &Vault, key: &Key, version: &Version) -> Value {
+    json!({
+        "kid": kid(vault, &key.name, Some(&version.version)),
+        "kty": version.kty,
+        "key_ops": version.operations,
+        "n": URL_SAFE_NO_PAD.encode(&version.n),
+        "e": URL_SAFE_NO_PAD.encode(&version.e),
+    })
+}
+
+/// A version of a key.
+pub(super) fn bundle(vault: &Vault, key: &Key, version: &Version) -> Value {
+    json!({
+        "key": json_web_key(vault, key, version),
+        "attributes": attributes(vault, version),
+        "tags": version.tags,
+    })
+}
+
+/// A key in a list (`version` is its newest), or a version in the list of versions when `versioned`.
+pub(super) fn item(vault: &Vault, key: &Key, version: &Version, versioned: bool) -> Value {
+    json!({
+        "kid": kid(vault, &key.name, versioned.then_some(version.version.as_str())),
+        "attributes": attributes(vault, version),
+        "tags": version.tags,
+    })
+}
+
+/// Adds what a soft-deleted key shows besides.
+pub(super) fn deleted(mut document: Value, vault: &Vault, key: &Key, deletion: &Deletion) -> Value {
+    document["recoveryId"] = recovery_id(vault, &key.name).into();
+    document["deletedDate"] = deletion.at.timestamp().into();
+    document["scheduledPurgeDate"] = deletion.purge.timestamp().into();
+    document
+}

@@ -1,0 +1,171 @@
+//! Cryptographic operations with a key: encrypt, decrypt, wrapKey, unwrapKey.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealbook_crypto::SecretBytes;
+use sealbook_crypto::rsa::{Padding, RsaError};
+use serde_json::json;
+
+use super::requests::{self, bad};
+use super::store::Version;
+use super::{bundle, data, keys, material};
+use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::Params;
+use crate::refusal::Refusal;
+
+/// An operation with an RSA key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Encrypt,
+    Decrypt,
+    Wrap,
+    Unwrap,
+}
+
+impl Action {
+    /// Its word in `key_ops` and in Azure's messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::Wrap => "wrapKey",
+            Self::Unwrap => "unwrapKey",
+        }
+    }
+
+    /// Whether it brings protected data back. Such operations also work outside of the key's time window, so that an
+    /// expired key does not lock anybody out ("About keys", date-time controlled operations).
+    fn recovers(self) -> bool {
+        matches!(self, Self::Decrypt | Self::Unwrap)
+    }
+}
+
+/// Why an operation did not take place.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The key is disabled.
+    Disabled,
+    /// The key's time has not come.
+    NotYetValid,
+    /// The key's time is over.
+    Expired,
+    /// The key's operations do not include it.
+    NotPermitted,
+    /// The input does not fit the key, or does not decrypt with it.
+    Rsa(RsaError),
+    /// The embedded Azure failed.
+    Internal(Refusal),
+}
+
+impl Fault {
+    /// What the data plane answers.
+    fn refusal(self, action: Action) -> Refusal {
+        let forbidden = |message: String, inner: &str| Refusal::new(403, "Forbidden", message).inner(inner);
+        let word = action.word();
+        match self {
+            Self::Disabled => forbidden(format!("Operation {word} is not allowed on a disabled key."), "KeyDisabled"),
+            Self::NotYetValid => {
+                forbidden(format!("Operation {word} is not allowed on a key that is not yet valid."), "KeyNotYetValid")
+            }
+            Self::Expired => forbidden(format!("Operation {word} is not allowed on an expired key."), "KeyExpired"),
+            Self::NotPermitted => {
+                forbidden(format!("Operation {word} is not permitted on this key."), "KeyOperationForbidden")
+            }
+            Self::Rsa(RsaError::Decrypt) => bad("Unable to decrypt specified value with this key."),
+            Self::Rsa(RsaError::TooLong { length, capacity }) => bad(format!(
+                "Property value has invalid value: it has {length} bytes, and this key and algorithm take at most {capacity}."
+            )),
+            Self::Rsa(RsaError::PublicKey) => Refusal::internal("a stored public key is unusable"),
+            Self::Internal(refusal) => refusal,
+        }
+    }
+}
+
+/// Whether a version permits an action at this instant.
+pub(super) fn permitted(cx: &Cx<'_>, version: &Version, action: Action) -> Result<(), Fault> {
+    let now = cx.now.timestamp();
+    if !version.enabled {
+        return Err(Fault::Disabled);
+    }
+    if !action.recovers() && version.nbf.is_some_and(|nbf| now < nbf) {
+        return Err(Fault::NotYetValid);
+    }
+    if !action.recovers() && version.exp.is_some_and(|exp| now >= exp) {
+        return Err(Fault::Expired);
+    }
+    if !version.operations.iter().any(|name| name == action.word()) {
+        return Err(Fault::NotPermitted);
+    }
+    Ok(())
+}
+
+/// Performs an action that [`permitted`] allowed, with the version `kid`.
+pub(super) fn perform(
+    cx: &Cx<'_>,
+    kid: &str,
+    version: &Version,
+    action: Action,
+    padding: Padding,
+    input: &[u8],
+) -> Result<SecretBytes, Fault> {
+    if !action.recovers() {
+        return material::public(version).encrypt(padding, input).map(SecretBytes::from).map_err(Fault::Rsa);
+    }
+    let key = material::open(cx, kid, version).map_err(Fault::Internal)?;
+    key.decrypt(padding, input).map_err(Fault::Rsa)
+}
+
+fn padding(algorithm: &str) -> Result<Padding, Refusal> {
+    match algorithm {
+        "RSA1_5" => Ok(Padding::Pkcs1v15),
+        "RSA-OAEP" => Ok(Padding::OaepSha1),
+        "RSA-OAEP-256" => Ok(Padding::OaepSha256),
+        other => Err(bad(format!(
+            "Property alg has invalid value {other}: an RSA key takes RSA-OAEP-256, RSA-OAEP or RSA1_5."
+        ))),
+    }
+}
+
+fn run(cx: &Cx<'_>, p: &Params, action: Action) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let key = keys::live(cx, &vault, p.get("key"))?;
+    let version = keys::version_of(cx, &key, p)?;
+    let kid = bundle::kid(&vault, &key.name, Some(&version.version));
+    permitted(cx, &version, action).map_err(|fault| fault.refusal(action))?;
+    let body = requests::object(cx)?;
+    let padding = padding(body["alg"].as_str().ok_or_else(|| bad("Property alg is required."))?)?;
+    let input = SecretBytes::from(requests::bytes(&body, "value")?);
+    let output = perform(cx, &kid, &version, action, padding, input.expose()).map_err(|fault| fault.refusal(action))?;
+    Ok(Answer::ok(&json!({ "kid": kid, "value": URL_SAFE_NO_PAD.encode(output.expose()) })))
+}
+
+/// Encrypts a short message (`encrypt`).
+pub(super) fn encrypt(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    run(cx, p, Action::Encrypt)
+}
+
+/// Decrypts a short message (`decrypt`).
+pub(super) fn decrypt(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    run(cx, p, Action::Decrypt)
+}
+
+/// Wraps a data key (`wrapKey`).
+pub(super) fn wrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    run(cx, p, Action::Wrap)
+}
+
+/// Unwraps a data key (`unwrapKey`).
+pub(super) fn unwrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    run(cx, p, Action::Unwrap)
+}
+
+/// Refuses to release a key (`release`): no key here is exportable.
+pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let key = keys::live(cx, &vault, p.get("key"))?;
+    keys::version_of(cx, &key, p)?;
+    Err(Refusal::new(403, "Forbidden", "The key is not exportable: the embedded Azure does not release keys yet.")
+        .inner("AccessDenied")
+        .gap("secure key release"))
+}

@@ -1,0 +1,276 @@
+//! The data plane `*.vault.azure.net`: who may come in, where role assignments count, how it refuses.
+
+use http::Method;
+use serde_json::Value;
+
+use super::vault::{self, DOMAIN, Vault};
+use super::{audit, bundle, cryptography, deleted_keys, keys};
+use crate::audit::Entry;
+use crate::cx::{Caller, Cx};
+use crate::http::{Answer, Request};
+use crate::identity::token::{self, TokenError};
+use crate::operation::{Access, Operation, Params, Run};
+use crate::refusal::Refusal;
+use crate::service::Service;
+
+/// Resource for which tokens must be made.
+const AUDIENCE: &str = "https://vault.azure.net";
+
+/// Api-versions of the data plane, oldest first.
+const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
+
+/// Key Vault's data plane.
+pub(super) struct KeyVaultData;
+
+const fn operation(
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    action: &'static str,
+    run: Run,
+) -> Operation {
+    Operation { name, method, path, when: &[], api: API, access: Access::Data(action), lro: false, run }
+}
+
+const KEYS_READ: &str = "Microsoft.KeyVault/vaults/keys/read";
+const ENCRYPT: &str = "Microsoft.KeyVault/vaults/keys/encrypt/action";
+const DECRYPT: &str = "Microsoft.KeyVault/vaults/keys/decrypt/action";
+/// Data action behind wrapKey.
+pub(super) const WRAP: &str = "Microsoft.KeyVault/vaults/keys/wrap/action";
+/// Data action behind unwrapKey.
+pub(super) const UNWRAP: &str = "Microsoft.KeyVault/vaults/keys/unwrap/action";
+/// Data action behind reading keys.
+pub(super) const READ: &str = KEYS_READ;
+const UPDATE: &str = "Microsoft.KeyVault/vaults/keys/update/action";
+const RELEASE: &str = "Microsoft.KeyVault/vaults/keys/release/action";
+
+/// Operations on keys. A path without a version, which clients also write with an empty one (`/keys/k//wrapkey`,
+/// `/keys/k/`), means the newest version.
+static OPERATIONS: &[Operation] = &[
+    operation(
+        "CreateKey",
+        Method::POST,
+        "/keys/{key}/create",
+        "Microsoft.KeyVault/vaults/keys/create/action",
+        keys::create,
+    ),
+    operation(
+        "RotateKey",
+        Method::POST,
+        "/keys/{key}/rotate",
+        "Microsoft.KeyVault/vaults/keys/rotate/action",
+        keys::rotate,
+    ),
+    operation("GetKeys", Method::GET, "/keys", KEYS_READ, keys::list),
+    operation("GetKey", Method::GET, "/keys/{key}", KEYS_READ, keys::get),
+    operation("GetKey", Method::GET, "/keys/{key}/{version}", KEYS_READ, keys::get),
+    operation("GetKeyVersions", Method::GET, "/keys/{key}/versions", KEYS_READ, keys::versions),
+    operation("UpdateKey", Method::PATCH, "/keys/{key}", UPDATE, keys::update),
+    operation("UpdateKey", Method::PATCH, "/keys/{key}/{version}", UPDATE, keys::update),
+    operation(
+        "DeleteKey",
+        Method::DELETE,
+        "/keys/{key}",
+        "Microsoft.KeyVault/vaults/keys/delete",
+        deleted_keys::delete,
+    ),
+    operation("GetDeletedKeys", Method::GET, "/deletedkeys", KEYS_READ, deleted_keys::list),
+    operation("GetDeletedKey", Method::GET, "/deletedkeys/{key}", KEYS_READ, deleted_keys::get),
+    operation(
+        "RecoverDeletedKey",
+        Method::POST,
+        "/deletedkeys/{key}/recover",
+        "Microsoft.KeyVault/vaults/keys/recover/action",
+        deleted_keys::recover,
+    ),
+    operation(
+        "PurgeDeletedKey",
+        Method::DELETE,
+        "/deletedkeys/{key}",
+        "Microsoft.KeyVault/vaults/keys/purge/action",
+        deleted_keys::purge,
+    ),
+    operation("encrypt", Method::POST, "/keys/{key}/encrypt", ENCRYPT, cryptography::encrypt),
+    operation("encrypt", Method::POST, "/keys/{key}/{version}/encrypt", ENCRYPT, cryptography::encrypt),
+    operation("decrypt", Method::POST, "/keys/{key}/decrypt", DECRYPT, cryptography::decrypt),
+    operation("decrypt", Method::POST, "/keys/{key}/{version}/decrypt", DECRYPT, cryptography::decrypt),
+    operation("wrapKey", Method::POST, "/keys/{key}/wrapkey", WRAP, cryptography::wrap),
+    operation("wrapKey", Method::POST, "/keys/{key}/{version}/wrapkey", WRAP, cryptography::wrap),
+    operation("unwrapKey", Method::POST, "/keys/{key}/unwrapkey", UNWRAP, cryptography::unwrap),
+    operation("unwrapKey", Method::POST, "/keys/{key}/{version}/unwrapkey", UNWRAP, cryptography::unwrap),
+    operation("release", Method::POST, "/keys/{key}/release", RELEASE, cryptography::release),
+    operation("release", Method::POST, "/keys/{key}/{version}/release", RELEASE, cryptography::release),
+];
+
+/// The vault that a request addresses. In Azure the name of a vault that is not there does not resolve; here it
+/// answers 404.
+pub(super) fn vault(cx: &Cx<'_>) -> Result<Vault, Refusal> {
+    vault::at_host(cx, &cx.request.host)?.ok_or_else(|| {
+        let host = &cx.request.host;
+        Refusal::new(404, "VaultNotFound", format!("There is no vault at https://{host}: create or recover it first."))
+    })
+}
+
+/// `appid=…;oid=…;iss=…`, as Azure's refusals name a caller.
+fn caller_line(caller: &Caller) -> String {
+    format!("appid={};oid={};iss={}", caller.app_id, caller.oid, caller.issuer)
+}
+
+/// Refuses callers from the network that the vault's firewall keeps out. Requests reach the embedded Azure over
+/// loopback, which no rule of Azure can name.
+fn check_network(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
+    let caller = caller_line(&cx.caller);
+    let place = format!("Vault: {};location={}", vault.name, vault.location());
+    if vault.property("publicNetworkAccess") == "Disabled" {
+        return Err(Refusal::new(
+            403,
+            "Forbidden",
+            format!(
+                "Public network access is disabled and request is not from a trusted service nor via an approved private \
+                 link.\r\nCaller: {caller}\r\n{place}"
+            ),
+        )
+        .inner("ForbiddenByConnection"));
+    }
+    if vault.property("networkAcls")["defaultAction"] == "Deny" {
+        return Err(Refusal::new(
+            403,
+            "Forbidden",
+            format!(
+                "Client address is not authorized and caller is not a trusted service.\r\nClient address: \
+                 127.0.0.1\r\nCaller: {caller}\r\n{place}"
+            ),
+        )
+        .inner("ForbiddenByFirewall"));
+    }
+    Ok(())
+}
+
+impl Service for KeyVaultData {
+    fn name(&self) -> &'static str {
+        "keyvault"
+    }
+
+    fn answers(&self, host: &str) -> bool {
+        host.strip_suffix(DOMAIN).is_some_and(|name| !name.is_empty() && !name.contains('.'))
+    }
+
+    fn tables(&self) -> Vec<&'static [Operation]> {
+        vec![OPERATIONS]
+    }
+
+    fn audiences(&self) -> &'static [&'static str] {
+        &[AUDIENCE]
+    }
+
+    fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
+        vault(cx)?;
+        token::authenticate(cx, self.audiences())?.map_err(|error| self.unauthorized(cx, &error))
+    }
+
+    fn unauthorized(&self, cx: &Cx<'_>, error: &TokenError) -> Refusal {
+        let message = match error {
+            TokenError::Missing => format!("AKV10000: {error}"),
+            TokenError::Audience { given } => {
+                format!("AKV10022: Invalid audience. Expected {AUDIENCE}, found: {given}.")
+            }
+            TokenError::Issuer { given } => format!(
+                "AKV10032: Invalid issuer. Expected one of https://sts.windows.net/{}/, found {given}.",
+                cx.tenant
+            ),
+            other => format!("Error validating token: {other}"),
+        };
+        let authority = format!("https://login.microsoftonline.com/{}", cx.tenant);
+        Refusal::new(401, "Unauthorized", message)
+            .header("www-authenticate", format!("Bearer authorization=\"{authority}\", resource=\"{AUDIENCE}\""))
+    }
+
+    fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
+        check_network(cx, &vault(cx)?)
+    }
+
+    fn scope(&self, cx: &Cx<'_>, _: &'static Operation, params: &Params) -> Result<String, Refusal> {
+        let vault = vault(cx)?;
+        Ok(params.find("key").map_or_else(|| vault.id.clone(), |key| vault.key_scope(key)))
+    }
+
+    fn forbidden(&self, cx: &Cx<'_>, action: &str, scope: &str) -> Refusal {
+        let place = match vault(cx) {
+            Ok(vault) => format!("Vault: {};location={}\r\n", vault.name, vault.location()),
+            Err(refusal) => return refusal,
+        };
+        Refusal::new(
+            403,
+            "Forbidden",
+            format!(
+                "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role \
+                 definitions were changed recently, please observe propagation time.\r\nCaller: {}\r\nAction: \
+                 '{action}'\r\nResource: '{scope}'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: \
+                 null \r\n{place}",
+                caller_line(&cx.caller)
+            ),
+        )
+        .inner("ForbiddenByRbac")
+    }
+
+    fn wrong_version(&self, _: &Cx<'_>, _: &'static Operation, _: &Params, given: Option<&str>) -> Refusal {
+        let newest = API.last().copied().unwrap_or_default();
+        Refusal::new(
+            400,
+            "BadParameter",
+            match given {
+                Some(given) => format!(
+                    "The specified version ({given}) is not recognized. Consider using the latest supported version ({newest})."
+                ),
+                None => format!("The api-version query parameter is missing. Add api-version={newest}."),
+            },
+        )
+    }
+
+    fn throttled(&self, _: &Cx<'_>) -> Refusal {
+        Refusal::new(
+            429,
+            "Throttled",
+            "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
+        )
+    }
+
+    fn unknown(&self, cx: &Cx<'_>) -> Refusal {
+        let Request { method, path, .. } = cx.request;
+        Refusal::new(501, "NotImplemented", format!("The embedded Key Vault has no operation '{method} {path}'."))
+    }
+
+    fn render(&self, _: &Cx<'_>, refusal: &Refusal) -> Answer {
+        refusal.render_key_vault()
+    }
+
+    fn finish(&self, cx: &Cx<'_>, answer: &mut Answer) {
+        if let Ok(Some(vault)) = vault::at_host(cx, &cx.request.host) {
+            answer.set("x-ms-keyvault-region", vault.location());
+        }
+        answer.set("x-ms-keyvault-service-version", "1.9.0.0");
+        answer.set("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
+        answer.set("cache-control", "no-cache");
+        answer.set("pragma", "no-cache");
+        answer.set("expires", "-1");
+        answer.set("x-content-type-options", "nosniff");
+        answer.set("strict-transport-security", "max-age=31536000;includeSubDomains");
+    }
+
+    fn audit(&self, cx: &Cx<'_>, operation: &'static Operation, params: &Params, answer: &Answer) -> Option<Entry> {
+        let vault = vault::at_host(cx, &cx.request.host).ok()??;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
+        let named = params.find("key").map(|key| bundle::kid(&vault, key, params.find("version")));
+        let subject = audit::Subject {
+            vault: &vault,
+            operation: audit::operation_name(operation.name),
+            status: answer.status.as_u16(),
+            id: audit::id_in(&body).or(named),
+            uri: format!("https://{}{}", cx.request.host, cx.request.path),
+            algorithm: request["alg"].as_str().map(str::to_owned),
+            error: audit::error_in(&body),
+        };
+        Some(subject.entry(cx))
+    }
+}

@@ -1,0 +1,124 @@
+//! Soft-deleted keys on the data plane: delete, list, get, recover, purge.
+//!
+//! Azure answers a delete at once and finishes it a little later: until then the key is neither live nor listed as
+//! deleted, and its name answers `ObjectIsBeingDeleted`.
+
+use chrono::Duration;
+
+use super::requests::{self, Page};
+use super::store::{self, Key, Version};
+use super::vault::{Deletion, Vault};
+use super::{bundle, data, keys};
+use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::Params;
+use crate::refusal::Refusal;
+
+/// How long a deletion is under way, on the cloud clock.
+const SETTLING: Duration = Duration::milliseconds(500);
+
+fn conflict(message: String, inner: &str) -> Refusal {
+    Refusal::new(409, "Conflict", message).inner(inner)
+}
+
+/// Refuses the name of a soft-deleted key for a new one.
+pub(super) fn name_taken(cx: &Cx<'_>, key: &Key) -> Refusal {
+    if cx.now < key.settled {
+        let message = format!("Key {} is currently being deleted and cannot be re-created; retry later.", key.name);
+        return conflict(message, "ObjectIsBeingDeleted");
+    }
+    conflict(
+        format!(
+            "Key {} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the key \
+             can only be recovered or purged.",
+            key.name
+        ),
+        "ObjectIsDeletedButRecoverable",
+    )
+}
+
+/// The soft-deleted key that a path names, with its newest version.
+fn deleted(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<(Key, Deletion, Version), Refusal> {
+    requests::check_key_name(name)?;
+    let missing = || Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {name}"));
+    let key = store::key(cx, &vault.name, name)?.ok_or_else(missing)?;
+    let deletion = key.deletion.ok_or_else(missing)?;
+    let version = store::version(cx, key.row, None)?.ok_or_else(missing)?;
+    Ok((key, deletion, version))
+}
+
+/// Refuses to work on a key whose deletion is under way.
+fn settled(cx: &Cx<'_>, key: &Key) -> Result<(), Refusal> {
+    if cx.now < key.settled {
+        let message = format!("Key {} is currently being deleted.", key.name);
+        return Err(conflict(message, "ObjectIsBeingDeleted"));
+    }
+    Ok(())
+}
+
+/// Soft-deletes a key with all its versions (`DeleteKey`).
+pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let key = keys::live(cx, &vault, p.get("key"))?;
+    let newest = keys::version_of(cx, &key, p)?;
+    let deletion = Deletion::now(cx, vault.retention());
+    store::mark_key_deleted(cx, key.row, &deletion, cx.now + SETTLING)?;
+    let document = bundle::bundle(&vault, &key, &newest);
+    Ok(Answer::ok(&bundle::deleted(document, &vault, &key, &deletion)))
+}
+
+/// Lists the soft-deleted keys of a vault (`GetDeletedKeys`).
+pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let page = Page::read(cx)?;
+    let mut items = Vec::new();
+    for key in store::keys(cx, &vault.name, true, &page.after, page.size + 1)? {
+        if let (Some(deletion), Some(newest)) = (key.deletion, store::version(cx, key.row, None)?) {
+            let document = bundle::item(&vault, &key, &newest, false);
+            items.push((key.name.clone(), bundle::deleted(document, &vault, &key, &deletion)));
+        }
+    }
+    Ok(Answer::ok(&page.answer(cx, items)))
+}
+
+/// Answers a soft-deleted key (`GetDeletedKey`); not found while the deletion is under way, as in Azure.
+pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let (key, deletion, newest) = deleted(cx, &vault, p.get("key"))?;
+    if cx.now < key.settled {
+        return Err(Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {}", key.name)));
+    }
+    let document = bundle::bundle(&vault, &key, &newest);
+    Ok(Answer::ok(&bundle::deleted(document, &vault, &key, &deletion)))
+}
+
+/// Brings a soft-deleted key back with all its versions (`RecoverDeletedKey`).
+pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let (key, _, newest) = deleted(cx, &vault, p.get("key"))?;
+    settled(cx, &key)?;
+    store::mark_key_live(cx, key.row)?;
+    Ok(Answer::ok(&bundle::bundle(&vault, &key, &newest)))
+}
+
+/// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
+pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let (key, ..) = deleted(cx, &vault, p.get("key"))?;
+    if vault.purge_protected() {
+        return Err(Refusal::new(
+            403,
+            "Forbidden",
+            format!(
+                "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault service \
+                 will automatically purge it after the retention period has passed.\r\nVault: {};location={}",
+                vault.name,
+                vault.location()
+            ),
+        )
+        .inner("ForbiddenByPolicy"));
+    }
+    settled(cx, &key)?;
+    store::purge_key(cx, key.row)?;
+    Ok(Answer::empty(204))
+}

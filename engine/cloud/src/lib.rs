@@ -1,0 +1,43 @@
+#![doc = env!("CARGO_PKG_DESCRIPTION")]
+//!
+//! Start with [`Cloud`]: it answers HTTP requests to Azure's own host names out of one SQLite file. A request is one
+//! transaction (`dispatch`); what can be asked is described by operation tables (`operation`), one folder per provider
+//! (`registry`).
+
+mod arm;
+mod audit;
+mod authorization;
+mod cloud;
+mod compute;
+mod config;
+mod cx;
+mod dispatch;
+mod entra;
+mod fault;
+pub mod front;
+mod http;
+mod identity;
+mod keyvault;
+mod lro;
+mod odata;
+mod opening;
+mod operation;
+mod refusal;
+mod registry;
+mod resource_id;
+mod resources;
+mod seed;
+mod service;
+mod storage;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
+pub use config::{CloudConfig, CloudError, Wall};
+pub use fault::{Fault, FaultKind};
+pub use seed::Seed;
+pub use store::log::LoggedRequest;

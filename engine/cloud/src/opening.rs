@@ -1,0 +1,73 @@
+//! Opening a cloud's folder: its key, its tables, its first tenant.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, TransactionBehavior};
+use sealbook_crypto::SealKey;
+
+use crate::config::CloudError;
+use crate::{audit, fault, identity, lro, registry, seed, store};
+
+/// Makes the tables, and the tenant when the file is new.
+pub(crate) fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    sealing: &SealKey,
+    now: DateTime<Utc>,
+) -> Result<(), CloudError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > store::FORMAT {
+        return Err(CloudError::Newer { path: path.to_owned(), found, supported: store::FORMAT });
+    }
+    let shared = [
+        store::SCHEMA,
+        audit::SCHEMA,
+        lro::SCHEMA,
+        fault::SCHEMA,
+        identity::principals::SCHEMA,
+        identity::keys::SCHEMA,
+    ];
+    for schema in shared.into_iter().chain(registry::PROVIDERS.iter().map(|p| p.schema())) {
+        tx.execute_batch(schema)?;
+    }
+    if found == 0 {
+        tx.pragma_update(None, "user_version", store::FORMAT)?;
+        seed::plant(&tx, sealing, now)?;
+    }
+    Ok(tx.commit()?)
+}
+
+pub(crate) fn make_private_folder(dir: &Path) -> Result<(), CloudError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|source| CloudError::Io { path: dir.to_owned(), source })
+}
+
+/// Reads the key that seals secrets in the database, making it when it is missing. When two processes do so at once,
+/// the first link wins and both read the same key.
+pub(crate) fn key(path: &Path) -> Result<SealKey, CloudError> {
+    let failed = |source| CloudError::Io { path: path.to_owned(), source };
+    if !path.exists() {
+        let draft = path.with_extension(format!("key.{}", uuid::Uuid::new_v4()));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft).map_err(failed)?;
+        let written = file.write_all(SealKey::generate().expose()).and_then(|()| file.sync_all());
+        let linked = written.and_then(|()| std::fs::hard_link(&draft, path));
+        std::fs::remove_file(&draft).map_err(failed)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let bytes = zeroize::Zeroizing::new(std::fs::read(path).map_err(failed)?);
+    let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| CloudError::Key { path: path.to_owned() })?;
+    Ok(SealKey::from_bytes(bytes))
+}

@@ -1,0 +1,145 @@
+//! Registration of resource providers with the subscription.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::locations::LOCATIONS;
+use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::Params;
+use crate::refusal::Refusal;
+use crate::registry;
+use crate::service::Provider;
+use crate::store::{instant, millis};
+
+/// Table of the registrations that differ from a fresh subscription's.
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS registrations (
+    namespace  TEXT PRIMARY KEY COLLATE NOCASE,
+    registered INTEGER NOT NULL,
+    due        INTEGER NOT NULL
+) STRICT;
+";
+
+/// How long a registration takes, in milliseconds of cloud time.
+const TAKES: i64 = 1_000;
+
+/// A provider that every subscription has and that can't be unregistered.
+fn registration_free(provider: &dyn Provider) -> bool {
+    matches!(provider.namespace(), "Microsoft.Resources" | "Microsoft.Authorization")
+}
+
+fn state(cx: &Cx<'_>, provider: &dyn Provider) -> Result<&'static str, Refusal> {
+    let row: Option<(bool, i64)> = cx
+        .tx
+        .prepare_cached("SELECT registered, due FROM registrations WHERE namespace = ?1")?
+        .query_row([provider.namespace()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match row {
+        None if provider.registered_at_first() => "Registered",
+        None => "NotRegistered",
+        Some((true, due)) if instant(due) <= cx.now => "Registered",
+        Some((true, _)) => "Registering",
+        Some((false, _)) => "Unregistered",
+    })
+}
+
+/// Refuses the use of a namespace that the subscription has not registered.
+pub(crate) fn require(cx: &Cx<'_>, namespace: &str) -> Result<(), Refusal> {
+    let Some(provider) = registry::provider(namespace) else { return Ok(()) };
+    if state(cx, provider)? == "Registered" {
+        return Ok(());
+    }
+    let namespace = provider.namespace();
+    let message = format!(
+        "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how \
+         to register subscriptions."
+    );
+    let detail = json!({
+        "code": "MissingSubscriptionRegistration",
+        "target": namespace,
+        "message": message,
+    });
+    Err(Refusal::new(409, "MissingSubscriptionRegistration", message).details(vec![detail]))
+}
+
+fn document(cx: &Cx<'_>, provider: &dyn Provider) -> Result<Value, Refusal> {
+    let namespace = provider.namespace();
+    let types: Vec<Value> = provider
+        .types()
+        .iter()
+        .map(|t| {
+            let locations: Vec<&str> =
+                if t.regional { LOCATIONS.iter().map(|l| l.display).collect() } else { Vec::new() };
+            json!({
+                "resourceType": t.name,
+                "locations": locations,
+                "apiVersions": t.api,
+                "defaultApiVersion": t.api.first(),
+                "capabilities": if t.regional { "SupportsTags, SupportsLocation" } else { "None" },
+            })
+        })
+        .collect();
+    Ok(json!({
+        "id": format!("/subscriptions/{}/providers/{namespace}", super::subscription(cx)?),
+        "namespace": namespace,
+        "resourceTypes": types,
+        "registrationState": state(cx, provider)?,
+        "registrationPolicy": if registration_free(provider) { "RegistrationFree" } else { "RegistrationRequired" },
+    }))
+}
+
+fn named(params: &Params) -> Result<&'static dyn Provider, Refusal> {
+    let namespace = params.get("namespace");
+    registry::provider(namespace).filter(|p| !p.types().is_empty()).ok_or_else(|| {
+        Refusal::new(404, "InvalidResourceNamespace", format!("The resource namespace '{namespace}' is invalid."))
+            .gap(format!("the resource provider {namespace}"))
+    })
+}
+
+/// `Providers_List`.
+pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    let providers = registry::PROVIDERS.iter().filter(|p| !p.types().is_empty());
+    let value: Vec<Value> = providers.map(|p| document(cx, *p)).collect::<Result<_, _>>()?;
+    Ok(Answer::ok(&json!({ "value": value })))
+}
+
+/// `Providers_Get`.
+pub(super) fn get(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    Ok(Answer::ok(&document(cx, named(params)?)?))
+}
+
+/// `Providers_Register`: answers at once; the state is `Registering` for a moment.
+pub(super) fn register(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let provider = named(params)?;
+    if matches!(state(cx, provider)?, "NotRegistered" | "Unregistered") {
+        write(cx, provider, true)?;
+    }
+    Ok(Answer::ok(&document(cx, provider)?))
+}
+
+/// `Providers_Unregister`: refused while resources of the provider exist.
+pub(super) fn unregister(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let provider = named(params)?;
+    let namespace = provider.namespace();
+    let prefix = format!("{namespace}/");
+    let used = cx.resources(crate::store::resources::Filter::default())?;
+    let used = used.iter().any(|r| r.kind.get(..prefix.len()).is_some_and(|k| k.eq_ignore_ascii_case(&prefix)));
+    if used || registration_free(provider) {
+        return Err(Refusal::new(
+            409,
+            "CannotUnregisterRegisteredNamespace",
+            format!("Cannot unregister namespace '{namespace}' because resources of it exist in the subscription."),
+        ));
+    }
+    write(cx, provider, false)?;
+    Ok(Answer::ok(&document(cx, provider)?))
+}
+
+fn write(cx: &Cx<'_>, provider: &dyn Provider, registered: bool) -> Result<(), Refusal> {
+    let due = millis(cx.now) + if registered { TAKES } else { 0 };
+    cx.tx
+        .prepare_cached("INSERT OR REPLACE INTO registrations (namespace, registered, due) VALUES (?1, ?2, ?3)")?
+        .execute(params![provider.namespace(), registered, due])?;
+    Ok(())
+}

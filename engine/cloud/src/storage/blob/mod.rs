@@ -1,0 +1,253 @@
+//! Blob Storage: `{account}.blob.core.windows.net`, version by version as the official clients speak it.
+//!
+//! - `rows`: containers, blobs, blocks and their chunks in the database
+//! - `cipher`: how bytes are encrypted at rest
+//! - `headers`, `conditions`, `checksum`, `range`, `xml`: the protocol's parts
+//! - `container`, `list`, `upload`, `read`, `change`: the operations
+
+mod change;
+mod checksum;
+mod cipher;
+mod conditions;
+mod container;
+mod headers;
+mod list;
+mod range;
+mod read;
+mod rows;
+mod table;
+mod upload;
+mod xml;
+
+use sealbook_crypto::SealKey;
+
+pub(super) use rows::{SCHEMA, destroy, forget_old_blocks};
+
+use super::account::{self, Account};
+use super::cmk::{self, Locked};
+use crate::cx::{Caller, Cx};
+use crate::http::{Answer, Request};
+use crate::identity::token::{self, TokenError};
+use crate::operation::{Operation, Params};
+use crate::refusal::Refusal;
+use crate::service::Service;
+
+const DOMAIN: &str = ".blob.core.windows.net";
+
+/// The audience of tokens for every account.
+const AUDIENCE: &str = "https://storage.azure.com";
+
+/// Versions of the protocol, from the first that takes Microsoft Entra tokens.
+const VERSIONS: &[&str] = &[
+    "2017-11-09",
+    "2018-03-28",
+    "2018-11-09",
+    "2019-02-02",
+    "2019-07-07",
+    "2019-10-10",
+    "2019-12-12",
+    "2020-02-10",
+    "2020-04-08",
+    "2020-06-12",
+    "2020-08-04",
+    "2020-10-02",
+    "2020-12-06",
+    "2021-02-12",
+    "2021-04-10",
+    "2021-06-08",
+    "2021-08-06",
+    "2021-10-04",
+    "2021-12-02",
+    "2022-11-02",
+    "2023-01-03",
+    "2023-05-03",
+    "2023-08-03",
+    "2023-11-03",
+    "2024-02-04",
+    "2024-05-04",
+    "2024-08-04",
+    "2024-11-04",
+    "2025-01-05",
+    "2025-05-05",
+    "2025-07-05",
+    "2025-11-05",
+    "2026-02-06",
+    "2026-04-06",
+    "2026-06-06",
+    "2026-10-06",
+];
+
+/// The data plane of blobs.
+#[derive(Debug)]
+pub(super) struct BlobService;
+
+impl Service for BlobService {
+    fn name(&self) -> &'static str {
+        "blob"
+    }
+
+    fn answers(&self, host: &str) -> bool {
+        host.strip_suffix(DOMAIN).is_some_and(|account| !account.is_empty() && !account.contains('.'))
+    }
+
+    fn tables(&self) -> Vec<&'static [Operation]> {
+        vec![table::OPERATIONS]
+    }
+
+    fn discriminators(&self) -> &'static [&'static str] {
+        &["comp", "restype", "snapshot", "versionid", "deletetype"]
+    }
+
+    fn audiences(&self) -> &'static [&'static str] {
+        &[AUDIENCE]
+    }
+
+    fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
+        let account = account(cx)?;
+        if let Some(scheme) = other_credential(cx.request) {
+            return Err(self
+                .unauthorized(cx, &TokenError::Malformed("only bearer tokens are accepted"))
+                .gap(format!("authentication by {scheme}")));
+        }
+        let own = format!("https://{}{DOMAIN}", account.name);
+        token::authenticate(cx, &[AUDIENCE, &own])?.map_err(|error| self.unauthorized(cx, &error))
+    }
+
+    fn unauthorized(&self, cx: &Cx<'_>, error: &TokenError) -> Refusal {
+        let message = "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.";
+        let code = match error {
+            TokenError::Missing => "NoAuthenticationInformation",
+            _ => "InvalidAuthenticationInfo",
+        };
+        Refusal::new(401, code, message).header(
+            "www-authenticate",
+            format!(
+                "Bearer authorization_uri=https://login.microsoftonline.com/{}/oauth2/authorize resource_id={AUDIENCE}",
+                cx.tenant
+            ),
+        )
+    }
+
+    fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
+        let account = account(cx)?;
+        let properties = match cx.resource(&account.resource)? {
+            Some(resource) => resource.body["properties"].clone(),
+            None => return Err(no_account(&account.name)),
+        };
+        // Every caller of the embedded Azure comes from outside the account's networks.
+        if properties["publicNetworkAccess"] == "Disabled" || properties["networkAcls"]["defaultAction"] == "Deny" {
+            return Err(Refusal::new(
+                403,
+                "AuthorizationFailure",
+                "This request is not authorized to perform this operation.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn ready(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
+        headers::refuse_unsupported(cx.request)
+    }
+
+    fn scope(&self, cx: &Cx<'_>, _: &'static Operation, params: &Params) -> Result<String, Refusal> {
+        let account = account(cx)?;
+        Ok(match params.find("container") {
+            Some(container) => format!("{}/blobServices/default/containers/{container}", account.resource),
+            None => account.resource,
+        })
+    }
+
+    fn forbidden(&self, _: &Cx<'_>, _: &str, _: &str) -> Refusal {
+        Refusal::new(
+            403,
+            "AuthorizationPermissionMismatch",
+            "This request is not authorized to perform this operation using this permission.",
+        )
+    }
+
+    fn version(&self, request: &Request) -> Option<String> {
+        request.header("x-ms-version").map(str::to_owned)
+    }
+
+    fn wrong_version(&self, _: &Cx<'_>, _: &'static Operation, _: &Params, given: Option<&str>) -> Refusal {
+        match given {
+            None => headers::missing("x-ms-version"),
+            Some(_) => headers::invalid("x-ms-version"),
+        }
+    }
+
+    fn throttled(&self, _: &Cx<'_>) -> Refusal {
+        Refusal::new(
+            503,
+            "ServerBusy",
+            "The server is currently unable to receive requests. Please retry your request.",
+        )
+    }
+
+    fn unknown(&self, cx: &Cx<'_>) -> Refusal {
+        match account(cx) {
+            Ok(_) => Refusal::new(
+                400,
+                "UnsupportedOperation",
+                "The embedded Azure does not have this operation of Blob Storage.",
+            ),
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn render(&self, cx: &Cx<'_>, refusal: &Refusal) -> Answer {
+        refusal.render_storage(&cx.request_id.to_string(), &crate::time::rfc3339(cx.now))
+    }
+
+    fn finish(&self, cx: &Cx<'_>, answer: &mut Answer) {
+        answer.set("server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0");
+        let version = cx.request.header("x-ms-version").filter(|version| VERSIONS.contains(version));
+        answer.set("x-ms-version", version.unwrap_or("2017-11-09"));
+        if let Some(id) = cx.request.header("x-ms-client-request-id").filter(|id| id.len() <= 1024) {
+            answer.set("x-ms-client-request-id", id);
+        }
+        if answer.status == http::StatusCode::NOT_MODIFIED {
+            answer.body = bytes::Bytes::new();
+        }
+    }
+}
+
+/// The account that a request's host names.
+fn account(cx: &Cx<'_>) -> Result<Account, Refusal> {
+    let name = cx.request.host.strip_suffix(DOMAIN).unwrap_or_default();
+    account::by_name(cx.tx, name)?.ok_or_else(|| no_account(name))
+}
+
+/// In Azure the host of an account that does not exist has no address at all; here, it has no resources.
+fn no_account(name: &str) -> Refusal {
+    Refusal::new(
+        404,
+        "ResourceNotFound",
+        format!("The specified resource does not exist: there is no storage account named {name}."),
+    )
+}
+
+/// A credential that is no bearer token: an account key's signature or a shared access signature.
+fn other_credential(request: &Request) -> Option<&'static str> {
+    let header = request.header("authorization").unwrap_or_default();
+    let scheme = header.split(' ').next().unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("SharedKey") || scheme.eq_ignore_ascii_case("SharedKeyLite") {
+        return Some("shared key");
+    }
+    request.query("sig").map(|_| "shared access signature")
+}
+
+/// An account whose data encryption key was opened for this request, by whoever protects it.
+struct Open {
+    account: Account,
+    dek: SealKey,
+}
+
+impl Open {
+    /// Asks the protector. Refused with Azure's codes when the customer has taken the key away.
+    fn new(cx: &mut Cx<'_>) -> Result<Self, Refusal> {
+        let account = account(cx)?;
+        let dek = cmk::unlock(cx, &account).map_err(Locked::for_data)?;
+        Ok(Self { account, dek })
+    }
+}

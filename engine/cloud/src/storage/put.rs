@@ -1,0 +1,364 @@
+//! Creating and changing an account: PUT and PATCH.
+
+use chrono::Duration;
+use serde_json::{Value, json};
+
+use super::account::{self, Account};
+use super::cmk::{self, Choice};
+use super::settings::{self, Kind, Sku};
+use super::{ACCOUNTS, arm, document, name, regional};
+use crate::cx::Cx;
+use crate::http::Answer;
+use crate::identity::principals;
+use crate::lro::{self, Lro, NewLro};
+use crate::operation::Params;
+use crate::refusal::Refusal;
+use crate::resource_id::ResourceId;
+use crate::resources::locations;
+use crate::store::resources::{self, Resource};
+
+/// How long Azure takes to make an account, shortened: enough for a client to have to poll.
+const CREATION: Duration = Duration::milliseconds(400);
+
+/// PUT: makes an account, or changes the one that is there.
+pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let id = arm::id(params);
+    let body = object(cx)?;
+    match cx.resource(&id.to_string())? {
+        Some(resource) => {
+            check_same_place(&resource, &body)?;
+            update(cx, resource, &body)
+        }
+        None => create(cx, &id, &body),
+    }
+}
+
+/// PATCH: changes what the body names.
+pub(super) fn patch(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let resource = cx.existing(&arm::id(params))?;
+    let body = object(cx)?;
+    update(cx, resource, &body)
+}
+
+/// Finishes a creation.
+pub(super) fn complete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
+    // The account may be gone by now, with its resource group.
+    let Some(mut resource) = cx.resource(&lro.resource)? else { return Ok(None) };
+    resource.body["properties"]["provisioningState"] = "Succeeded".into();
+    let id = arm::id_of(&resource)?;
+    let resource = resources::put(cx.tx, &id, resource.body, cx.now)?;
+    Ok(Some(document::shown(&resource)))
+}
+
+fn object(cx: &Cx<'_>) -> Result<Value, Refusal> {
+    let body = cx.request.json()?;
+    if body.is_object() {
+        return Ok(body);
+    }
+    Err(Refusal::new(
+        400,
+        "InvalidRequestContent",
+        "The request content was invalid and could not be deserialized: a JSON object is expected.",
+    ))
+}
+
+fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refusal> {
+    let name = id.name().to_owned();
+    if !name::is_account(&name) {
+        return Err(Refusal::new(400, "AccountNameInvalid", name::account_rule(&name)));
+    }
+    let subscription = id.subscription().unwrap_or_default().to_owned();
+    if let Some(taken) = account::by_name(cx.tx, &name)? {
+        let here = ResourceId::parse(&taken.resource)
+            .is_some_and(|taken| taken.subscription().is_some_and(|theirs| theirs.eq_ignore_ascii_case(&subscription)));
+        return Err(if here {
+            Refusal::new(
+                409,
+                "StorageAccountInAnotherResourceGroup",
+                format!("The account {name} is already in another resource group in this subscription."),
+            )
+        } else {
+            Refusal::new(
+                409,
+                "StorageAccountAlreadyTaken",
+                format!("The storage account named {name} is already taken."),
+            )
+        });
+    }
+    let location = locations::require(&body["location"], ACCOUNTS)?.name;
+    let sku = Sku::parse(&body["sku"])?;
+    let kind = Kind::parse(&body["kind"])?;
+    if !sku.is_for(kind) {
+        return Err(Refusal::new(
+            400,
+            "InvalidAccountType",
+            format!("The AccountType {} is not supported for accounts of kind {}.", sku.name, kind.as_str()),
+        ));
+    }
+    regional::check_sku(cx, sku, location)?;
+    regional::check_quota(cx, &subscription, location)?;
+
+    let mut document = document::fresh(cx, &name, location, sku, kind);
+    if !body["tags"].is_null() {
+        document["tags"] = settings::tags(&body["tags"])?;
+    }
+    apply_properties(&mut document, &body["properties"])?;
+    let mut resource = cx.put_resource(id, document)?;
+    let mut account = account::create(cx, &name, &resource.id)?;
+    if !body["identity"].is_null() {
+        apply_identity(cx, &mut resource, &body["identity"])?;
+    }
+    apply_encryption(cx, &mut resource, &mut account, &body["properties"]["encryption"], When::Creation)?;
+    let resource = cx.put_resource(id, resource.body)?;
+    let lro = cx.start(NewLro {
+        provider: "Microsoft.Storage",
+        kind: "create",
+        resource: &resource.id,
+        payload: Value::Null,
+        takes: CREATION,
+    })?;
+    Ok(arm::accepted(cx, &lro, &subscription, location))
+}
+
+/// Refuses a PUT that would move an account or make it another kind of thing.
+fn check_same_place(resource: &Resource, body: &Value) -> Result<(), Refusal> {
+    let given = locations::require(&body["location"], ACCOUNTS)?.name;
+    let here = resource.location.as_deref().unwrap_or_default();
+    if given != here {
+        return Err(Refusal::new(
+            409,
+            "InvalidResourceLocation",
+            format!(
+                "The resource '{}' already exists in location '{here}' in resource group '{}'. A resource with the \
+                 same name cannot be created in location '{given}'. Please select a new resource name.",
+                resource.name, resource.group
+            ),
+        ));
+    }
+    // A PUT without them would be refused for a new account as well.
+    Sku::parse(&body["sku"])?;
+    Kind::parse(&body["kind"])?;
+    Ok(())
+}
+
+fn update(cx: &mut Cx<'_>, mut resource: Resource, body: &Value) -> Result<Answer, Refusal> {
+    if lro::in_progress(cx.tx, &resource.id)?.is_some() {
+        return Err(Refusal::new(
+            409,
+            "StorageAccountOperationInProgress",
+            "An operation is currently performing on this storage account that requires exclusive access.",
+        ));
+    }
+    let mut account = account::by_resource(cx.tx, &resource.id)?
+        .ok_or_else(|| Refusal::internal(format!("the account {} has no row", resource.id)))?;
+    if !body["kind"].is_null() && Kind::parse(&body["kind"])?.as_str() != resource.body["kind"] {
+        return Err(Refusal::new(
+            400,
+            "AccountPropertyCannotBeUpdated",
+            "The property 'kind' was specified in the input, but it cannot be updated as it is read-only.",
+        ));
+    }
+    if !body["sku"].is_null() {
+        let sku = Sku::parse(&body["sku"])?;
+        Sku::parse(&resource.body["sku"])?.check_conversion(sku)?;
+        resource.body["sku"] = json!({ "name": sku.name, "tier": sku.tier });
+    }
+    if !body["tags"].is_null() {
+        resource.body["tags"] = settings::tags(&body["tags"])?;
+    }
+    apply_properties(&mut resource.body, &body["properties"])?;
+    if !body["identity"].is_null() {
+        apply_identity(cx, &mut resource, &body["identity"])?;
+    }
+    let encryption = &body["properties"]["encryption"];
+    apply_encryption(cx, &mut resource, &mut account, encryption, When::Later)?;
+    let id = arm::id_of(&resource)?;
+    let resource = cx.put_resource(&id, resource.body)?;
+    Ok(Answer::ok(&document::shown(&resource)))
+}
+
+fn apply_properties(document: &mut Value, given: &Value) -> Result<(), Refusal> {
+    match document["properties"].as_object_mut() {
+        Some(properties) => settings::apply(properties, given),
+        None => Err(Refusal::internal("an account's document has no properties")),
+    }
+}
+
+/// Gives the account the identities of the body: `None`, `SystemAssigned`, `UserAssigned` or both.
+fn apply_identity(cx: &mut Cx<'_>, resource: &mut Resource, given: &Value) -> Result<(), Refusal> {
+    let words: Vec<String> =
+        given["type"].as_str().unwrap_or_default().split(',').map(|word| word.trim().to_ascii_lowercase()).collect();
+    let has = |word: &str| words.iter().any(|given| given == word);
+    let (system, user, none) = (has("systemassigned"), has("userassigned"), has("none"));
+    let known = usize::from(system) + usize::from(user) + usize::from(none);
+    if known != words.len() || (none && known > 1) {
+        return Err(cmk::invalid_value("identity.type"));
+    }
+    let mut shown = json!({ "type": match (system, user) {
+        (true, true) => "SystemAssigned,UserAssigned",
+        (true, false) => "SystemAssigned",
+        (false, true) => "UserAssigned",
+        (false, false) => "None",
+    } });
+    if system {
+        let principal = principals::create_system_identity(cx, &resource.id, &resource.name)?;
+        shown["principalId"] = principal.oid.into();
+        shown["tenantId"] = cx.tenant.clone().into();
+    } else if let Some(principal) = principals::of_resource(cx.tx, &resource.id)? {
+        principals::delete(cx, &principal.oid)?;
+    }
+    if user {
+        shown["userAssignedIdentities"] = user_identities(cx, &resource.body["identity"], given)?;
+    }
+    resource.body["identity"] = shown;
+    Ok(())
+}
+
+/// The account's user-assigned identities after a change: those it had, plus those named with an object, minus those
+/// named with null.
+fn user_identities(cx: &Cx<'_>, before: &Value, given: &Value) -> Result<Value, Refusal> {
+    let mut ids: Vec<String> = before["userAssignedIdentities"]
+        .as_object()
+        .map(|identities| identities.keys().cloned().collect())
+        .unwrap_or_default();
+    for (id, value) in given["userAssignedIdentities"].as_object().into_iter().flatten() {
+        ids.retain(|known| !known.eq_ignore_ascii_case(id));
+        if !value.is_null() {
+            ids.push(id.clone());
+        }
+    }
+    if ids.is_empty() {
+        return Err(cmk::invalid_value("identity.userAssignedIdentities"));
+    }
+    let mut shown = serde_json::Map::new();
+    for id in ids {
+        let identity = cx.resource(&id)?.ok_or_else(|| {
+            Refusal::new(
+                400,
+                "FailedIdentityOperation",
+                format!(
+                    "Identity operation for resource failed with error 'Failed to perform resource identity operation. \
+                         The identity {id} was not found.'."
+                ),
+            )
+        })?;
+        let action = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
+        let known = before["userAssignedIdentities"].get(&id).is_some();
+        if !known && !cx.authorize(action, false, &identity.id)?.allowed {
+            return Err(Refusal::new(
+                403,
+                "LinkedAuthorizationFailed",
+                format!(
+                    "The client '{}' with object id '{}' has permission to perform action \
+                     'Microsoft.Storage/storageAccounts/write' on the account; however, it does not have permission to \
+                     perform action(s) '{action}' on the linked scope(s) '{}'.",
+                    cx.caller.name(),
+                    cx.caller.oid,
+                    identity.id
+                ),
+            ));
+        }
+        let properties = &identity.body["properties"];
+        shown.insert(id, json!({ "principalId": properties["principalId"], "clientId": properties["clientId"] }));
+    }
+    Ok(Value::Object(shown))
+}
+
+/// Whether the account exists already: its system-assigned identity does only then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Creation,
+    Later,
+}
+
+/// Moves the account to the key that the body names.
+fn apply_encryption(
+    cx: &mut Cx<'_>,
+    resource: &mut Resource,
+    account: &mut Account,
+    given: &Value,
+    when: When,
+) -> Result<(), Refusal> {
+    if given.is_null() {
+        return Ok(());
+    }
+    if given["requireInfrastructureEncryption"].as_bool() == Some(true) {
+        return Err(cmk::invalid_value("encryption.requireInfrastructureEncryption").gap("infrastructure encryption"));
+    }
+    let Some(source) = given["keySource"].as_str() else {
+        return Err(Refusal::new(
+            400,
+            "MissingEncryptionKeySource",
+            "The Encryption KeySource is missing from the request.",
+        ));
+    };
+    let mut encryption = resource.body["properties"]["encryption"].clone();
+    let now = crate::time::rfc3339(cx.now);
+    for (service, _) in given["services"].as_object().into_iter().flatten() {
+        if encryption["services"][service].is_null() {
+            encryption["services"][service] = document::service(&now);
+        }
+    }
+    if source.eq_ignore_ascii_case("Microsoft.Storage") {
+        cmk::release(cx, account)?;
+        encryption["keySource"] = "Microsoft.Storage".into();
+        if let Some(encryption) = encryption.as_object_mut() {
+            encryption.shift_remove("keyvaultproperties");
+            encryption.shift_remove("identity");
+        }
+    } else if source.eq_ignore_ascii_case("Microsoft.Keyvault") {
+        let identity = if given["identity"].is_null() { &encryption["identity"] } else { &given["identity"] }.clone();
+        let principal = encryption_principal(resource, &identity, when)?;
+        let before = encryption["keyvaultproperties"].clone();
+        let given = &given["keyvaultproperties"];
+        let text = |name: &str| given[name].as_str().or(before[name].as_str()).filter(|text| !text.is_empty());
+        let (Some(vault_uri), Some(name)) = (text("keyvaulturi"), text("keyname")) else {
+            return Err(Refusal::new(
+                400,
+                "MissingKeyvaultProperties",
+                "The encryption keyvault properties are missing from the request.",
+            ));
+        };
+        let same_key = before["keyname"] == name && before["keyvaulturi"] == vault_uri;
+        let kept = same_key.then(|| before["keyversion"].as_str()).flatten();
+        let version = given["keyversion"].as_str().or(kept);
+        let choice = Choice { vault_uri, name, version, principal: &principal };
+        encryption["keyvaultproperties"] = cmk::adopt(cx, account, &choice)?;
+        encryption["keySource"] = "Microsoft.Keyvault".into();
+        if identity["userAssignedIdentity"].is_string() {
+            encryption["identity"] = identity;
+        }
+    } else {
+        return Err(Refusal::new(
+            400,
+            "UnknownEncryptionKeySource",
+            format!("Encryption KeySource {source} given is unknown."),
+        ));
+    }
+    resource.body["properties"]["encryption"] = encryption;
+    Ok(())
+}
+
+/// The identity with which the account will ask the vault.
+fn encryption_principal(resource: &Resource, identity: &Value, when: When) -> Result<String, Refusal> {
+    let mine = &resource.body["identity"];
+    let chosen = match identity["userAssignedIdentity"].as_str().filter(|id| !id.is_empty()) {
+        Some(wanted) => mine["userAssignedIdentities"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(id, _)| id.eq_ignore_ascii_case(wanted))
+            .and_then(|(_, identity)| identity["principalId"].as_str()),
+        // Nobody could have been given a role on the key for an identity that does not exist yet.
+        None if when == When::Creation => None,
+        None => mine["principalId"].as_str(),
+    };
+    chosen.map(str::to_owned).ok_or_else(|| {
+        Refusal::new(
+            400,
+            "MissingMsiHeaders",
+            "Missing pre-requisites to enable EncryptionAtRest/Customer Managed Key for this storage account. For more \
+             information, see - https://aka.ms/storagecmkconfiguration",
+        )
+    })
+}

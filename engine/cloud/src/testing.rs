@@ -1,0 +1,196 @@
+//! A cloud in a temporary folder with a clock of its own, and clients that are signed in to it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::{Cloud, CloudConfig, Dropped, Fault, Seed, Wall};
+
+/// A cloud for tests. Its wall clock stands still unless it is moved.
+pub(crate) struct TestCloud {
+    pub cloud: Cloud,
+    pub seed: Seed,
+    pub dir: Arc<tempfile::TempDir>,
+    wall: Arc<AtomicI64>,
+}
+
+/// The instant at which test clocks start: 2026-01-02T03:04:05Z.
+pub(crate) const START: i64 = 1_767_323_045;
+
+/// A fresh cloud.
+pub(crate) fn cloud() -> TestCloud {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    open(dir, Arc::new(AtomicI64::new(START * 1_000)))
+}
+
+fn open(dir: Arc<tempfile::TempDir>, wall: Arc<AtomicI64>) -> TestCloud {
+    let clock = Arc::clone(&wall);
+    let cloud = Cloud::open(CloudConfig {
+        dir: dir.path().join("cloud"),
+        wall: Wall::new(move || DateTime::<Utc>::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap()),
+    })
+    .unwrap();
+    let seed = cloud.seed().unwrap();
+    TestCloud { cloud, seed, dir, wall }
+}
+
+impl TestCloud {
+    /// The same cloud as another process would open it.
+    pub fn again(&self) -> Self {
+        open(Arc::clone(&self.dir), Arc::clone(&self.wall))
+    }
+
+    /// Moves the cloud clock.
+    pub fn advance(&self, seconds: u64) {
+        self.cloud.advance(Duration::from_secs(seconds)).unwrap();
+    }
+
+    /// Moves the wall clock, and with it the cloud clock.
+    pub fn advance_wall(&self, seconds: i64) {
+        self.wall.fetch_add(seconds * 1_000, Ordering::SeqCst);
+    }
+
+    /// Injects a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.cloud.fault(&fault).unwrap();
+    }
+
+    /// `/subscriptions/{id}`.
+    pub fn subscription(&self) -> String {
+        format!("/subscriptions/{}", self.seed.subscription)
+    }
+
+    /// A client that signs in as the learner.
+    pub fn learner(&self) -> Client<'_> {
+        self.client(vec![
+            ("grant_type", "password".to_owned()),
+            ("client_id", "04b07795-8ddb-461a-bbee-02f9e1bf7b46".to_owned()),
+            ("username", self.seed.user.clone()),
+            ("password", self.seed.password.expose().to_owned()),
+        ])
+    }
+
+    /// A client that signs in as the service principal.
+    pub fn tools(&self) -> Client<'_> {
+        self.client(vec![
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", self.seed.client_id.clone()),
+            ("client_secret", self.seed.client_secret.expose().to_owned()),
+        ])
+    }
+
+    /// A client that sends no token.
+    pub fn anonymous(&self) -> Client<'_> {
+        self.client(Vec::new())
+    }
+
+    fn client(&self, form: Vec<(&'static str, String)>) -> Client<'_> {
+        Client { cloud: &self.cloud, tenant: self.seed.tenant.clone(), form, tokens: Mutex::default() }
+    }
+}
+
+/// A client with a credential; tokens are kept per audience.
+pub(crate) struct Client<'a> {
+    cloud: &'a Cloud,
+    tenant: String,
+    form: Vec<(&'static str, String)>,
+    tokens: Mutex<Vec<(String, String)>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// JSON body, else `Null`.
+    pub body: Value,
+    pub bytes: Bytes,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// Innermost-but-one error code: `error.code`.
+    pub fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+}
+
+impl Client<'_> {
+    /// A token for an audience.
+    pub async fn token(&self, audience: &str) -> String {
+        if let Some((_, token)) = self.tokens.lock().unwrap().iter().find(|(a, _)| a == audience) {
+            return token.clone();
+        }
+        let scope = format!("{audience}/.default openid offline_access");
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.form)
+            .append_pair("scope", &scope)
+            .finish();
+        let uri = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", self.tenant);
+        let reply = self.raw("POST", &uri, &[], form.into()).await.unwrap();
+        let token = reply.body["access_token"].as_str().unwrap_or_else(|| panic!("no token: {reply:?}"));
+        self.tokens.lock().unwrap().push((audience.to_owned(), token.to_owned()));
+        token.to_owned()
+    }
+
+    /// Sends a request without a token, or with the one among the headers.
+    pub async fn raw(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Reply, Dropped> {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.cloud.handle(request.body(body).unwrap()).await?;
+        let (parts, bytes) = response.into_parts();
+        Ok(Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            bytes,
+        })
+    }
+
+    /// Sends a request with a token for the host's audience, and headers.
+    pub async fn send_with(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Reply, Dropped> {
+        let host = uri.split('/').nth(2).unwrap_or_default();
+        let audience = match host {
+            "management.azure.com" => "https://management.azure.com",
+            "graph.microsoft.com" => "https://graph.microsoft.com",
+            h if h.ends_with(".vault.azure.net") => "https://vault.azure.net",
+            h if h.ends_with(".core.windows.net") => "https://storage.azure.com",
+            other => panic!("no audience for {other}"),
+        };
+        let mut all = headers.to_vec();
+        let bearer;
+        if !self.form.is_empty() {
+            bearer = format!("Bearer {}", self.token(audience).await);
+            all.push(("authorization", &bearer));
+        }
+        self.raw(method, uri, &all, body).await
+    }
+
+    /// Sends JSON (or nothing) with a token for the host's audience.
+    pub async fn send(&self, method: &str, uri: &str, body: Option<Value>) -> Reply {
+        let body = body.map_or_else(Bytes::new, |b| b.to_string().into());
+        self.send_with(method, uri, &[("content-type", "application/json")], body).await.unwrap()
+    }
+
+    /// Sends JSON to Azure Resource Manager; `Value::Null` sends no body.
+    pub async fn arm(&self, method: &str, path: &str, body: Value) -> Reply {
+        let body = Some(body).filter(|b| !b.is_null());
+        self.send(method, &format!("https://management.azure.com{path}"), body).await
+    }
+}

@@ -1,0 +1,65 @@
+//! What happens in a run, as notices to reporters. The engine never prints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealbook_model::id::{RunId, StepPath};
+use serde::Serialize;
+
+use crate::step::{Evidence, Leftover, Preview, StepError};
+
+/// A notice. Reporters ignore the ones they do not know.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+#[expect(missing_docs, reason = "the fields of a notice are named for what they are")]
+#[non_exhaustive]
+pub enum Event {
+    /// An attempt at a run, or at its undo, began.
+    RunStarted { run: RunId, title: String, attempt: u32, undo: bool },
+    /// A step began; `index` counts from 1. `what` and `why` are the playbook's texts, evaluated.
+    StepStarted { step: StepPath, index: usize, of: usize, title: String, what: String, why: String },
+    /// `check` said what has to be done.
+    StepPlanned { step: StepPath, preview: Preview },
+    /// `check` found nothing to do.
+    StepSatisfied { step: StepPath },
+    /// Skipped because its `when` is false.
+    StepSkipped { step: StepPath },
+    /// An effect is about to be sent.
+    EffectStarted { step: StepPath, name: String, kind: String, target: String },
+    /// A wait before another try.
+    Waiting { step: StepPath, why: String, delay: Duration, elapsed: Duration },
+    /// Progress of the plugin or of the host on its behalf.
+    Progress { step: StepPath, done: u64, total: Option<u64>, message: String },
+    /// A line of the plugin's log, made safe for a terminal.
+    Log { step: StepPath, level: String, message: String },
+    /// The verdict on a step.
+    StepSucceeded { step: StepPath, evidence: Vec<Evidence>, proved: String },
+    /// A lesson's expected failure was seen.
+    LessonSeen { step: StepPath, detail: String },
+    /// The step failed.
+    StepFailed { step: StepPath, error: StepError },
+    /// One step was taken back.
+    StepUndone { step: StepPath, leftovers: Vec<Leftover> },
+}
+
+/// Where events go. Cheap to clone.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    /// Sends every event to `sink`, which must not block.
+    pub fn new(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// Drops every event.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(|_| {})
+    }
+
+    /// Sends one.
+    pub fn send(&self, event: Event) {
+        (self.0)(event);
+    }
+}

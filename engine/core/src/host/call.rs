@@ -1,0 +1,308 @@
+//! Calls into plugins: a fresh store each, with everything that contains it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sealbook_azure::Azure;
+use sealbook_model::grant::{Capability, Use, Verb};
+use sealbook_model::id::{Digest, RunId};
+use sealbook_model::plugin::Description;
+use sealbook_model::policy::Policy;
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use super::address::BlobUri;
+use super::artifact::Shelf;
+use super::bindings::exports::sealbook::plugin::step as wit;
+use super::bindings::sealbook::plugin::types::Problem;
+use super::convert;
+use super::desk::{Desk, Phase, State};
+use super::engine::Runtime;
+use super::failure;
+use super::fault::{ComponentFailure, Fault};
+use super::handle::Keyring;
+use super::limits::{Ceilings, Meter};
+use super::link::{self, Links};
+use super::provider::Lines;
+use super::text::one_line;
+use crate::event::Events;
+use crate::step::{AzureCause, Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
+
+/// Namespace of the correlation ids that a run's requests carry (a random UUID, fixed for good).
+const CORRELATION: Uuid = Uuid::from_u128(0x1f0d_7c52_93ab_4e11_8c6d_2b9e_40f7_a5d3);
+
+/// What a host needs.
+pub struct HostSettings {
+    /// The engine and its components.
+    pub runtime: Arc<Runtime>,
+    /// The client through which capabilities reach Azure.
+    pub azure: Azure,
+    /// Folder of artifacts; each run gets a folder of its own in it.
+    pub artifacts: PathBuf,
+    /// The machine's policy, for its caps.
+    pub policy: Arc<Policy>,
+}
+
+/// Runs plugins for the run loop. Cheap to share; calls may run at the same time.
+pub struct PluginHost {
+    runtime: Arc<Runtime>,
+    azure: Azure,
+    artifacts: PathBuf,
+    policy: Arc<Policy>,
+    keys: Arc<Keyring>,
+    tasks: TaskTracker,
+}
+
+/// One export, with its arguments.
+enum Export<'a> {
+    Check,
+    Apply,
+    Verify { outputs: &'a Value },
+    Undo { before: &'a Value, outputs: Option<&'a Value>, operations: &'a [Operation] },
+}
+
+impl Export<'_> {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Check => Phase::Check,
+            Self::Apply => Phase::Apply,
+            Self::Verify { .. } => Phase::Verify,
+            Self::Undo { .. } => Phase::Undo,
+        }
+    }
+
+    fn operations(&self) -> &[Operation] {
+        if let Self::Undo { operations, .. } = self { operations } else { &[] }
+    }
+}
+
+/// What an export returned.
+enum Answer {
+    Checked(Checked),
+    Outputs(Value),
+    Evidence(Vec<Evidence>),
+    Leftovers(Vec<Leftover>),
+}
+
+impl PluginHost {
+    /// Makes a host.
+    #[must_use]
+    pub fn new(settings: HostSettings) -> Self {
+        let HostSettings { runtime, azure, artifacts, policy } = settings;
+        Self { runtime, azure, artifacts, policy, keys: Arc::default(), tasks: TaskTracker::new() }
+    }
+
+    /// Awaits the effects whose callers are gone: after the first Ctrl-C, before the journal is closed.
+    pub async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    /// Forgets the keys that a run made in this process.
+    pub fn forget(&self, run: &RunId) {
+        self.keys.forget(run);
+    }
+
+    async fn call(&self, call: &Call, export: Export<'_>) -> Result<Answer, Failure> {
+        let description = self.runtime.describe(&call.component).await?;
+        let ceilings = Ceilings::of(description.limits, &self.policy);
+        let component = self.runtime.component(&call.component).await?;
+        let links = link::links(self.runtime.engine(), &component, &call.gate)?;
+        let desk = Arc::new(self.desk(call, &export));
+        let lines = Lines::new(Some(call.step.clone()), call.events.clone(), &ceilings);
+        let answer = enter(&self.runtime, &call.component, links, ceilings, &lines, Some(desk), export).await;
+        lines.close();
+        answer
+    }
+
+    fn desk(&self, call: &Call, export: &Export<'_>) -> Desk {
+        let shelf = Shelf::new(self.artifacts.join(call.run.as_str()), call.run.clone(), Arc::clone(&call.vault));
+        let correlation = Uuid::new_v5(&CORRELATION, format!("{}/{}/{}", call.run, call.step, call.generation).as_bytes());
+        let azure = self.azure.with_correlation(correlation);
+        Desk::new(call, export.phase(), azure, shelf, Arc::clone(&self.keys), self.tasks.clone(), export.operations())
+    }
+}
+
+#[async_trait]
+impl Host for PluginHost {
+    async fn check(&self, call: &Call) -> Result<Checked, Failure> {
+        match self.call(call, Export::Check).await? {
+            Answer::Checked(checked) => Ok(checked),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn apply(&self, call: &Call) -> Result<Value, Failure> {
+        match self.call(call, Export::Apply).await? {
+            Answer::Outputs(outputs) => Ok(outputs),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn verify(&self, call: &Call, outputs: &Value) -> Result<Vec<Evidence>, Failure> {
+        match self.call(call, Export::Verify { outputs }).await? {
+            Answer::Evidence(evidence) => Ok(evidence),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn undo(
+        &self,
+        call: &Call,
+        before: &Value,
+        outputs: Option<&Value>,
+        operations: &[Operation],
+    ) -> Result<Vec<Leftover>, Failure> {
+        match self.call(call, Export::Undo { before, outputs, operations }).await? {
+            Answer::Leftovers(leftovers) => Ok(leftovers),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {
+        let uri = BlobUri::parse_blob(uri)?;
+        let wanted = Use { interface: Capability::Blob, verb: Verb::Read, target: uri.as_str(), role: None };
+        call.gate.allows(&wanted).map_err(|d| StepError::Denied { capability: d.capability, scope: d.scope, line: d.line })?;
+        let blobs = self.azure.blobs();
+        let content = tokio::select! {
+            biased;
+            () = call.cancel.cancelled() => return Err(StepError::Cancelled.into()),
+            content = blobs.get(uri.as_str()) => content.map_err(|error| failure::of(&error))?,
+        };
+        let sha256 = hex::encode(sealbook_crypto::sha256(&content));
+        Ok(json!({ "uri": uri.as_str(), "sha256": sha256, "bytes": content.len() }))
+    }
+}
+
+/// Calls `describe`, without any capability.
+pub(crate) async fn describe(runtime: &Runtime, component: &Digest) -> Result<Description, Failure> {
+    let ceilings = Ceilings::describe();
+    let lines = Lines::new(None, Events::none(), &ceilings);
+    // All of them are linked, so that any plugin loads; without a desk, calling one ends the call.
+    let ready = runtime.ready(component, Capability::ALL.into_iter().collect()).await?;
+    let mut store = store(runtime, ceilings, &lines, None)?;
+    let _clock = runtime.ticker().running();
+    let described = async {
+        let plugin = ready.plugin.instantiate_async(&mut store).await?;
+        plugin.sealbook_plugin_step().call_describe(&mut store).await
+    };
+    let description = described.await.map_err(|error| trapped(&error, &lines, &ceilings))?;
+    Ok(convert::description(description)?)
+}
+
+/// Instantiates a plugin in a store of its own and calls one of its exports.
+async fn enter(
+    runtime: &Runtime,
+    component: &Digest,
+    links: Links,
+    ceilings: Ceilings,
+    lines: &Lines,
+    desk: Option<Arc<Desk>>,
+    export: Export<'_>,
+) -> Result<Answer, Failure> {
+    let ready = runtime.ready(component, links).await?;
+    let inputs = desk.as_ref().map(|d| d.call.inputs.to_string()).unwrap_or_default();
+    let mut store = store(runtime, ceilings, lines, desk)?;
+    let _clock = runtime.ticker().running();
+    let plugin = ready.plugin.instantiate_async(&mut store).await.map_err(|error| trapped(&error, lines, &ceilings))?;
+    let step = plugin.sealbook_plugin_step();
+    let trap = |error: wasmtime::Error| trapped(&error, lines, &ceilings);
+    match export {
+        Export::Check => {
+            let answer = step.call_check(&mut store, &inputs).await.map_err(trap)?;
+            let checked = returned(&store, answer)?;
+            let size = match &checked {
+                wit::Checked::Satisfied(outputs) => outputs.len(),
+                wit::Checked::Needed(preview) => preview.before.len(),
+            };
+            store.data().meter.data("the answer of `check`", size)?;
+            Ok(Answer::Checked(convert::checked(checked)?))
+        }
+        Export::Apply => {
+            let answer = step.call_apply(&mut store, &inputs).await.map_err(trap)?;
+            let outputs = returned(&store, answer)?;
+            store.data().meter.data("the output of `apply`", outputs.len())?;
+            Ok(Answer::Outputs(convert::json("outputs", &outputs)?))
+        }
+        Export::Verify { outputs } => {
+            let answer = step.call_verify(&mut store, &inputs, &outputs.to_string()).await.map_err(trap)?;
+            Ok(Answer::Evidence(convert::evidence(returned(&store, answer)?)?))
+        }
+        Export::Undo { before, outputs, operations } => {
+            let (before, outputs) = (before.to_string(), outputs.map(Value::to_string));
+            let operations = convert::operations(operations);
+            let answer = step.call_undo(&mut store, &inputs, &before, outputs.as_ref(), &operations).await.map_err(trap)?;
+            Ok(Answer::Leftovers(convert::leftovers(returned(&store, answer)?)?))
+        }
+    }
+}
+
+fn store(runtime: &Runtime, ceilings: Ceilings, lines: &Lines, desk: Option<Arc<Desk>>) -> Result<Store<State>, Fault> {
+    let meter = Meter::new(ceilings, runtime.ticker().ticks());
+    let mut store = Store::new(runtime.engine(), State::new(meter, lines.clone(), desk));
+    store.limiter(|state| &mut state.meter);
+    store.set_fuel(ceilings.fuel).map_err(|error| Fault::Host(format!("fuel can't be set: {error}")))?;
+    // Lists can share their elements' memory, so a small guest could make the host copy without end: this bounds
+    // what one call may hand over, in either direction of control.
+    store.set_hostcall_fuel(ceilings.data.saturating_mul(2));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut store| {
+        store.data_mut().meter.tick().map_err(wasmtime::Error::new)?;
+        // Yielding lets other calls run on this thread, and lets a call be dropped.
+        Ok(UpdateDeadline::Yield(1))
+    });
+    Ok(store)
+}
+
+/// What the plugin returned; a problem that the host gave it gets back what the host knows of it.
+fn returned<T>(store: &Store<State>, answer: Result<T, Problem>) -> Result<T, Failure> {
+    answer.map_err(|problem| store.data().reported.recall(problem))
+}
+
+/// Says why a call ended without an answer.
+fn trapped(error: &wasmtime::Error, lines: &Lines, ceilings: &Ceilings) -> Failure {
+    if let Some(ComponentFailure(failure)) = error.downcast_ref() {
+        return failure.clone();
+    }
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.clone().into();
+    }
+    let fault = match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Fault::Cpu(format!("{} million units of fuel", ceilings.fuel / 1_000_000)),
+        Some(Trap::Interrupt) => Fault::Cpu(format!("{} s", ceilings.cpu.as_secs())),
+        Some(Trap::StackOverflow) => Fault::Stack,
+        Some(trap) => Fault::Crashed(match lines.last_words() {
+            Some(words) => format!("{trap}; its last words: {words}"),
+            None => trap.to_string(),
+        }),
+        None => other(error),
+    };
+    fault.into()
+}
+
+/// wasmtime says these in words only.
+fn other(error: &wasmtime::Error) -> Fault {
+    let text = one_line(&format!("{error:#}"), 600);
+    if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+        Fault::Crashed("it called `exit`; a plugin returns".into())
+    } else if text.contains("resource limit exceeded") {
+        Fault::Unloadable(text)
+    } else if text.contains("fuel allocated for hostcalls") {
+        Fault::TooMuchData("one call handed over more than the host takes".into())
+    } else if text.contains("handle index") {
+        Fault::BadHandle(text)
+    } else {
+        Fault::Crashed(text)
+    }
+}
+
+fn mixed_up() -> Failure {
+    Failure {
+        error: Fault::Host("a plugin's answer was taken for another export's".into()).into(),
+        azure: None::<AzureCause>,
+    }
+}

@@ -1,0 +1,159 @@
+//! What stands behind one call: the store's data, and the desk at which capabilities find what they need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+
+use sealbook_azure::Azure;
+use sealbook_model::grant::{Capability, Use, Verb};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiCtx;
+
+use super::artifact::Shelf;
+use super::fault::{Fault, Refusal};
+use super::handle::Keyring;
+use super::limits::{HANDLES, Meter};
+use super::marks::Mark;
+use super::provider::{Lines, Reported, Steps};
+use super::wasi;
+use crate::step::{Call, Failure, Operation, Ownership, StepError};
+
+/// Which export of the plugin is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Check,
+    Apply,
+    Verify,
+    Undo,
+}
+
+impl Phase {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Apply => "apply",
+            Self::Verify => "verify",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// What the providers of one call share. It never changes while the call runs.
+pub(crate) struct Desk {
+    pub(crate) call: Call,
+    pub(crate) phase: Phase,
+    pub(crate) azure: Azure,
+    pub(crate) shelf: Shelf,
+    pub(crate) keys: Arc<Keyring>,
+    /// Effects run here, so that they outlive the guest that asked for them.
+    pub(crate) tasks: TaskTracker,
+    /// References (`key:…`, `artifact:…`, `secret:…`) that the step was given in its inputs.
+    references: BTreeSet<String>,
+    /// In `undo`: what `apply` did, by target.
+    done: BTreeMap<String, Ownership>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        call: &Call,
+        phase: Phase,
+        azure: Azure,
+        shelf: Shelf,
+        keys: Arc<Keyring>,
+        tasks: TaskTracker,
+        operations: &[Operation],
+    ) -> Self {
+        let mut references = BTreeSet::new();
+        collect_references(&call.inputs, &mut references);
+        let ownership = |o: &Operation| o.outcome.as_ref().map_or(Ownership::Unknown, |outcome| outcome.ownership);
+        let done = operations.iter().map(|o| (o.intent.target.to_ascii_lowercase(), ownership(o))).collect();
+        Self { call: call.clone(), phase, azure, shelf, keys, tasks, references, done }
+    }
+
+    /// The second gate: whether this very target may be touched in this way.
+    pub(crate) fn allow(&self, interface: Capability, verb: Verb, target: &str, role: Option<&str>) -> Result<(), Failure> {
+        self.call.gate.allows(&Use { interface, verb, target, role }).map_err(|denial| {
+            StepError::Denied { capability: denial.capability, scope: denial.scope, line: denial.line }.into()
+        })
+    }
+
+    /// Refuses effects where a plugin may only look.
+    pub(crate) fn effects_allowed(&self, what: &str) -> Result<(), Fault> {
+        match self.phase {
+            Phase::Apply | Phase::Undo => Ok(()),
+            Phase::Check | Phase::Verify => Err(Fault::OutOfPhase { what: what.into(), phase: self.phase.name() }),
+        }
+    }
+
+    /// Whether the step was given this reference, or made the thing itself.
+    pub(crate) fn may_open(&self, reference: &str) -> bool {
+        let own = reference.split_once(':').and_then(|(_, place)| place.rsplit_once('/'));
+        self.references.contains(reference) || own.is_some_and(|(step, _)| step == self.call.step.as_str())
+    }
+
+    /// The mark of the effect `name` of this call.
+    pub(crate) fn mark(&self, name: &str) -> Mark {
+        Mark::new(&self.call.run, &self.call.step, self.call.generation, name)
+    }
+
+    /// Whose thing `apply` found or made at `target`, as `undo` was told. None: `apply` did not touch it.
+    pub(crate) fn touched(&self, target: &str) -> Option<Ownership> {
+        self.done.get(&target.to_ascii_lowercase()).copied()
+    }
+
+    /// Awaits something that only looks: a deadline bounds it, and the first Ctrl-C ends it.
+    pub(crate) async fn look<T, E>(&self, meter: &mut Meter, what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, Refusal>
+    where
+        Refusal: From<E>,
+    {
+        meter.enter()?;
+        let deadline = meter.ceilings().request;
+        let answer = tokio::select! {
+            biased;
+            () = self.call.cancel.cancelled() => Err(StepError::Cancelled.into()),
+            answer = tokio::time::timeout(deadline, work) => match answer {
+                Ok(answer) => answer.map_err(Refusal::from),
+                Err(_) => Err(StepError::Transient {
+                    message: format!("`{what}` had no answer within {} s", deadline.as_secs()),
+                    retry_after: None,
+                }.into()),
+            },
+        };
+        meter.returned();
+        answer
+    }
+}
+
+fn collect_references(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if ["key:", "artifact:", "secret:"].iter().any(|kind| text.starts_with(kind)) => {
+            into.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, into)),
+        Value::Object(fields) => fields.values().for_each(|field| collect_references(field, into)),
+        _ => {}
+    }
+}
+
+/// The data of one store. Each interface sees only its own view of it, see [`super::provider`].
+pub(crate) struct State {
+    pub(super) table: ResourceTable,
+    pub(super) wasi: WasiCtx,
+    pub(super) meter: Meter,
+    pub(super) lines: Lines,
+    pub(super) reported: Reported,
+    pub(super) steps: Steps,
+    /// None in `describe`, which has no capability at all.
+    pub(super) desk: Option<Arc<Desk>>,
+}
+
+impl State {
+    pub(crate) fn new(meter: Meter, lines: Lines, desk: Option<Arc<Desk>>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let wasi = wasi::context(desk.as_ref().map(|d| &d.call.run), &lines);
+        Self { table, wasi, meter, lines, reported: Reported::default(), steps: Steps::default(), desk }
+    }
+}

@@ -1,0 +1,220 @@
+//! Effects on blobs and containers.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sealbook_azure::{Answer, AzureError, Blobs};
+use serde_json::{Value, json};
+
+use super::Effect;
+use crate::host::address::BlobUri;
+use crate::host::desk::Desk;
+use crate::host::failure;
+use crate::host::marks::Mark;
+use crate::host::reconcile::{Progress, Seen, Strangers};
+use crate::step::{Failure, Ownership};
+
+/// Metadata entry of a blob that came from a secret: what is downloaded from it stays unreadable for plugins.
+pub(crate) const META_SECRET: &str = "sealbooksecret";
+
+/// A blob or container, and the mark that this run would give it.
+struct Target {
+    blobs: Blobs,
+    uri: BlobUri,
+    mark: Mark,
+}
+
+impl Target {
+    fn new(desk: &Desk, uri: BlobUri, mark: Mark) -> Self {
+        Self { blobs: desk.azure.blobs(), uri, mark }
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.mark.metadata().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        let thing = self.blobs.head(self.uri.as_str()).await.map_err(|error| failure::of(&error))?;
+        Ok(thing.map(|thing| Seen {
+            bearer: self.mark.bearer_of_metadata(&thing),
+            state: Progress::Settled,
+            as_asked: true,
+            thing,
+        }))
+    }
+}
+
+fn strangers(desk: &Desk) -> Strangers {
+    if desk.call.adopt { Strangers::Use } else { Strangers::Refuse }
+}
+
+/// Uploads a blob with metadata that marks it as this effect's.
+pub(crate) struct BlobPut {
+    target: Target,
+    content: Bytes,
+    content_type: String,
+    sha256: String,
+    secret: bool,
+    strangers: Strangers,
+}
+
+impl BlobPut {
+    pub(crate) fn new(
+        desk: &Desk,
+        uri: BlobUri,
+        content: Bytes,
+        content_type: String,
+        sha256: String,
+        secret: bool,
+        mark: Mark,
+    ) -> Self {
+        let target = Target::new(desk, uri, mark);
+        Self { target, content, content_type, sha256, secret, strangers: strangers(desk) }
+    }
+}
+
+#[async_trait]
+impl Effect for BlobPut {
+    fn kind(&self) -> &'static str {
+        "blob-put"
+    }
+
+    fn target(&self) -> String {
+        self.target.uri.as_str().into()
+    }
+
+    fn request(&self) -> Value {
+        json!({ "sha256": self.sha256, "type": self.content_type })
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        self.target.look().await
+    }
+
+    async fn send(&self) -> Result<Answer, AzureError> {
+        let mut metadata = self.target.metadata();
+        if self.secret {
+            metadata.insert(META_SECRET.into(), "true".into());
+        }
+        let (uri, content) = (self.target.uri.as_str(), self.content.clone());
+        // Only where nothing is: whoever came first keeps his blob.
+        self.target.blobs.put_new(uri, content, &self.content_type, &metadata).await.map(|head| Answer::Done(Some(head)))
+    }
+
+    async fn made(&self, answer: Option<Value>) -> Result<Value, Failure> {
+        Ok(answer.unwrap_or_default())
+    }
+
+    fn strangers(&self) -> Strangers {
+        self.strangers
+    }
+
+    fn appeared(&self, error: &AzureError) -> bool {
+        error.has_code("BlobAlreadyExists")
+    }
+}
+
+/// Makes a container with metadata that marks it as this effect's. One that is there does as well, and is foreign.
+pub(crate) struct ContainerCreate {
+    target: Target,
+}
+
+impl ContainerCreate {
+    pub(crate) fn new(desk: &Desk, uri: BlobUri, mark: Mark) -> Self {
+        Self { target: Target::new(desk, uri, mark) }
+    }
+}
+
+#[async_trait]
+impl Effect for ContainerCreate {
+    fn kind(&self) -> &'static str {
+        "container-create"
+    }
+
+    fn target(&self) -> String {
+        self.target.uri.as_str().into()
+    }
+
+    fn request(&self) -> Value {
+        Value::Null
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        self.target.look().await
+    }
+
+    async fn send(&self) -> Result<Answer, AzureError> {
+        if self.target.blobs.create_container(self.target.uri.as_str(), &self.target.metadata()).await? {
+            return Ok(Answer::Done(None));
+        }
+        Err(AzureError::answered(409, "ContainerAlreadyExists", "the container has just been made by somebody else"))
+    }
+
+    async fn made(&self, _answer: Option<Value>) -> Result<Value, Failure> {
+        Ok(true.into())
+    }
+
+    async fn found(&self, _thing: Value, ownership: Ownership) -> Result<Value, Failure> {
+        Ok((ownership == Ownership::Ours).into())
+    }
+
+    fn strangers(&self) -> Strangers {
+        Strangers::Use
+    }
+
+    fn appeared(&self, error: &AzureError) -> bool {
+        error.has_code("ContainerAlreadyExists")
+    }
+}
+
+/// Deletes a blob, or a container with what is in it, if it is this run's.
+pub(crate) struct BlobDelete {
+    target: Target,
+    strangers: Strangers,
+}
+
+impl BlobDelete {
+    pub(crate) fn new(desk: &Desk, uri: BlobUri, mark: Mark) -> Self {
+        Self { target: Target::new(desk, uri, mark), strangers: strangers(desk) }
+    }
+}
+
+#[async_trait]
+impl Effect for BlobDelete {
+    fn kind(&self) -> &'static str {
+        "blob-delete"
+    }
+
+    fn target(&self) -> String {
+        self.target.uri.as_str().into()
+    }
+
+    fn request(&self) -> Value {
+        Value::Null
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        self.target.look().await
+    }
+
+    async fn send(&self) -> Result<Answer, AzureError> {
+        self.target.blobs.delete(self.target.uri.as_str()).await.map(|_| Answer::Done(None))
+    }
+
+    async fn made(&self, _answer: Option<Value>) -> Result<Value, Failure> {
+        Ok(true.into())
+    }
+
+    async fn found(&self, _thing: Value, _ownership: Ownership) -> Result<Value, Failure> {
+        Ok(true.into())
+    }
+
+    fn nothing(&self) -> Value {
+        false.into()
+    }
+
+    fn strangers(&self) -> Strangers {
+        self.strangers
+    }
+}

@@ -1,0 +1,59 @@
+//! Keys, artifacts and drafts: what stands behind a guest's handles, and the keys of a run.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use sealbook_crypto::SecretBytes;
+use sealbook_model::id::RunId;
+
+use super::artifact;
+
+/// A key that the host holds. The guest has a number for it, nothing else.
+pub struct Key {
+    pub(crate) reference: String,
+    pub(crate) bytes: SecretBytes,
+}
+
+/// Data that can be read.
+pub struct Artifact(pub(crate) artifact::Sealed);
+
+/// Data that is being written.
+pub struct Draft(pub(crate) artifact::Writer);
+
+/// The keys that live in this process, by run and reference. They are never written down: a resumed run makes them
+/// again by running the step that made them.
+#[derive(Default)]
+pub(crate) struct Keyring(Mutex<HashMap<(RunId, String), SecretBytes>>);
+
+impl Keyring {
+    pub(crate) fn get(&self, run: &RunId, reference: &str) -> Option<SecretBytes> {
+        self.lock().get(&(run.clone(), reference.to_owned())).cloned()
+    }
+
+    /// Stores a key, or returns the one that stands under the same reference: a step that is repeated meets its own
+    /// key again, and what it wrapped before stays readable.
+    pub(crate) fn get_or_insert(&self, run: &RunId, reference: &str, make: impl FnOnce() -> SecretBytes) -> SecretBytes {
+        self.lock().entry((run.clone(), reference.to_owned())).or_insert_with(make).clone()
+    }
+
+    /// Stores a key, instead of the one that stands under the same reference.
+    pub(crate) fn replace(&self, run: &RunId, reference: &str, bytes: SecretBytes) {
+        self.lock().insert((run.clone(), reference.to_owned()), bytes);
+    }
+
+    /// Forgets a run's keys.
+    pub(crate) fn forget(&self, run: &RunId) {
+        self.lock().retain(|(owner, _), _| owner != run);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(RunId, String), SecretBytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a plugin may give something this name: it becomes part of a reference and of an idempotency key.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}

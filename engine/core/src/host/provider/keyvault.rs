@@ -1,0 +1,125 @@
+//! `keyvault`: keys in Key Vault.
+
+use std::sync::Arc;
+
+use sealbook_model::grant::{Capability, Verb};
+use serde_json::Value;
+use wasmtime::component::{HasData, Resource, ResourceTable};
+
+use super::seat::{Seat, reports};
+use crate::host::address::KeyUri;
+use crate::host::bindings::sealbook::plugin::keyvault;
+use crate::host::desk::{Desk, State};
+use crate::host::effect::{KeyCreate, KeyDelete, KeyRotate, KeyUpdate};
+use crate::host::fault::Refusal;
+use crate::host::handle::Key;
+use crate::step::{Failure, StepError};
+
+/// Longest wrapped key: an RSA-4096 ciphertext has 512 bytes.
+const WRAPPED_MAX: usize = 4096;
+
+/// The interface's view of the store.
+pub(crate) struct Keyvault<'a> {
+    seat: Seat<'a>,
+    table: &'a mut ResourceTable,
+}
+reports!(Keyvault);
+
+pub(crate) struct HasKeyvault;
+
+impl HasData for HasKeyvault {
+    type Data<'a> = Keyvault<'a>;
+}
+
+impl State {
+    pub(crate) fn keyvault(&mut self) -> Keyvault<'_> {
+        let Self { desk, meter, reported, table, .. } = self;
+        Keyvault { seat: Seat { desk: desk.as_ref(), meter, reported }, table }
+    }
+}
+
+impl Keyvault<'_> {
+    fn at(&self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
+        let (desk, uri) = (self.seat.desk(what)?, KeyUri::parse(uri)?);
+        desk.allow(Capability::Keyvault, verb, uri.as_str(), None)?;
+        Ok((desk, uri))
+    }
+
+    /// As [`Self::at`], for what is done to a key with all its versions.
+    fn whole(&self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
+        let (desk, uri) = self.at(what, uri, verb)?;
+        if uri.is_versioned() {
+            return Err(invalid("uri", "name the key, not one of its versions").into());
+        }
+        Ok((desk, uri))
+    }
+}
+
+impl keyvault::Host for Keyvault<'_> {
+    async fn get(&mut self, uri: String) -> Result<Option<String>, Refusal> {
+        let (desk, uri) = self.at("keyvault.get", &uri, Verb::Read)?;
+        let found = self.seat.look("keyvault.get", desk.azure.keys().get(uri.as_str())).await?;
+        Ok(found.map(|bundle| bundle.to_string()))
+    }
+
+    async fn versions(&mut self, uri: String) -> Result<Vec<String>, Refusal> {
+        let (desk, uri) = self.at("keyvault.versions", &uri, Verb::Read)?;
+        let all = self.seat.look("keyvault.versions", desk.azure.keys().versions(uri.unversioned())).await?;
+        Ok(all.iter().map(Value::to_string).collect())
+    }
+
+    async fn create(&mut self, effect: String, uri: String, parameters: String) -> Result<String, Refusal> {
+        let (desk, uri) = self.whole("keyvault.create", &uri, Verb::Create)?;
+        let parameters = self.seat.json("parameters", &parameters)?;
+        let create = KeyCreate::new(&desk, uri, parameters, desk.mark(&effect))?;
+        Ok(self.seat.effect("keyvault.create", effect, create).await?.to_string())
+    }
+
+    async fn update(&mut self, effect: String, uri: String, parameters: String) -> Result<String, Refusal> {
+        let (desk, uri) = self.at("keyvault.update", &uri, Verb::Update)?;
+        let update = KeyUpdate::new(&desk, uri, self.seat.json("parameters", &parameters)?)?;
+        Ok(self.seat.effect("keyvault.update", effect, update).await?.to_string())
+    }
+
+    async fn rotate(&mut self, effect: String, uri: String) -> Result<String, Refusal> {
+        let (desk, uri) = self.whole("keyvault.rotate", &uri, Verb::Create)?;
+        let rotate = KeyRotate::new(&desk, uri);
+        Ok(self.seat.effect("keyvault.rotate", effect, rotate).await?.to_string())
+    }
+
+    async fn delete(&mut self, effect: String, uri: String) -> Result<Option<String>, Refusal> {
+        let (desk, uri) = self.whole("keyvault.delete", &uri, Verb::Create)?;
+        let delete = KeyDelete::new(&desk, uri, desk.mark(&effect));
+        let bundle = self.seat.effect("keyvault.delete", effect, delete).await?;
+        Ok((!bundle.is_null()).then(|| bundle.to_string()))
+    }
+
+    async fn wrap(&mut self, uri: String, algorithm: String, secret: Resource<Key>) -> Result<Vec<u8>, Refusal> {
+        let (desk, uri) = self.at("keyvault.wrap", &uri, Verb::Wrap)?;
+        check_algorithm(&algorithm)?;
+        let bytes = self.table.get(&secret)?.bytes.clone();
+        self.seat.look("keyvault.wrap", desk.azure.keys().wrap(uri.as_str(), &algorithm, &bytes)).await
+    }
+
+    async fn unwrap(&mut self, uri: String, algorithm: String, wrapped: Vec<u8>) -> Result<Resource<Key>, Refusal> {
+        let (desk, uri) = self.at("keyvault.unwrap", &uri, Verb::Unwrap)?;
+        check_algorithm(&algorithm)?;
+        if wrapped.len() > WRAPPED_MAX {
+            return Err(invalid("wrapped", "no wrapped key is that long").into());
+        }
+        let bytes = self.seat.look("keyvault.unwrap", desk.azure.keys().unwrap(uri.as_str(), &algorithm, &wrapped)).await?;
+        let name = hex::encode(&sealbook_crypto::sha256(&wrapped)[..8]);
+        let reference = format!("key:{}/unwrapped-{name}", desk.call.step);
+        desk.keys.replace(&desk.call.run, &reference, bytes.clone());
+        Ok(self.table.push(Key { reference, bytes })?)
+    }
+}
+
+fn check_algorithm(algorithm: &str) -> Result<(), Failure> {
+    let ok = (1..=32).contains(&algorithm.len()) && algorithm.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if ok { Ok(()) } else { Err(invalid("algorithm", "it is a name like RSA-OAEP-256")) }
+}
+
+fn invalid(field: &str, message: &str) -> Failure {
+    StepError::InvalidInput { field: field.into(), message: message.into() }.into()
+}

@@ -1,0 +1,8 @@
+#![doc = env!("CARGO_PKG_DESCRIPTION")]
+
+pub mod event;
+pub mod home;
+pub mod host;
+pub mod journal;
+pub mod run;
+pub mod step;

@@ -1,0 +1,50 @@
+//! Looking again at what a run has done.
+
+use std::collections::BTreeSet;
+
+use sealbook_model::id::StepPath;
+use sealbook_model::journal::Phase;
+use serde_json::Value;
+
+use super::Verdict;
+use super::call::Attempt;
+use super::failure::{Stop, Trouble};
+use crate::step::{Evidence, Failure, StepError};
+
+/// Calls `verify` of the finished steps, or of the given ones.
+pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>) -> Result<Vec<Verdict>, Stop> {
+    let steps: Vec<(StepPath, Value)> = attempt.journal.with(|state| {
+        let finished = |path: &StepPath| {
+            let step = state.step(path).filter(|step| step.phase == Phase::Succeeded)?;
+            // Without outputs there is nothing to look at: the step's lesson was that it fails.
+            let outputs = step.outputs.clone().filter(|outputs| *outputs != Value::Null)?;
+            Some((path.clone(), outputs))
+        };
+        state.order.iter().filter(|path| only.is_none_or(|only| only.contains(*path))).filter_map(finished).collect()
+    });
+    let mut verdicts = Vec::new();
+    for (step, outputs) in steps {
+        let verdict = match look(attempt, &step, &outputs).await {
+            Ok(evidence) => {
+                let passed = evidence.iter().all(|e| e.passed);
+                Verdict { step, evidence, error: None, passed }
+            }
+            Err(Trouble::Failed(failure, _)) => Verdict { step, evidence: Vec::new(), error: Some(failure), passed: false },
+            Err(Trouble::Stop(stop)) => return Err(stop),
+        };
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}
+
+async fn look(attempt: &Attempt, step: &StepPath, outputs: &Value) -> Result<Vec<Evidence>, Trouble> {
+    let facts = attempt.facts(step)?;
+    let cancel = attempt.session.cancel.child_token();
+    let call = attempt.looking(&facts, &cancel);
+    match attempt.host.verify(&call, outputs).await {
+        Err(Failure { error: StepError::Cancelled, .. }) if attempt.session.cancel.is_cancelled() => {
+            Err(Trouble::Stop(Stop::Interrupted))
+        }
+        result => result.map_err(Trouble::from),
+    }
+}

@@ -1,0 +1,28 @@
+//! Keys, wraps, sealing and secret types over aws-lc-rs.
+//!
+//! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
+//! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
+//! RSA as Azure Key Vault uses it ([`rsa`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`]).
+//!
+//! ```
+//! use sealbook_crypto::SealKey;
+//!
+//! let key = SealKey::generate();
+//! let sealed = key.seal(b"runs/7/token", b"secret");
+//! assert_eq!(key.open(b"runs/7/token", &sealed)?.expose(), b"secret");
+//! assert!(key.open(b"runs/8/token", &sealed).is_err(), "it belongs to another place");
+//! # Ok::<(), sealbook_crypto::OpenError>(())
+//! ```
+//!
+//! Errors carry no detail on purpose: why a ciphertext did not open is what an attacker would want to learn.
+
+mod hash;
+pub mod rsa;
+mod seal;
+mod secret;
+mod sign;
+
+pub use hash::{Sha256, TagMismatch, constant_time_eq, hmac_sha256, random, sha256, verify_hmac_sha256};
+pub use seal::{OpenError, SealKey};
+pub use secret::{SecretBytes, SecretString};
+pub use sign::{BadKey, BadSignature, SigningKey, verify};

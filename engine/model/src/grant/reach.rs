@@ -1,0 +1,192 @@
+//! How far a scope reaches: canonical ids and URIs, compared segment by segment.
+
+use std::fmt;
+
+use super::Capability;
+
+/// A scope, or the target of a call, in a form that can be read in one way only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Interfaces without scopes.
+    All,
+    /// Segments of an ARM id.
+    Arm(Vec<String>),
+    /// A host, the segments of a path, and whether what lies below is meant.
+    Uri { host: String, path: Vec<String>, below: Below },
+}
+
+/// What of a URI's subtree is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Below {
+    /// The thing itself.
+    Itself,
+    /// The thing and everything below (Key Vault: a key and its versions).
+    Included,
+    /// A last segment `*`: everything below; the thing itself only when it is a container.
+    Only,
+}
+
+impl Reach {
+    /// Reads a scope (`scope`: may use `*`) or a target. The error completes "… because".
+    pub(crate) fn parse(capability: Capability, text: &str, scope: bool) -> Result<Self, &'static str> {
+        match capability {
+            Capability::Artifacts | Capability::Crypto => Ok(Self::All),
+            Capability::Azure => {
+                let path = text.strip_prefix('/').ok_or("an ARM id starts with /")?;
+                let path = segments(path)?;
+                match path.first().map(|s| s.to_ascii_lowercase()).as_deref() {
+                    Some("subscriptions") if path.len() >= 2 || !scope => {}
+                    Some("providers" | "tenants") if path.len() >= 2 || !scope => {}
+                    Some("subscriptions" | "providers" | "tenants") => return Err("it would reach all of them"),
+                    _ => return Err("an ARM id starts with /subscriptions/ or /providers/"),
+                }
+                if path.iter().any(|s| s.contains('*')) {
+                    Err("ARM ids have no wildcards")
+                } else {
+                    Ok(Self::Arm(path))
+                }
+            }
+            Capability::Keyvault => {
+                let (host, path) = uri(text, &["vault.azure.net", "managedhsm.azure.net"])?;
+                if path.iter().any(|s| s.contains('*')) {
+                    return Err("key URIs have no wildcards; a key's URI covers its versions");
+                }
+                if path.first().is_some_and(|kind| kind != "keys") {
+                    return Err("a key's URI continues with /keys/");
+                }
+                Ok(Self::Uri { host, path, below: Below::Included })
+            }
+            Capability::Blob => {
+                let (host, mut path) = uri(text, &["blob.core.windows.net"])?;
+                let star = path.last().is_some_and(|s| s == "*");
+                if star && scope {
+                    path.pop();
+                }
+                if path.iter().any(|s| s.contains('*')) {
+                    return Err("* may only be the whole last segment");
+                }
+                if path.is_empty() && !star {
+                    return Err("a blob's URI names a container");
+                }
+                Ok(Self::Uri { host, path, below: if star { Below::Only } else { Below::Itself } })
+            }
+        }
+    }
+
+    /// Whether all of `other` lies within.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All) => true,
+            (Self::Arm(mine), Self::Arm(theirs)) => starts_with(theirs, mine, str::eq_ignore_ascii_case),
+            (Self::Uri { host, path, below }, Self::Uri { host: their_host, path: theirs, below: their_below }) => {
+                host == their_host
+                    && match (below, their_below) {
+                        (Below::Included, _) => starts_with(theirs, path, |a, b| a == b),
+                        (Below::Itself, Below::Itself) => path == theirs,
+                        (Below::Itself, _) => false,
+                        (Below::Only, Below::Itself) => {
+                            let container = path.len() == 1 && theirs.len() == 1;
+                            starts_with(theirs, path, |a, b| a == b) && (theirs.len() > path.len() || container)
+                        }
+                        (Below::Only, _) => starts_with(theirs, path, |a, b| a == b),
+                    }
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a blob scope lies in a container.
+    pub(crate) fn lies_in(&self, container: &Self) -> bool {
+        match (self, container) {
+            (Self::Uri { host, path, .. }, Self::Uri { host: theirs, path: container, .. }) => {
+                host == theirs && container.len() == 1 && path.first() == container.first()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an ARM target goes into `providers/Microsoft.Authorization` at a place that `scope` does not name itself.
+    pub(crate) fn enters_authorization_below(&self, scope: &Self) -> bool {
+        let (Self::Arm(target), Self::Arm(scope)) = (self, scope) else { return false };
+        let count = |path: &[String]| {
+            let named = |pair: &&[String]| {
+                pair[0].eq_ignore_ascii_case("providers") && pair[1].eq_ignore_ascii_case("Microsoft.Authorization")
+            };
+            path.windows(2).filter(named).count()
+        };
+        count(target) > count(scope)
+    }
+
+    /// Whether an ARM target is an action of the `listKeys` kind, which answers with secrets.
+    pub(crate) fn reveals_secrets(&self) -> bool {
+        let Self::Arm(target) = self else { return false };
+        // Types and names alternate after the provider's namespace: an action stands where a type would.
+        let after = target.iter().rposition(|s| s.eq_ignore_ascii_case("providers")).map_or(0, |at| at + 2);
+        let action = target.len() > after && (target.len() - after) % 2 == 1;
+        let last = target.last().map(|s| s.to_ascii_lowercase()).unwrap_or_default();
+        action && target.len() > after + 1 && last.starts_with("list")
+    }
+
+    /// The subscription of an ARM id.
+    pub(crate) fn subscription(&self) -> Option<&str> {
+        match self {
+            Self::Arm(path) if path.first().is_some_and(|s| s.eq_ignore_ascii_case("subscriptions")) => {
+                path.get(1).map(String::as_str)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => Ok(()),
+            Self::Arm(path) => write!(f, "/{}", path.join("/")),
+            Self::Uri { host, path, below } => {
+                write!(f, "https://{host}/{}", path.join("/"))?;
+                match below {
+                    Below::Only if path.is_empty() => f.write_str("*"),
+                    Below::Only => f.write_str("/*"),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn starts_with(long: &[String], short: &[String], same: impl Fn(&str, &str) -> bool) -> bool {
+    long.len() >= short.len() && long.iter().zip(short).all(|(a, b)| same(a, b))
+}
+
+/// Splits a path. Only characters that mean themselves everywhere are let through: no escapes, no queries, and no
+/// letters outside ASCII, which services fold in ways of their own.
+fn segments(path: &str) -> Result<Vec<String>, &'static str> {
+    path.split('/')
+        .map(|s| match s {
+            "" => Err("it has an empty segment"),
+            "." | ".." => Err("it has a relative segment"),
+            _ if s.contains('%') => Err("it has a percent escape"),
+            _ if s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~()!$&'*+,;=:@".contains(&b)) => Ok(s.to_owned()),
+            _ => Err("it has a character that does not belong there"),
+        })
+        .collect()
+}
+
+/// Splits `https://<label>.<suffix>/<path>`. A slash directly after the host is the whole host.
+fn uri(text: &str, suffixes: &[&str]) -> Result<(String, Vec<String>), &'static str> {
+    let rest = text.strip_prefix("https://").ok_or("it does not start with https://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.to_ascii_lowercase();
+    let label = |l: &str| {
+        !l.is_empty()
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let known = suffixes.iter().any(|s| host.strip_suffix(s).and_then(|l| l.strip_suffix('.')).is_some_and(label));
+    if !known {
+        return Err("the host is not one of the service's");
+    }
+    Ok((host, if path.is_empty() { Vec::new() } else { segments(path)? }))
+}

@@ -1,0 +1,14 @@
+#![doc = env!("CARGO_PKG_DESCRIPTION")]
+
+pub mod codes;
+mod document;
+pub mod expr;
+pub mod grant;
+pub mod id;
+pub mod inputs;
+pub mod journal;
+pub mod plan;
+pub mod playbook;
+pub mod plugin;
+pub mod policy;
+pub mod problem;

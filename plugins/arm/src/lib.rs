@@ -1,0 +1,193 @@
+//! Any Azure Resource Manager resource, without writing a plugin for it.
+mod shape;
+
+use sealbook_sdk::prelude::*;
+use shape::{fits, gaps, project};
+
+/// One thing to do with one resource: exactly one of `get`, `put`, `patch` and `delete`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct In {
+    /// Id of a resource to look at. The step succeeds when it is as expected.
+    #[serde(default)]
+    get: Option<ArmId>,
+    /// Id of a resource to create. Undo deletes it.
+    #[serde(default)]
+    put: Option<ArmId>,
+    /// Id of a resource to change. Undo puts the prior values back.
+    #[serde(default)]
+    patch: Option<ArmId>,
+    /// Id of a resource to delete. Undo can't bring it back.
+    #[serde(default)]
+    delete: Option<ArmId>,
+    /// The api-version; Sealbook's own when it knows the type.
+    #[serde(default)]
+    api_version: Option<String>,
+    /// What to send: the resource for `put`, the members to change for `patch`.
+    #[serde(default)]
+    body: Option<Value>,
+    /// What the resource must hold afterwards: every member named here, with this value. Not given: what `body` says.
+    #[serde(default)]
+    expect: Option<Value>,
+    /// How undo takes a `put` or `patch` back, where the usual way will not do.
+    #[serde(default)]
+    undo: Option<Undo>,
+}
+
+/// A way to take something back.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Undo {
+    /// Do nothing.
+    Keep,
+    /// Send these members.
+    Patch(Value),
+}
+
+/// What the step does.
+enum Task<'a> {
+    Get,
+    Put(&'a Value),
+    Patch(&'a Value),
+    Delete,
+}
+
+/// Does one thing with one resource. The outputs are the resource itself.
+pub struct Arm;
+
+impl Step for Arm {
+    const ASKS: &'static [&'static str] = &[
+        "azure:read ${inputs.get}",
+        "azure:read,write ${inputs.put}",
+        "azure:read,write ${inputs.patch}",
+        "azure:read,write ${inputs.delete}",
+    ];
+    type In = In;
+    type Out = Value;
+
+    fn check(cx: &Cx, i: &In) -> Result<Check<Value>> {
+        let (task, id) = i.task()?;
+        let name = id.name();
+        let found = i.azure(cx).find(id)?;
+        if let Task::Get = task {
+            let found = found.ok_or_else(|| missing(id))?;
+            return if fits(i.expected(), &found) {
+                Ok(Check::Satisfied(found))
+            } else {
+                Err(i.unexpected(id, &found))
+            };
+        }
+        if let Some(found) = &found {
+            cx.claim(name, id, found)?;
+        }
+        match (task, found) {
+            (Task::Delete, Some(_)) => Ok(Check::needed(format!("Delete {name}"))
+                .leaves(format!("nothing of {name}: undo can't bring it back"))
+                .az(format!("az resource delete --ids {id}"))),
+            (Task::Put(wanted) | Task::Patch(wanted), Some(found)) => {
+                if fits(wanted, &found) && fits(i.expected(), &found) {
+                    return Ok(Check::Satisfied(found));
+                }
+                let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
+                Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
+            }
+            (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
+            (Task::Patch(_), None) => Err(missing(id)),
+            (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Value::Null)),
+        }
+    }
+
+    fn apply(cx: &Cx, i: &In) -> Result<Value> {
+        let azure = i.azure(cx);
+        let (task, id) = i.task()?;
+        let now = match task {
+            Task::Get => azure.get(id)?,
+            Task::Put(body) => azure.put("put", id, body.clone())?,
+            Task::Patch(body) => azure.patch("patch", id, body.clone())?,
+            Task::Delete => {
+                azure.delete("delete", id)?;
+                return Ok(Value::Null);
+            }
+        };
+        if fits(i.expected(), &now) { Ok(now) } else { Err(i.unexpected(id, &now)) }
+    }
+
+    fn verify(cx: &Cx, i: &In, _: &Value) -> Result<Vec<Evidence>> {
+        let (task, id) = i.task()?;
+        let name = id.name();
+        let found = i.azure(cx).find(id)?;
+        Ok(vec![match (task, found) {
+            (Task::Delete, found) => {
+                Evidence::new(format!("{name} is gone"), found.is_none(), "Azure was asked for it again")
+            }
+            (_, None) => Evidence::new(format!("{name} is there"), false, id.as_str()),
+            (_, Some(found)) => {
+                let gaps = gaps(i.expected(), &found);
+                let detail =
+                    if gaps.is_empty() { "every expected member has its value".into() } else { gaps.join("; ") };
+                Evidence::new(format!("{name} is as expected"), gaps.is_empty(), detail)
+            }
+        }])
+    }
+
+    fn undo(cx: &Cx, i: &In, past: Past<Value>) -> Result<Undone> {
+        let azure = i.azure(cx);
+        let (task, id) = i.task()?;
+        let (Task::Put(wanted) | Task::Patch(wanted)) = task else { return Ok(Undone::clean()) };
+        let effect = if i.put.is_some() { "put" } else { "patch" };
+        if !past.may_restore(effect) || matches!(i.undo, Some(Undo::Keep)) {
+            return Ok(Undone::clean());
+        }
+        if let Some(Undo::Patch(body)) = &i.undo {
+            azure.patch("restore", id, body.clone())?;
+        } else if past.before.is_null() {
+            return Ok(azure.take_back(cx, &past, effect, id.name(), id)?.into());
+        } else if azure.find(id)?.is_some_and(|now| fits(wanted, &now)) {
+            // Unless somebody has changed it again since: then it is not this step's to put back.
+            azure.patch("restore", id, past.before)?;
+        }
+        Ok(Undone::clean())
+    }
+}
+
+impl In {
+    fn task(&self) -> Result<(Task<'_>, &ArmId)> {
+        let body = || self.body.as_ref().ok_or_else(|| Problem::invalid_input("body", "say what to send"));
+        match (&self.get, &self.put, &self.patch, &self.delete) {
+            (Some(id), None, None, None) => Ok((Task::Get, id)),
+            (None, Some(id), None, None) => Ok((Task::Put(body()?), id)),
+            (None, None, Some(id), None) => Ok((Task::Patch(body()?), id)),
+            (None, None, None, Some(id)) => Ok((Task::Delete, id)),
+            _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch` and `delete`")),
+        }
+    }
+
+    fn azure(&self, cx: &Cx) -> sealbook_sdk::Azure {
+        cx.azure().api(self.api_version.as_deref())
+    }
+
+    fn expected(&self) -> &Value {
+        self.expect.as_ref().or(self.body.as_ref()).unwrap_or(&Value::Null)
+    }
+
+    fn unexpected(&self, id: &ArmId, found: &Value) -> Problem {
+        let message = format!("{} is not as expected: {}", id.name(), gaps(self.expected(), found).join("; "));
+        Problem::precondition(message, "Bring it into that state, or correct `expect` in the playbook.")
+    }
+
+    fn az(&self, id: &ArmId, body: &Value) -> String {
+        let method = if self.put.is_some() { "put" } else { "patch" };
+        let body = body.to_string().replace('\'', "'\\''");
+        let version = self.api_version.as_deref().unwrap_or("…");
+        format!("az rest --method {method} --url '{id}?api-version={version}' --body '{body}'")
+    }
+}
+
+fn missing(id: &ArmId) -> Problem {
+    Problem::precondition(format!("{id} does not exist"), "Run the step that creates it, or correct the id.")
+}
+
+sealbook_sdk::export!(Arm);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Data and keys that the host holds: artifacts, blobs, key handles.
+
+use serde_json::Value;
+
+use crate::ids::{BlobUri, ContainerUri};
+use crate::problem::Result;
+use crate::sys;
+
+/// The most bytes that cross the border in one call.
+const CHUNK: usize = 1 << 20;
+
+/// Bulk data that the host keeps for the run, sealed at rest.
+#[derive(Debug)]
+pub struct Artifacts;
+
+impl Artifacts {
+    /// Opens an artifact of an earlier step (`artifact:…`) or a secret input (`secret:…`).
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn open(&self, reference: &str) -> Result<Artifact> {
+        sys::artifacts::open(reference).map(Artifact)
+    }
+
+    /// Writes an artifact of this step; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// When the host's limits are reached.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Artifact> {
+        let draft = sys::artifacts::create(name)?;
+        for chunk in bytes.chunks(CHUNK) {
+            draft.append(chunk)?;
+        }
+        sys::artifacts::finish(draft).map(Artifact)
+    }
+}
+
+/// Data that can be read.
+#[derive(Debug)]
+pub struct Artifact(sys::artifacts::Artifact);
+
+impl Artifact {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.0.length()
+    }
+
+    /// The SHA-256 of its content, in lower-case hex.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        self.0.sha256()
+    }
+
+    /// Reads at most 1 MiB from `offset`. What came from a secret is refused.
+    ///
+    /// # Errors
+    /// When it must not be read.
+    pub fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>> {
+        self.0.read(offset, length)
+    }
+
+    /// A typed reference (`artifact:…`) for outputs.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.0.reference()
+    }
+}
+
+/// Block blobs. Properties are `{ uri, bytes, etag, content_type, metadata, sha256 }`.
+#[derive(Debug)]
+pub struct Blobs;
+
+impl Blobs {
+    /// Reads a blob's properties and metadata. None: there is none.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn head(&self, blob: &BlobUri) -> Result<Option<Value>> {
+        sys::blob::head(blob.as_str())?.map(parse).transpose()
+    }
+
+    /// Makes a container, marked as this run's. True: it was not there.
+    ///
+    /// # Errors
+    /// When Azure refuses it.
+    pub fn create_container(&self, effect: &str, container: &ContainerUri) -> Result<bool> {
+        sys::blob::create_container(effect, container.as_str())
+    }
+
+    /// Uploads an artifact, marked as this run's; returns the blob's properties.
+    ///
+    /// # Errors
+    /// When Azure refuses it.
+    pub fn put(&self, effect: &str, blob: &BlobUri, source: &Artifact, content_type: &str) -> Result<Value> {
+        parse(sys::blob::put(effect, blob.as_str(), &source.0, content_type)?)
+    }
+
+    /// Downloads a blob into the artifact `name` of this step.
+    ///
+    /// # Errors
+    /// When Azure refuses it.
+    pub fn get(&self, blob: &BlobUri, name: &str) -> Result<Artifact> {
+        sys::blob::get(blob.as_str(), name).map(Artifact)
+    }
+
+    /// Deletes a blob. True: it was there.
+    ///
+    /// # Errors
+    /// When Azure refuses it.
+    pub fn delete(&self, effect: &str, blob: &BlobUri) -> Result<bool> {
+        sys::blob::delete(effect, blob.as_str())
+    }
+
+    /// Deletes a container with what is in it. True: it was there.
+    ///
+    /// # Errors
+    /// When Azure refuses it.
+    pub fn delete_container(&self, effect: &str, container: &ContainerUri) -> Result<bool> {
+        sys::blob::delete(effect, container.as_str())
+    }
+}
+
+/// Keys as handles: their bytes stay in the host.
+#[derive(Debug)]
+pub struct Crypto;
+
+impl Crypto {
+    /// Makes a new random key of 128 or 256 bits.
+    ///
+    /// # Errors
+    /// When the host offers no such length.
+    pub fn generate(&self, name: &str, bits: u32) -> Result<Key> {
+        sys::crypto::generate(name, bits).map(Key)
+    }
+
+    /// Turns a reference from an earlier step into a handle again.
+    ///
+    /// # Errors
+    /// When there is no such key in this process.
+    pub fn open(&self, reference: &str) -> Result<Key> {
+        sys::crypto::open(reference).map(Key)
+    }
+}
+
+/// A secret key that the host holds.
+#[derive(Debug)]
+pub struct Key(pub(super) sys::crypto::Key);
+
+impl Key {
+    /// Its length in bits.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.0.bits()
+    }
+
+    /// A typed reference (`key:…`) for outputs. It lives as long as the process.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.0.reference()
+    }
+
+    /// Whether both handles hold the same key, compared by the host in constant time.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        sys::crypto::same(&self.0, &other.0)
+    }
+}
+
+fn parse(text: String) -> Result<Value> {
+    Ok(serde_json::from_str(&text)?)
+}

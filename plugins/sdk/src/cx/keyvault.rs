@@ -1,0 +1,82 @@
+//! Keys in Key Vault or Managed HSM.
+
+use serde_json::Value;
+
+use crate::cx::Key;
+use crate::ids::KeyUri;
+use crate::problem::Result;
+use crate::sys;
+
+/// Keys in a store. Bundles are the JSON that Key Vault answers: `key` (public JWK), `attributes`, `tags`.
+#[derive(Debug)]
+pub struct KeyVault;
+
+impl KeyVault {
+    /// Reads a key, the current version unless the address names one. None: there is none.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn find(&self, key: &KeyUri) -> Result<Option<Value>> {
+        sys::keyvault::get(key.as_str())?.map(parse).transpose()
+    }
+
+    /// Lists a key's versions, oldest first.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn versions(&self, key: &KeyUri) -> Result<Vec<Value>> {
+        sys::keyvault::versions(key.as_str())?.into_iter().map(parse).collect()
+    }
+
+    /// Creates a key, marked as this run's.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn create(&self, effect: &str, key: &KeyUri, parameters: Value) -> Result<Value> {
+        parse(sys::keyvault::create(effect, key.as_str(), &parameters.to_string())?)
+    }
+
+    /// Changes attributes, key operations or tags.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn update(&self, effect: &str, key: &KeyUri, parameters: Value) -> Result<Value> {
+        parse(sys::keyvault::update(effect, key.as_str(), &parameters.to_string())?)
+    }
+
+    /// Makes a new version.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn rotate(&self, effect: &str, key: &KeyUri) -> Result<Value> {
+        parse(sys::keyvault::rotate(effect, key.as_str())?)
+    }
+
+    /// Deletes a key with all its versions; returns the deleted bundle. None: there was none.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn delete(&self, effect: &str, key: &KeyUri) -> Result<Option<Value>> {
+        sys::keyvault::delete(effect, key.as_str())?.map(parse).transpose()
+    }
+
+    /// Wraps `secret` with a key in the store, for example by `RSA-OAEP-256`.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn wrap(&self, key: &KeyUri, algorithm: &str, secret: &Key) -> Result<Vec<u8>> {
+        sys::keyvault::wrap(key.as_str(), algorithm, &secret.0)
+    }
+
+    /// Unwraps it again, into a handle.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn unwrap(&self, key: &KeyUri, algorithm: &str, wrapped: &[u8]) -> Result<Key> {
+        sys::keyvault::unwrap(key.as_str(), algorithm, wrapped).map(Key)
+    }
+}
+
+fn parse(text: String) -> Result<Value> {
+    Ok(serde_json::from_str(&text)?)
+}

@@ -1,0 +1,54 @@
+//! Why a step did not do its work.
+
+use serde_json::Error as JsonError;
+
+use crate::bindings::sealbook::plugin::types as wit;
+pub use wit::Problem;
+
+/// What every function of a plugin returns.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+impl Problem {
+    /// An input that can't be used; `field` is its name. Never retried.
+    pub fn invalid_input(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidInput(wit::InvalidInput { field: field.into(), message: message.into() })
+    }
+
+    /// Something that the learner must do first: what is wrong, and what cures it.
+    pub fn precondition(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Precondition(wit::Precondition { message: message.into(), fix: fix.into() })
+    }
+
+    /// Something else stands where this step wanted to act; `candidates` are ids or URIs of what was found.
+    pub fn conflict<C: Into<String>>(message: impl Into<String>, candidates: impl IntoIterator<Item = C>) -> Self {
+        let candidates = candidates.into_iter().map(Into::into).collect();
+        Self::Conflict(wit::Conflict { message: message.into(), candidates })
+    }
+
+    /// A failure that may pass by itself; the engine tries again, after its own delay.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::Transient(wit::Transient { message: message.into(), retry_after: None })
+    }
+
+    /// A failure that won't pass.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::Permanent(message.into())
+    }
+
+    /// Inputs that do not fit the schema. The engine checks them before; this is the second lock.
+    pub(crate) fn inputs(error: &JsonError) -> Self {
+        let message = error.to_string();
+        let named = ["unknown field `", "missing field `"]
+            .iter()
+            .find_map(|start| message.strip_prefix(start)?.split('`').next());
+        let field = named.unwrap_or("inputs").to_owned();
+        Self::invalid_input(field, message)
+    }
+}
+
+impl From<JsonError> for Problem {
+    /// JSON that came from the host or goes to it: never the learner's fault.
+    fn from(error: JsonError) -> Self {
+        Self::permanent(format!("unexpected JSON: {error}"))
+    }
+}

@@ -1,0 +1,100 @@
+//! What commands print, where, and with which exit code.
+
+use crate::support::Lab;
+
+#[test]
+fn every_command_explains_itself() {
+    let lab = Lab::empty();
+    let help = lab.run(&["--help"]).expect(0);
+    for command in ["list", "show", "plan", "run", "resume", "runs", "status", "log", "hint", "verify", "undo", "check", "schema", "explain", "cloud", "doctor", "completions"] {
+        assert!(help.stdout.contains(command), "{command} is not in the help");
+        lab.run(&[command, "--help"]).expect(0);
+    }
+}
+
+#[test]
+fn mistakes_get_a_code_a_cure_and_exit_2() {
+    let lab = Lab::empty();
+    let table: [(&[&str], &str, &str); 7] = [
+        (&["run", "cmk-storag", "--yes"], "SB0703", "did you mean `cmk-storage`"),
+        (&["explain", "SB9999"], "SB0706", "sealbook explain"),
+        (&["resume"], "SB0506", "no run"),
+        (&["status", "zzzzzz"], "SB0506", "sealbook runs"),
+        (&["undo"], "SB0506", "no run"),
+        (&["cloud", "env"], "SB0603", "sealbook cloud serve"),
+        (&["run", "cmk-storage", "--yes", "--set", "nonsense"], "SB0701", "name=value"),
+    ];
+    for (args, code, cure) in table {
+        let done = lab.run(args).expect(2);
+        assert!(done.stderr.contains(code) && done.stderr.contains(cure), "{args:?}: {}", done.stderr);
+        assert!(done.stdout.is_empty(), "{args:?} wrote to stdout: {}", done.stdout);
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_stop_before_anything_begins() {
+    let lab = Lab::warm();
+    let done = lab.run(&["run", "cmk-storage", "--yes", "--set", "suffix=NOT OK"]).expect(10);
+    assert!(done.stderr.contains("SB0124") && done.stderr.contains("suffix"), "{}", done.stderr);
+    assert_eq!(lab.run(&["--output", "json", "runs"]).expect(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn a_plan_changes_nothing_and_says_what_stays() {
+    let lab = Lab::warm();
+    let before = lab.inventory();
+    let plan = lab.run(&["plan", "cmk-storage"]).expect(0);
+    for word in ["may azure:read,write", "stays", "soft-deleted"] {
+        assert!(plan.stdout.contains(word), "{word}: {}", plan.stdout);
+    }
+    let json = lab.run(&["--output", "json", "plan", "cmk-storage"]).expect(0).json();
+    assert!(json["steps"].as_array().unwrap().len() > 10);
+    assert_eq!(before, lab.inventory());
+    assert!(lab.cloud().requests(0).unwrap().is_empty(), "a plan asks Azure nothing");
+}
+
+#[test]
+fn azure_is_refused_while_the_embedded_environment_is_set() {
+    let lab = Lab::empty();
+    for (name, value) in [("SEALBOOK_USER", "learner@x"), ("HTTPS_PROXY", "http://sealbook:s@127.0.0.1:4711"), ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:4711")] {
+        let done = lab.run_with(&["run", "cmk-storage", "--cloud", "azure", "--yes"], &[(name, value)]).expect(2);
+        assert!(done.stderr.contains("SB0405") && done.stderr.contains(name), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_policy_that_forbids_is_obeyed_and_one_that_is_broken_stops_everything() {
+    let lab = Lab::warm();
+    let config = lab.home().join("config/sealbook");
+    std::fs::create_dir_all(&config).unwrap();
+    let with = |text: &str| {
+        std::fs::write(config.join("policy.toml"), text).unwrap();
+        lab.run(&["run", "cmk-storage", "--yes"])
+    };
+    let done = with("schema = 1\nclouds = [\"azure\"]\n").expect(11);
+    assert!(done.stderr.contains("SB0203"), "{}", done.stderr);
+    let done = with("schema = 1\nclouds = [").expect(2);
+    assert!(done.stderr.contains("SB0205"), "{}", done.stderr);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_json_stays_clean() {
+    let lab = Lab::warm();
+    let list = lab.run(&["--output", "json", "list"]).expect(0);
+    assert!(list.stderr.is_empty(), "{}", list.stderr);
+    let mut child = lab.command(&["explain"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_transcript_in_plain_mode_reads_from_top_to_bottom() {
+    let lab = Lab::warm();
+    let done = lab.run(&["run", "key-vault-premium", "--yes"]).expect(0);
+    assert!(done.stdout.is_empty(), "a run's story goes to stderr");
+    assert!(!done.stderr.contains('\u{1b}'), "no control sequences in a pipe");
+    let position = |word: &str| done.stderr.find(word).unwrap_or_else(|| panic!("{word} is missing:\n{}", done.stderr));
+    assert!(position("Step 1 of ") < position("  will") && position("  will") < position("  ok"));
+    assert!(done.stderr.trim_end().lines().last().unwrap().trim().starts_with("sealbook undo "));
+}

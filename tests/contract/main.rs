@@ -1,0 +1,8 @@
+//! The contract between host and plugins, judged with real components: what a plugin may do works and is journaled,
+//! and what it may not do ends the call with a problem code, leaves the host unharmed, and the next call works.
+
+mod capabilities;
+mod effects;
+mod links;
+mod rogues;
+mod support;

@@ -1,0 +1,7 @@
+//! Checks the invariants of docs/architecture.md against the tree itself: who may name which crate, how large a file
+//! may grow, that every problem code has a page, and that every dependency has a licence we accept.
+
+mod codes;
+mod dependencies;
+mod files;
+mod tree;
