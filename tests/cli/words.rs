@@ -98,3 +98,14 @@ fn a_transcript_in_plain_mode_reads_from_top_to_bottom() {
     assert!(position("Step 1 of ") < position("  will") && position("  will") < position("  ok"));
     assert!(done.stderr.trim_end().lines().last().unwrap().trim().starts_with("sealbook undo "));
 }
+
+#[test]
+fn the_published_schemas_are_the_ones_that_are_enforced() {
+    let lab = Lab::empty();
+    for what in ["playbook", "part"] {
+        let path = format!("{}/../../docs/schema/{what}-1.json", env!("CARGO_MANIFEST_DIR"));
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        let enforced = lab.run(&["schema", what]).expect(0).stdout;
+        assert!(published == enforced, "docs/schema/{what}-1.json is out of date: sealbook schema {what} > docs/schema/{what}-1.json");
+    }
+}

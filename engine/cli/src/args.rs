@@ -255,6 +255,8 @@ pub enum RunsCommand {
 pub enum SchemaChoice {
     /// The format of playbook.toml.
     Playbook,
+    /// The format of part.toml.
+    Part,
     /// A plugin's inputs and outputs.
     Plugin,
 }
@@ -289,6 +291,8 @@ pub enum CloudCommand {
         #[arg(long, value_name = "SPAN")]
         forward: Option<String>,
     },
+    /// List what exists in the embedded Azure.
+    Show,
     /// Print the requests that the embedded Azure was asked.
     Requests,
 }

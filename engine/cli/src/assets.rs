@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sealbook_model::plugin::PluginRef;
 
-#[expect(missing_docs, reason = "generated")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 }

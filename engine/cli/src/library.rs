@@ -91,13 +91,21 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
 /// Compiles a bundle, asking each plugin it names what it is.
 pub async fn load(name: &str, runtime: &Arc<Runtime>) -> Result<Loaded, Rejected> {
     let bundle = find(name)?;
+    // What is no reference, or names no plugin, is the compiler's to report, with its place in the file.
+    let references = bundle.plugins().into_iter().filter_map(|r| r.parse::<PluginRef>().ok());
+    let components = references.filter_map(|r| assets::plugin(&r).map(|component| (r, component)));
+    // A component that this home has not met is compiled first: all of them at once, on all cores.
+    let described = components.map(|(reference, component)| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move {
+            let description = describe(&runtime, &component).await?;
+            Ok::<_, Problem>((reference, Plugin { component, description, built_in: true }))
+        })
+    });
     let mut plugins = BTreeMap::new();
-    for reference in bundle.plugins() {
-        // What is no reference, or names no plugin, is the compiler's to report, with its place in the file.
-        let Ok(reference) = reference.parse::<PluginRef>() else { continue };
-        let Some(component) = assets::plugin(&reference) else { continue };
-        let description = describe(runtime, &component).await?;
-        plugins.insert(reference, Plugin { component, description, built_in: true });
+    for task in described.collect::<Vec<_>>() {
+        let (reference, plugin) = task.await.map_err(|e| Problem::new(codes::INTERNAL, "a plugin could not be loaded").because(e.to_string()))??;
+        plugins.insert(reference, plugin);
     }
     let descriptions: BTreeMap<String, Description> = plugins.iter().map(|(k, p)| (k.to_string(), p.description.clone())).collect();
     match compile(&bundle, &descriptions) {

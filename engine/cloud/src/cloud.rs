@@ -193,6 +193,14 @@ impl Cloud {
         self.with(|tx, _| log::read(tx, after))
     }
 
+    /// What exists, sorted: ARM resources, role assignments, keys, blobs, and what soft delete keeps.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn inventory(&self) -> Result<Vec<crate::inventory::Item>, CloudError> {
+        self.with(|tx, _| crate::inventory::read(tx))
+    }
+
     /// How often each operation was answered with which status: operation id, status, count.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ pub(crate) trait Provider: Sync {
         ""
     }
 
+    /// Queries (kind, id, state) for what exists besides ARM resources.
+    fn inventory(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Operations on `management.azure.com`.
     fn operations(&self) -> &'static [Operation] {
         &[]

@@ -6,8 +6,6 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use sealbook_model::id::Digest;
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 /// The probe's bytes, built on first use by a cargo of its own.
 pub fn probe() -> &'static [u8] {
@@ -62,7 +60,7 @@ pub fn raw(rest: &str, exports: &[(&str, &str)]) -> Vec<u8> {
         ("verify", "(param i32 i32 i32 i32) (result i32)"),
         ("undo", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)"),
     ];
-    let mut module = format!("(module {rest}\n");
+    let mut module = format!("(core module $main {rest}\n");
     if !rest.contains("(memory") {
         module.push_str(r#"(memory (export "memory") 1)"#);
     }
@@ -78,17 +76,8 @@ pub fn raw(rest: &str, exports: &[(&str, &str)]) -> Vec<u8> {
         module.push_str(&format!("(func (export \"sealbook:plugin/step@0.1.0#{name}\") {signature} {body})\n"));
     }
     module.push(')');
-    component(&module)
-}
-
-/// Makes a component of a core module in the text format.
-pub fn component(module: &str) -> Vec<u8> {
-    let mut module = wat::parse_str(module).expect("the rogue's text is WebAssembly");
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(root().join("wit")).expect("wit/ is valid");
-    let world = resolve.select_world(&[package], Some("full")).expect("the world is there");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata can be embedded");
-    ComponentEncoder::default().module(&module).and_then(|mut e| e.encode()).expect("the rogue makes a component")
+    let around = if rest.contains("sealbook:plugin/") { include_str!("plugin-with-handles.wat") } else { include_str!("plugin.wat") };
+    wat::parse_str(around.replacen("@MODULE@", "", 1).replace("@MODULE@", &module)).expect("the rogue's text is a component")
 }
 
 /// Appends a core module to a component, instantiated `times` times beside what is there.

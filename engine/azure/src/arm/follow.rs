@@ -15,7 +15,7 @@ use crate::error::{AzureError, Effect, Kind};
 use crate::retry::retry_after;
 
 /// Wait between polls when Azure names none.
-const USUAL_DELAY: Duration = Duration::from_secs(5);
+const USUAL_DELAY: Duration = Duration::from_secs(1);
 /// Shortest and longest wait that Azure is believed.
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(120);

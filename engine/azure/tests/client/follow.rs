@@ -268,7 +268,7 @@ fn the_written_form_is_fixed() {
         "verb": "PUT", "id": DES, "api_version": "2025-01-02", "style": "async-operation", "url": "https://management.azure.com/o",
     }))
     .unwrap();
-    assert_eq!(follow.delay(), Duration::from_secs(5));
+    assert_eq!(follow.delay(), Duration::from_secs(1));
     insta::assert_snapshot!(serde_json::to_string(&follow).unwrap(), @r#"{"verb":"PUT","id":"/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/diskEncryptionSets/d","api_version":"2025-01-02","style":"async-operation","url":"https://management.azure.com/o"}"#);
     let long = Follow { retry_after_ms: Some(u64::MAX), ..follow };
     assert_eq!(long.delay(), Duration::from_secs(120));

@@ -22,6 +22,7 @@ pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
         CloudCommand::Reset { yes } => reset(app, yes),
         CloudCommand::Fault(args) => fault(app, &args),
         CloudCommand::Clock { forward } => clock(app, forward.as_deref()),
+        CloudCommand::Show => show(app),
         CloudCommand::Requests => requests(app),
     }
 }
@@ -151,6 +152,17 @@ fn clock(app: &App, forward: Option<&str>) -> Result<u8, Failure> {
     match app.output() {
         Output::Json => out::json(&json!({ "now": now })),
         Output::Human => out::data(&now.to_rfc3339()),
+    }
+    Ok(0)
+}
+
+/// Lists what exists.
+fn show(app: &App) -> Result<u8, Failure> {
+    let items = connect::open_embedded(app)?.inventory().map_err(|e| broken(&e))?;
+    match app.output() {
+        Output::Json => out::json(&items),
+        Output::Human if items.is_empty() => out::note("The embedded Azure is empty."),
+        Output::Human => out::data(&table(&["KIND", "ID"], &items.iter().map(|i| vec![i.kind.clone(), i.id.clone()]).collect::<Vec<_>>())),
     }
     Ok(0)
 }

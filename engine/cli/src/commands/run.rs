@@ -180,7 +180,9 @@ impl Work {
             lines.push(line(Tone::Warn, "costs", format!("{} ({}): {} an hour", live.item, live.step, usd(live.usd_per_hour))));
         }
         lines.extend(summary.leftovers.iter().map(narrate::leftover));
-        lines.extend(summary.leaves.iter().map(|l| line(Tone::Warn, "stays", l.clone())));
+        // Once undone, what really stays has been listed above.
+        let foreseen = summary.leaves.iter().filter(|_| summary.status != Status::Undone);
+        lines.extend(foreseen.map(|l| line(Tone::Warn, "stays", l.clone())));
         if let Some(problem) = &summary.problem {
             lines.extend(problem.fix.iter().map(|f| line(Tone::Plain, "fix", f.clone())));
             lines.push(command("more", format!("sealbook explain {}", problem.code)));

@@ -39,6 +39,7 @@ pub fn explain(code: Option<&str>, output: Output) -> Result<u8, Failure> {
 pub async fn schema(app: &App, what: SchemaChoice, plugin: Option<&str>) -> Result<u8, Failure> {
     match (what, plugin) {
         (SchemaChoice::Playbook, _) => out::json(&playbook::schema()),
+        (SchemaChoice::Part, _) => out::json(&playbook::part_schema()),
         (SchemaChoice::Plugin, Some(name)) => {
             let known = || assets::plugins().find(|p| p == name || p.split('@').next() == Some(name));
             let component = known().and_then(|p| p.parse::<PluginRef>().ok()).and_then(|r| assets::plugin(&r));

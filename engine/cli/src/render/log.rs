@@ -28,6 +28,7 @@ fn detail(record: &Record) -> String {
         Record::StepSucceeded { evidence, .. } => format!("{} checks", evidence.len()),
         Record::StepFailed { failure, retries, .. } => format!("{failure} (after {retries} retries)"),
         Record::RetryWaited { why, millis, .. } => format!("{} for: {why}", span(std::time::Duration::from_millis(*millis))),
+        Record::QuizAnswered { choice: None, .. } => "passed over".into(),
         Record::QuizAnswered { right, .. } => if *right { "right" } else { "not right" }.into(),
         Record::HintShown { tier, .. } => format!("tier {tier}"),
         Record::HandsOnDone { by_learner, .. } => if *by_learner { "by the learner" } else { "by Sealbook" }.into(),

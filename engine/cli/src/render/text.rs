@@ -41,7 +41,7 @@ pub fn command(label: &'static str, text: impl Into<String>) -> Line {
 }
 
 /// Width of the margin that labels stand in.
-const MARGIN: usize = 8;
+const MARGIN: usize = 10;
 
 impl Line {
     /// Lays the line out for `width` columns.
@@ -51,12 +51,10 @@ impl Line {
         }
         let room = width.saturating_sub(MARGIN).max(20);
         let mut rows = Vec::new();
-        for paragraph in self.text.lines() {
-            if self.verbatim {
-                rows.push(paragraph.to_owned());
-            } else {
-                rows.extend(wrap(paragraph, room));
-            }
+        if self.verbatim {
+            rows.extend(self.text.lines().map(str::to_owned));
+        } else {
+            rows.extend(paragraphs(&self.text).iter().flat_map(|p| wrap(p, room)));
         }
         if rows.is_empty() {
             rows.push(String::new());
@@ -73,6 +71,27 @@ impl Line {
         }
         out
     }
+}
+
+/// Joins the lines of each paragraph, as Markdown does: an empty line or a list item begins a new one.
+fn paragraphs(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        if line.trim().is_empty() {
+            out.push(String::new());
+            open = false;
+        } else if open && !line.trim_start().starts_with("- ") {
+            if let Some(last) = out.last_mut() {
+                last.push(' ');
+                last.push_str(line.trim());
+            }
+        } else {
+            out.push(line.to_owned());
+            open = true;
+        }
+    }
+    out
 }
 
 /// Breaks a paragraph at spaces. A word longer than a row stays whole.
@@ -136,7 +155,11 @@ pub fn span(duration: std::time::Duration) -> String {
 
 /// Dollars for people.
 pub fn usd(amount: f64) -> String {
-    if amount == 0.0 { "0 USD".into() } else { format!("{amount:.2} USD") }
+    match amount {
+        0.0 => "0 USD".into(),
+        a if a < 0.01 => format!("{a:.4} USD"),
+        a => format!("{a:.2} USD"),
+    }
 }
 
 #[cfg(test)]
@@ -145,12 +168,14 @@ mod tests {
 
     #[test]
     fn lays_out_labels_and_wraps() {
-        let l = line(Tone::Good, "ok", "one two three four five six\n- seven eight nine ten eleven twelve");
-        insta::assert_snapshot!(l.layout(32, false), @r"
-          ok      one two three four five
-                  six
-                  - seven eight nine ten
-                    eleven twelve
+        let l = line(Tone::Good, "ok", "one two three\nfour five six\n- seven eight nine ten eleven twelve\n\nthirteen");
+        insta::assert_snapshot!(l.layout(34, false), @r"
+          ok        one two three four five
+                    six
+                    - seven eight nine ten
+                      eleven twelve
+
+                    thirteen
         ");
     }
 

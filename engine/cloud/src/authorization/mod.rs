@@ -37,6 +37,10 @@ impl Provider for Authorization {
         assignments::SCHEMA
     }
 
+    fn inventory(&self) -> &'static [&'static str] {
+        &["SELECT 'role-assignment', scope || '/' || name, role_definition || principal FROM role_assignments"]
+    }
+
     fn operations(&self) -> &'static [Operation] {
         operations::OPERATIONS
     }

@@ -66,6 +66,10 @@ impl Provider for KeyVault {
         store::SCHEMA
     }
 
+    fn inventory(&self) -> &'static [&'static str] {
+        store::INVENTORY
+    }
+
     fn operations(&self) -> &'static [Operation] {
         control::OPERATIONS
     }

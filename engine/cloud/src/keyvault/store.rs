@@ -60,6 +60,16 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
 }
 
+/// What exists here besides live vaults, for the cloud's inventory. A key of a deleted vault counts as deleted.
+pub(super) const INVENTORY: &[&str] = &[
+    "SELECT 'deleted-vault', id || '@' || deleted, body FROM keyvault_vaults WHERE deleted IS NOT NULL",
+    "SELECT iif(k.deleted IS NULL AND v.deleted IS NULL, 'key', 'deleted-key'), k.vault || '/keys/' || k.name, ''
+     FROM keyvault_keys k JOIN keyvault_vaults v ON k.vault = v.name",
+    "SELECT 'key-version', k.vault || '/keys/' || k.name || '/' || n.version, n.enabled || n.operations || n.tags
+     FROM keyvault_versions n JOIN keyvault_keys k ON n.key = k.id JOIN keyvault_vaults v ON k.vault = v.name
+     WHERE k.deleted IS NULL AND v.deleted IS NULL",
+];
+
 /// Reads the vault of a name, live or soft-deleted.
 pub(super) fn vault(cx: &Cx<'_>, name: &str) -> Result<Option<Vault>, Refusal> {
     let stored = cx

@@ -69,6 +69,15 @@ impl Provider for Storage {
         &SCHEMA
     }
 
+    fn inventory(&self) -> &'static [&'static str] {
+        &[
+            "SELECT 'container', a.name || '/' || c.name, c.etag
+             FROM storage_containers c JOIN storage_accounts a ON c.account = a.id",
+            "SELECT 'blob', a.name || '/' || c.name || '/' || b.name, b.etag
+             FROM storage_blobs b JOIN storage_containers c ON b.container = c.id JOIN storage_accounts a ON c.account = a.id",
+        ]
+    }
+
     fn operations(&self) -> &'static [Operation] {
         arm::OPERATIONS
     }

@@ -164,11 +164,6 @@ impl BlobUri {
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
-
-    /// Whether a blob is named, not only its container.
-    pub(crate) fn is_blob(&self) -> bool {
-        self.blob
-    }
 }
 
 fn invalid(field: &str, what: &str, given: &str) -> Failure {
@@ -259,7 +254,7 @@ mod tests {
     #[test]
     fn blob_uris() {
         for good in ["https://acct1.blob.core.windows.net/lab/note.txt", "https://acct1.blob.core.windows.net/lab/a/b c.txt"] {
-            assert!(BlobUri::parse_blob(good).unwrap().is_blob());
+            assert!(BlobUri::parse_blob(good).is_ok());
             assert!(BlobUri::parse_container(good).is_err());
         }
         assert!(BlobUri::parse_container("https://acct1.blob.core.windows.net/lab/").is_ok());

@@ -83,8 +83,8 @@ impl<'a> StepRun<'a> {
         let call = self.attempt.looking(&self.facts, &self.cancel);
         let within = self.attempt.patience(self.step.retry_within);
         self.attempt
-            .patient(&self.facts.path, within, async || {
-                bounded(self.deadline, &self.cancel, self.attempt.host.check(&call)).await
+            .patient(&self.facts.path, within, || {
+                bounded(self.deadline, &self.cancel, self.attempt.host.check(&call))
             })
             .await
     }
@@ -112,7 +112,7 @@ impl<'a> StepRun<'a> {
         let within = self.attempt.patience(self.step.retry_within);
         let expected = self.expected_refusal();
         self.attempt
-            .patient(&self.facts.path, within, async || {
+            .patient(&self.facts.path, within, || async {
                 match bounded(self.deadline, &self.cancel, self.attempt.host.apply(&call)).await {
                     Ok(outputs) => Ok(Applied::Outputs(outputs)),
                     Err(failure) if expected.is_some_and(|refusal| matches(refusal, &failure)) => {
@@ -161,7 +161,7 @@ impl<'a> StepRun<'a> {
         let call = self.attempt.looking(&self.facts, &self.cancel);
         let within = self.attempt.patience(self.step.retry_within).min(EVIDENCE_LAG);
         self.attempt
-            .patient(&self.facts.path, within, async || {
+            .patient(&self.facts.path, within, || async {
                 let evidence = bounded(self.deadline, &self.cancel, self.attempt.host.verify(&call, outputs)).await?;
                 match failed_checks(&evidence) {
                     None => Ok(evidence),

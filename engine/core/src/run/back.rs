@@ -67,6 +67,6 @@ async fn undo(attempt: &Attempt, step: &StepPath) -> Result<Vec<Leftover>, Troub
     let call = attempt.acting(&facts, &cancel);
     let within = attempt.patience(None);
     attempt
-        .patient(step, within, async || attempt.host.undo(&call, &before, outputs.as_ref(), &operations).await)
+        .patient(step, within, || attempt.host.undo(&call, &before, outputs.as_ref(), &operations))
         .await
 }

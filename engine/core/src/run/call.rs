@@ -97,12 +97,17 @@ impl Attempt {
     }
 
     /// Makes a call until it succeeds, fails for good, or its failure has lasted longer than `within`.
-    pub(super) async fn patient<T>(
+    ///
+    /// The calls are futures of one type, not an `AsyncFnMut`, so that the compiler can see that they are `Send`.
+    pub(super) async fn patient<T, F>(
         &self,
         step: &StepPath,
         within: Duration,
-        mut call: impl AsyncFnMut() -> Result<T, Failure>,
-    ) -> Result<T, Trouble> {
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
         let mut budget = Budget::new(self.pace, within, self.jitter.clone());
         let mut done = self.effects_done(step);
         loop {

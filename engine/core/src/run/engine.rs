@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::SubsecRound;
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_model::expr::Context;
 use sealbook_model::id::{Digest, RunId, StepPath};
@@ -284,7 +285,7 @@ impl Engine {
     /// What the playbook says of what it leaves, as of the undo, or as if it were undone now.
     fn leaves(&self, lab: &Lab, nodes: &[Node], state: &RunState) -> Vec<String> {
         let Some(started) = &state.started else { return Vec::new() };
-        let at = state.undo.as_ref().map_or_else(|| self.settings.clock.now(), |undo| undo.at);
+        let at = state.undo.as_ref().map_or_else(|| self.settings.clock.now(), |undo| undo.at).trunc_subsecs(0);
         let scope = replay(nodes, Scopes::new(&started.context, &started.inputs), state, None).with_undo(at);
         lab.leaves.iter().map(|template| template.preview(&scope)).collect()
     }

@@ -51,7 +51,7 @@ impl Live {
             None
         } else {
             let call = attempt.looking(&facts, &cancel);
-            match attempt.patient(path, within, async || attempt.host.check(&call).await).await? {
+            match attempt.patient(path, within, || attempt.host.check(&call)).await? {
                 Checked::Satisfied(found) => Some(found),
                 Checked::Needed(preview) => {
                     let finding = Finding::Needed(Box::new(preview));
@@ -64,7 +64,7 @@ impl Live {
             Some(outputs) => outputs,
             None => {
                 let call = attempt.acting(&facts, &cancel);
-                let outputs = attempt.patient(path, within, async || attempt.host.apply(&call).await).await?;
+                let outputs = attempt.patient(path, within, || attempt.host.apply(&call)).await?;
                 let record = Record::StepSucceeded { step: path.clone(), outputs: outputs.clone(), evidence: Vec::new() };
                 attempt.journal.record(record).await?;
                 outputs

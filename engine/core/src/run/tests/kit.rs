@@ -365,8 +365,8 @@ impl ScriptHost {
             known.is_some() && (if make { ours } else { !world.things.contains_key(thing) })
         };
         if !done_already {
-            let (name, target, prior) = (name.to_owned(), thing.to_owned(), Value::Null);
-            call.ledger.intend(Intent { name, kind: kind.into(), target, request, prior }).await?;
+            let (target, prior) = (thing.to_owned(), Value::Null);
+            call.ledger.intend(Intent { name: name.into(), kind: kind.into(), target, request, prior }).await?;
             self.gates.pass("before", "send");
             {
                 let mut world = self.world();
