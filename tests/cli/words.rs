@@ -109,3 +109,18 @@ fn the_published_schemas_are_the_ones_that_are_enforced() {
         assert!(published == enforced, "docs/schema/{what}-1.json is out of date: sealbook schema {what} > docs/schema/{what}-1.json");
     }
 }
+
+#[test]
+fn the_playbook_in_the_readme_runs() {
+    let lab = Lab::warm();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let playbook = readme.split("```toml\n").nth(1).unwrap().split("\n```").next().unwrap();
+    let folder = lab.home().join("my-lab");
+    std::fs::create_dir_all(folder.join("texts")).unwrap();
+    std::fs::write(folder.join("playbook.toml"), playbook).unwrap();
+    std::fs::write(folder.join("texts/group.md"), "# A group\n\n## What\n\nA.\n\n## Why\n\nB.\n\n## Proved\n\nC.\n").unwrap();
+    let path = folder.to_str().unwrap();
+    lab.run(&["check", path]).expect(0);
+    lab.run(&["run", path, "--yes"]).expect(0);
+    lab.run(&["undo", "--yes"]).expect(0);
+}

@@ -18,7 +18,10 @@ async fn keys_are_handles_that_survive_from_step_to_step_within_a_run() {
         { "do": "crypto.same", "name": "dek", "other": "kek" },
         { "do": "crypto.same", "name": "dek", "other": "dek" },
     ]));
-    assert_eq!(made.await.unwrap(), json!([{ "bits": 256, "reference": "key:probe/dek" }, { "bits": 128, "reference": "key:probe/kek" }, false, true]));
+    assert_eq!(
+        made.await.unwrap(),
+        json!([{ "bits": 256, "reference": "key:probe/dek" }, { "bits": 128, "reference": "key:probe/kek" }, false, true])
+    );
     // A repetition meets its own key again, and a later step that is given the reference can open it.
     let again = json!([{ "do": "crypto.generate", "name": "dek", "bits": 256 }, { "do": "crypto.open", "name": "b", "reference": "key:probe/dek" }, { "do": "crypto.same", "name": "dek", "other": "b" }]);
     assert_eq!(lab.apply(again).await.unwrap()[2], true);
@@ -32,14 +35,14 @@ async fn references_that_were_not_given_are_refused_by_name() {
     let lab = Lab::new().all_interfaces();
     lab.apply(json!([{ "do": "crypto.generate", "name": "dek", "bits": 256 }, { "do": "artifacts.write", "name": "data", "text": "x" }])).await.unwrap();
     for (order, reference) in [
-        ("crypto.open", "key:probe/dek"),      // another step's, and not handed on
-        ("crypto.open", "key:later/none"),     // never made
+        ("crypto.open", "key:probe/dek"),  // another step's, and not handed on
+        ("crypto.open", "key:later/none"), // never made
         ("crypto.open", "artifact:probe/data"),
         ("crypto.open", ""),
         ("artifacts.open", "artifact:probe/data"),
         ("artifacts.open", "artifact:later/none"),
         ("artifacts.open", "artifact:../../home.key"),
-        ("artifacts.open", "secret:note"),     // no input of this step
+        ("artifacts.open", "secret:note"), // no input of this step
         ("artifacts.open", "key:probe/dek"),
     ] {
         // In pieces, since a reference that stands among the inputs was given.
@@ -69,10 +72,13 @@ async fn artifacts_are_kept_sealed_and_secrets_are_not_shown() {
     assert_eq!((out[0]["length"].as_u64(), out[1].as_str()), (Some(text.len() as u64 * 3), Some("me")));
     assert_eq!(out[0]["reference"], "artifact:probe/data");
     assert!(out[2]["problem"].as_str().unwrap().contains("1048576"), "{out}");
-    let call = lab.call("probe", json!({ "note": "secret:note", "apply": [
+    let call = lab.call(
+        "probe",
+        json!({ "note": "secret:note", "apply": [
         { "do": "artifacts.open", "name": "n", "reference": "secret:note" },
         { "do": "artifacts.read", "name": "n", "length": 5, "try": true },
-    ] }));
+    ] }),
+    );
     let out = lab.host.apply(&call).await.unwrap();
     assert_eq!(out[0]["length"], 22);
     assert!(out[1]["problem"].as_str().unwrap().contains("secret"), "{out}");
@@ -85,7 +91,11 @@ async fn artifacts_are_kept_sealed_and_secrets_are_not_shown() {
 #[tokio::test]
 async fn log_lines_are_made_safe_and_cut() {
     let lab = Lab::new().all_interfaces();
-    lab.apply(json!([{ "do": "log", "text": "\u{1b}]0;owned\u{7}\u{202e}x" }, { "do": "log", "text": "y".repeat(5000) }])).await.unwrap();
+    lab.apply(
+        json!([{ "do": "log", "text": "\u{1b}]0;owned\u{7}\u{202e}x" }, { "do": "log", "text": "y".repeat(5000) }]),
+    )
+    .await
+    .unwrap();
     let log = lab.log();
     assert_eq!(log[0], r"warn: \u{1b}]0;owned\u{7}\u{202e}x");
     assert!(log[1].len() < 2100 && log[1].ends_with("(3000 bytes more)"), "{}", log[1].len());
@@ -100,7 +110,9 @@ async fn outside_its_scope_nothing_is_sent() {
     let lab = Lab::new().all_interfaces().without("azure");
     let group = lab.group("mine");
     let lab = lab.grant(&[&format!("azure:read,write {group}")]);
-    lab.apply(json!([{ "do": "azure.put", "effect": "make", "id": group, "body": { "location": "italynorth" } }])).await.unwrap();
+    lab.apply(json!([{ "do": "azure.put", "effect": "make", "id": group, "body": { "location": "italynorth" } }]))
+        .await
+        .unwrap();
     let before = lab.cloud.requests(0).unwrap().len();
     let other = "00000000-0000-0000-0000-000000000000";
     for id in [
@@ -118,9 +130,13 @@ async fn outside_its_scope_nothing_is_sent() {
         format!("{group}#"),
         format!("{group}\0"),
     ] {
-        for order in ["azure.get", "azure.put", "azure.patch", "azure.delete", "azure.post", "azure.query", "azure.list"] {
+        for order in
+            ["azure.get", "azure.put", "azure.patch", "azure.delete", "azure.post", "azure.query", "azure.list"]
+        {
             // Rights may be looked at by who may read the group.
-            if id.contains("Authorization") && matches!(order, "azure.get" | "azure.list" | "azure.query" | "azure.delete") {
+            if id.contains("Authorization")
+                && matches!(order, "azure.get" | "azure.list" | "azure.query" | "azure.delete")
+            {
                 continue;
             }
             let orders = json!([{ "do": order, "effect": "e", "id": id, "body": { "location": "italynorth" } }]);
@@ -150,8 +166,17 @@ async fn other_hosts_vaults_and_containers_are_out_of_reach() {
         "http://mine.vault.azure.net/keys/k",
         "https://mine.vault.azure.net/keys/k?x=1",
     ] {
-        for order in ["keyvault.get", "keyvault.versions", "keyvault.create", "keyvault.update", "keyvault.rotate", "keyvault.delete"] {
-            let refused = code(lab.apply(json!([{ "do": order, "effect": "e", "uri": uri, "parameters": { "kty": "RSA" } }])).await);
+        for order in [
+            "keyvault.get",
+            "keyvault.versions",
+            "keyvault.create",
+            "keyvault.update",
+            "keyvault.rotate",
+            "keyvault.delete",
+        ] {
+            let refused = code(
+                lab.apply(json!([{ "do": order, "effect": "e", "uri": uri, "parameters": { "kty": "RSA" } }])).await,
+            );
             assert!(["denied", "invalid-input"].contains(&refused.as_str()), "{order} {uri}: {refused}");
         }
     }
@@ -178,7 +203,9 @@ async fn a_denial_that_the_plugin_passes_on_carries_the_line() {
     let lab = Lab::new().all_interfaces().without("azure");
     let lab = lab.grant(&["azure:read /subscriptions/00000000-0000-0000-0000-000000000001"]);
     let id = "/subscriptions/00000000-0000-0000-0000-000000000002";
-    let StepError::Denied { line, .. } = problem(lab.apply(json!([{ "do": "azure.get", "id": id }])).await) else { panic!("denied") };
+    let StepError::Denied { line, .. } = problem(lab.apply(json!([{ "do": "azure.get", "id": id }])).await) else {
+        panic!("denied")
+    };
     assert!(line.contains(id), "{line}");
     // One that the plugin makes up does not.
     let made_up = json!([{ "do": "refuse", "kind": "denied", "text": "azure:write\u{1b}[2J" }]);

@@ -57,8 +57,11 @@ async fn a_lost_answer_is_looked_up_and_a_lost_request_sent_again() {
 async fn a_strangers_thing_is_a_conflict_or_adopted_but_never_ours() {
     let lab = Lab::new().all_interfaces();
     lab.apply_with(put_group(&lab, "rg"), |call| call.run = "zzz222".parse().unwrap()).await.unwrap();
-    let mine = json!([{ "do": "azure.put", "effect": "mine", "id": lab.group("rg"), "body": { "location": "italynorth" } }]);
-    let StepError::Conflict { message, candidates } = lab.apply(mine.clone()).await.unwrap_err().error else { panic!("conflict") };
+    let mine =
+        json!([{ "do": "azure.put", "effect": "mine", "id": lab.group("rg"), "body": { "location": "italynorth" } }]);
+    let StepError::Conflict { message, candidates } = lab.apply(mine.clone()).await.unwrap_err().error else {
+        panic!("conflict")
+    };
     assert!(message.contains("run zzz222") && message.contains("adopt = true"), "{message}");
     assert_eq!(candidates, [lab.group("rg")]);
     lab.apply_with(mine, |call| call.adopt = true).await.unwrap();
@@ -161,14 +164,13 @@ async fn a_role_assignment_has_a_name_of_its_own_and_an_equal_one_is_foreign() {
     lab.apply(put_group(&lab, "rg")).await.unwrap();
     let scope = lab.group("rg");
     let lab = lab.grant(&[&format!("azure:assign {scope} role='Reader'")]);
-    let assign = |effect: &str, oid: &str, role: &str| {
-        json!([{ "do": "azure.assign", "effect": effect, "id": scope, "principal": oid, "type": "User", "role": role }])
-    };
+    let assign = |effect: &str, oid: &str, role: &str| json!([{ "do": "azure.assign", "effect": effect, "id": scope, "principal": oid, "type": "User", "role": role }]);
     let oid = lab.seed.user_oid.clone();
     assert_eq!(code(lab.apply(assign("a", &oid, "Contributor")).await), "denied");
     assert_eq!(code(lab.apply(assign("a", "' or 1 eq 1", "Reader")).await), "invalid-input");
     // The answer is lost; the repetition meets its own assignment.
-    let lost = Fault { method: Some("PUT".into()), path: Some("roleAssignments".into()), ..Fault::once(FaultKind::DropAfter) };
+    let lost =
+        Fault { method: Some("PUT".into()), path: Some("roleAssignments".into()), ..Fault::once(FaultKind::DropAfter) };
     lab.cloud.fault(&lost).unwrap();
     assert_eq!(code(lab.apply(assign("a", &oid, "Reader")).await), "transient");
     let made = lab.apply(assign("a", &oid, "Reader")).await.unwrap();
@@ -194,7 +196,10 @@ async fn a_role_assignment_has_a_name_of_its_own_and_an_equal_one_is_foreign() {
     let ours = vec![lab.book.operation("a").unwrap()];
     let leftovers = lab.host.undo(&call(1), &json!({ "was": 1 }), Some(&json!(5)), &ours).await.unwrap();
     let told: Value = serde_json::from_str(&leftovers[0].what).unwrap();
-    assert_eq!((&told["before"], &told["outputs"], &told["results"]), (&json!({ "was": 1 }), &json!("5"), &json!([true])));
+    assert_eq!(
+        (&told["before"], &told["outputs"], &told["results"]),
+        (&json!({ "was": 1 }), &json!("5"), &json!([true]))
+    );
     assert_eq!(told["operations"][0][3], "ours");
 }
 
@@ -209,7 +214,8 @@ async fn furnished() -> (Lab, String, String) {
         format!("{group}/providers/Microsoft.KeyVault/vaults/{vault}"),
         format!("{group}/providers/Microsoft.Storage/storageAccounts/{account}"),
     );
-    let (key, container) = (format!("https://{vault}.vault.azure.net/keys/k"), format!("https://{account}.blob.core.windows.net/lab"));
+    let (key, container) =
+        (format!("https://{vault}.vault.azure.net/keys/k"), format!("https://{account}.blob.core.windows.net/lab"));
     let lab = lab.grant(&[
         &format!("azure:assign {vault_id} role='Key Vault Crypto Officer'"),
         &format!("azure:assign {account_id} role='Storage Blob Data Contributor'"),
@@ -221,10 +227,16 @@ async fn furnished() -> (Lab, String, String) {
     let vault_body = json!({ "location": "italynorth", "properties": {
         "tenantId": tenant, "sku": { "family": "A", "name": "premium" }, "enableRbacAuthorization": true,
         "enableSoftDelete": true, "softDeleteRetentionInDays": 7, "accessPolicies": [] } });
-    let account_body = json!({ "location": "italynorth", "kind": "StorageV2", "sku": { "name": "Standard_LRS" }, "properties": {} });
-    let orders = json!([
+    let account_body =
+        json!({ "location": "italynorth", "kind": "StorageV2", "sku": { "name": "Standard_LRS" }, "properties": {} });
+    let register = json!([
         { "do": "azure.post", "effect": "reg-kv", "id": format!("{providers}/Microsoft.KeyVault/register"), "body": null },
         { "do": "azure.post", "effect": "reg-st", "id": format!("{providers}/Microsoft.Storage/register"), "body": null },
+    ]);
+    lab.apply(register).await.unwrap();
+    // Registering takes Azure a while.
+    lab.cloud.advance(std::time::Duration::from_secs(300)).unwrap();
+    let orders = json!([
         { "do": "azure.put", "effect": "vault", "id": vault_id, "body": vault_body },
         { "do": "azure.put", "effect": "account", "id": account_id, "body": account_body },
         { "do": "azure.assign", "effect": "keys", "id": vault_id, "principal": oid, "type": "User", "role": "Key Vault Crypto Officer" },
@@ -269,6 +281,8 @@ async fn keys_are_made_rotated_used_and_deleted_once() {
     let delete = json!([{ "do": "keyvault.delete", "effect": "delete", "uri": key }]);
     lost("DELETE", "/keys/k");
     assert_eq!(code(lab.apply(delete.clone()).await), "transient");
+    // The vault deletes in the background, and knows only then until when the key can be recovered.
+    lab.cloud.advance(std::time::Duration::from_secs(60)).unwrap();
     let deleted = lab.apply(delete).await.unwrap();
     assert!(deleted[0]["scheduledPurgeDate"].is_number(), "{deleted}");
     let again = json!([{ "do": "keyvault.delete", "effect": "again", "uri": key }]);
@@ -288,12 +302,16 @@ async fn blobs_go_up_once_and_come_down_as_they_were() {
         { "do": "artifacts.write", "name": "up", "text": "some text" },
         { "do": "blob.put", "effect": "put", "uri": blob, "name": "up" },
     ]);
-    let lost = Fault { method: Some("PUT".into()), path: Some("/note.txt".into()), ..Fault::once(FaultKind::DropAfter) };
+    let lost =
+        Fault { method: Some("PUT".into()), path: Some("/note.txt".into()), ..Fault::once(FaultKind::DropAfter) };
     lab.cloud.fault(&lost).unwrap();
     assert_eq!(code(lab.apply(orders.clone()).await), "transient");
     let up = lab.apply(orders).await.unwrap();
     assert_eq!((&up[0], &up[2]["bytes"]), (&json!(true), &json!(9)));
-    assert_eq!((lab.book.ownership("container"), lab.book.ownership("put")), (Some(Ownership::Ours), Some(Ownership::Ours)));
+    assert_eq!(
+        (lab.book.ownership("container"), lab.book.ownership("put")),
+        (Some(Ownership::Ours), Some(Ownership::Ours))
+    );
     let down = lab.apply(json!([
         { "do": "blob.get", "uri": blob, "name": "down" },
         { "do": "artifacts.read", "name": "down", "length": 100 },
@@ -320,13 +338,16 @@ async fn blobs_go_up_once_and_come_down_as_they_were() {
 async fn what_came_from_a_secret_stays_one_on_its_way_through_the_cloud() {
     let (lab, _, container) = furnished().await;
     let blob = format!("{container}/secret.txt");
-    let call = lab.call("probe", json!({ "note": "secret:note", "apply": [
+    let call = lab.call(
+        "probe",
+        json!({ "note": "secret:note", "apply": [
         { "do": "blob.create-container", "effect": "container", "uri": container },
         { "do": "artifacts.open", "name": "note", "reference": "secret:note" },
         { "do": "blob.put", "effect": "put", "uri": blob, "name": "note" },
         { "do": "blob.get", "uri": blob, "name": "back" },
         { "do": "artifacts.read", "name": "back", "length": 100, "try": true },
-    ] }));
+    ] }),
+    );
     let out = lab.host.apply(&call).await.unwrap();
     assert_eq!(out[3]["sha256"], out[1]["sha256"]);
     assert!(out[4]["problem"].as_str().unwrap().contains("secret"), "{out}");

@@ -29,7 +29,13 @@ async fn only_what_is_imported_needs_a_grant() {
 
 #[tokio::test]
 async fn imports_that_no_plugin_gets_are_named() {
-    for import in ["wasi:sockets/tcp@0.2.0", "wasi:clocks/wall-clock@0.2.0", "wasi:filesystem/types@0.2.0", "sealbook:plugin/azure@0.2.0", "acme:door/back@1.0.0"] {
+    for import in [
+        "wasi:sockets/tcp@0.2.0",
+        "wasi:clocks/wall-clock@0.2.0",
+        "wasi:filesystem/types@0.2.0",
+        "sealbook:plugin/azure@0.2.0",
+        "acme:door/back@1.0.0",
+    ] {
         let text = format!(r#"(component (import "{import}" (instance (export "f" (func)))))"#);
         let error = runtime().describe_bytes(&wat::parse_str(text).unwrap()).await.unwrap_err();
         assert!(error.to_string().contains(import), "{error}");

@@ -124,7 +124,8 @@ fn succeeded(done: Done, what: &str) {
 fn trials<T: Sync>(all: &[T], trial: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    // Trials mostly wait for long-running operations: more of them than cores.
+    let workers = 4 * std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {

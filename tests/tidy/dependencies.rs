@@ -27,7 +27,7 @@ const PLACES: [(&str, &[&str]); 12] = [
     ("clap", &["engine/cli/"]),
     ("indicatif", &["engine/cli/"]),
     ("miette", &["engine/cli/"]),
-    ("reqwest", &["engine/azure/"]),
+    ("hyper", &["engine/cloud/src/front/"]),
     ("rusqlite", &["engine/core/src/journal/", "engine/cloud/"]),
     ("toml", &["engine/model/", "engine/cli/"]),
     ("wasmtime", &["engine/core/src/host/"]),

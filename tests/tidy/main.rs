@@ -4,4 +4,5 @@
 mod codes;
 mod dependencies;
 mod files;
+mod readme;
 mod tree;

@@ -2,10 +2,10 @@
 
 use std::env;
 
-use sealbook_azure::{Account, Azure, Credential, Settings, Transport};
+use sealbook_azure::{Account, Azure, AzureError, Credential, Kind, Settings, Transport};
 use sealbook_cloud::front::client::Door;
 use sealbook_cloud::front::Endpoint;
-use sealbook_cloud::{Cloud, CloudConfig};
+use sealbook_cloud::{Cloud, CloudConfig, CloudError};
 use sealbook_crypto::SecretString;
 use sealbook_model::problem::{Problem, codes};
 
@@ -33,8 +33,10 @@ pub fn name(cloud: CloudChoice) -> &'static str {
 
 /// Opens the home's embedded Azure.
 pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
-    Cloud::open(CloudConfig::new(app.home().cloud_dir()))
-        .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be opened").because(e.to_string()).fix("`sealbook doctor` looks for the cause; `sealbook cloud reset` starts an empty one"))
+    Cloud::open(CloudConfig::new(app.home().cloud_dir())).map_err(|e| {
+        let code = if matches!(e, CloudError::Newer { .. }) { codes::CLOUD_NEWER } else { codes::CLOUD_STATE };
+        Problem::new(code, "the embedded Azure can't be opened").because(e.to_string())
+    })
 }
 
 /// Connects and signs in.
@@ -44,8 +46,8 @@ pub async fn connect(app: &App, cloud: CloudChoice, args: &AzureArgs) -> Result<
         CloudChoice::Embedded => embedded(app)?,
         CloudChoice::Azure => azure(args)?,
     };
-    let azure = Azure::new(settings).map_err(|e| sign_in(&e.to_string()))?;
-    let account = azure.account().await.map_err(|e| sign_in(&e.to_string()))?;
+    let azure = Azure::new(settings).map_err(|e| refused(&e))?;
+    let account = azure.account().await.map_err(|e| refused(&e))?;
     app.policy().admits_subscription(&account.subscription_id)?;
     Ok(Connection { azure, cloud: name(cloud), account })
 }
@@ -85,6 +87,17 @@ fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
         }
     };
     Ok(Settings { tenant: args.tenant.clone(), subscription: args.subscription.clone(), ..Settings::new(credential, Transport::Internet) })
+}
+
+/// Why there is no connection: nobody answered, Azure said no, or it does not know who we are.
+fn refused(error: &AzureError) -> Problem {
+    match error.kind {
+        Kind::Connection | Kind::Throttled | Kind::Server => {
+            Problem::new(codes::AZURE_UNREACHABLE, "Azure could not be reached").because(error.to_string()).fix("check the network, then try again")
+        }
+        Kind::SignIn | Kind::Unauthorized => sign_in(&error.to_string()),
+        _ => Problem::new(codes::AZURE_REFUSED, "Azure refused to say who you are").because(error.to_string()),
+    }
 }
 
 fn sign_in(why: &str) -> Problem {

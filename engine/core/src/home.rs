@@ -23,8 +23,8 @@ use sealbook_crypto::{SealKey, hmac_sha256, sha256};
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
-use key::HomeKey;
 pub(crate) use files::{private, sync_folder};
+use key::HomeKey;
 pub use store::Store;
 
 /// An open home folder.

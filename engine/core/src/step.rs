@@ -73,7 +73,13 @@ pub trait Host: Send + Sync {
     /// `verify` of the plugin.
     async fn verify(&self, call: &Call, outputs: &Value) -> Result<Vec<Evidence>, Failure>;
     /// `undo` of the plugin.
-    async fn undo(&self, call: &Call, before: &Value, outputs: Option<&Value>, operations: &[Operation]) -> Result<Vec<Leftover>, Failure>;
+    async fn undo(
+        &self,
+        call: &Call,
+        before: &Value,
+        outputs: Option<&Value>,
+        operations: &[Operation],
+    ) -> Result<Vec<Leftover>, Failure>;
     /// Reads a blob the way a lesson does: `{ uri, sha256, bytes }`, or Azure's refusal.
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure>;
 }

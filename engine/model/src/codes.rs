@@ -73,7 +73,6 @@ codes! {
     OUTPUT_INVALID = "SB0308", Step, "Component whose answer does not fit its own description";
     DEADLINE = "SB0309", Step, "Call that took longer than its deadline";
     BAD_HANDLE = "SB0310", Step, "Reference that is not valid in this step";
-    CACHE_REFUSED = "SB0311", Bug, "Compiled component in the cache that is not authentic";
     EFFECT_OUT_OF_PHASE = "SB0312", Step, "Effect where a plugin may only look";
     HOST_FAILED = "SB0313", Bug, "Component host that failed";
 
@@ -82,7 +81,6 @@ codes! {
     AZURE_UNREACHABLE = "SB0403", Step, "Azure could not be reached";
     WRONG_SUBSCRIPTION = "SB0404", Usage, "Not the subscription or tenant that was confirmed";
     EMULATOR_IN_ENVIRONMENT = "SB0405", Usage, "The embedded Azure's environment with the real cloud";
-    AZURE_ANSWER = "SB0406", Step, "Answer of Azure that can't be understood";
 
     JOURNAL_DAMAGED = "SB0501", Usage, "Journal that is damaged";
     JOURNAL_NEWER = "SB0502", Usage, "Journal written by a newer version";
@@ -96,7 +94,6 @@ codes! {
     LESSON_NOT_SEEN = "SB0510", Step, "Lesson whose expected result did not come";
     EVIDENCE_REFUSED = "SB0511", Evidence, "Evidence that did not verify";
     CONFLICT = "SB0512", Step, "Something else stands where the step wanted to act";
-    OUTCOME_UNKNOWN = "SB0513", Step, "Effect whose outcome can't be told";
     EFFECT_CHANGED = "SB0514", Bug, "Effect repeated with another request";
     INTERRUPTED = "SB0515", Interrupted, "Interrupted";
     NOT_CONFIRMED = "SB0516", Usage, "Not confirmed";
@@ -110,7 +107,6 @@ codes! {
     CLOUD_NEWER = "SB0602", Usage, "State of the embedded Azure written by a newer version";
     CLOUD_NOT_RUNNING = "SB0603", Usage, "Embedded Azure that is not being served";
     CLOUD_IN_USE = "SB0604", Usage, "Embedded Azure that is in use";
-    UNKNOWN_FAULT = "SB0605", Usage, "Unknown fault";
 
     USAGE = "SB0701", Usage, "Arguments that do not fit";
     NEEDS_TERMINAL = "SB0702", Usage, "Question without a terminal to ask it on";

@@ -76,8 +76,12 @@ pub fn raw(rest: &str, exports: &[(&str, &str)]) -> Vec<u8> {
         module.push_str(&format!("(func (export \"sealbook:plugin/step@0.1.0#{name}\") {signature} {body})\n"));
     }
     module.push(')');
-    let around = if rest.contains("sealbook:plugin/") { include_str!("plugin-with-handles.wat") } else { include_str!("plugin.wat") };
-    wat::parse_str(around.replacen("@MODULE@", "", 1).replace("@MODULE@", &module)).expect("the rogue's text is a component")
+    let around = if rest.contains("sealbook:plugin/") {
+        include_str!("plugin-with-handles.wat")
+    } else {
+        include_str!("plugin.wat")
+    };
+    wat::parse_str(around.replace("@MODULE@", &module)).expect("the rogue's text is a component")
 }
 
 /// Appends a core module to a component, instantiated `times` times beside what is there.

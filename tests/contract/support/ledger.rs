@@ -44,7 +44,12 @@ impl Book {
         self.operation(name)?.outcome.map(|o| o.ownership)
     }
 
-    fn write(&self, record: &'static str, name: &str, change: impl FnOnce(&mut BTreeMap<String, Operation>)) -> Result<(), Failure> {
+    fn write(
+        &self,
+        record: &'static str,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, Operation>),
+    ) -> Result<(), Failure> {
         if *self.killed.lock().unwrap() == Some(record) {
             return Err(StepError::Permanent { message: "killed".into() }.into());
         }

@@ -57,7 +57,9 @@ impl Lab {
             password: seed.password.clone(),
         };
         let azure = Azure::new(Settings::new(credential, Transport::Injected(Arc::new(Wire(cloud.clone()))))).unwrap();
-        let policy = Arc::new(Policy { limits, ..Policy::default() });
+        let mut policy = Policy::default();
+        policy.limits = limits;
+        let policy = Arc::new(policy);
         let artifacts = folder.path().join("artifacts");
         let host = PluginHost::new(HostSettings { runtime: runtime(), azure, artifacts, policy });
         let secrets = BTreeMap::from([("note".to_owned(), SecretBytes::from(b"only my key opens this".to_vec()))]);
@@ -87,7 +89,10 @@ impl Lab {
 
     /// Asks and grants what the probe needs to be linked at all, on things that no test touches.
     pub fn all_interfaces(self) -> Self {
-        self.grant(&["keyvault:read https://nobody.vault.azure.net/keys/none", "blob:read https://nobody.blob.core.windows.net/none/*"])
+        self.grant(&[
+            "keyvault:read https://nobody.vault.azure.net/keys/none",
+            "blob:read https://nobody.blob.core.windows.net/none/*",
+        ])
     }
 
     /// Takes every grant of an interface away; the plugin goes on asking for it.

@@ -1,4 +1,4 @@
-;; A plugin around a core module of one's own, which takes the place of @MODULE@. It imports no capability.
+;; A plugin around a core module of one's own, which takes the place of the marker. It imports no capability.
 ;; The types are those of wit/: `wasm-tools component embed` and `new` made them out of an empty plugin.
 (component
   (type $ty-sealbook:plugin/types@0.1.0 (;0;)

@@ -90,7 +90,12 @@ fn reset(app: &App, yes: bool) -> Result<u8, Failure> {
             return Ok(0);
         }
     }
-    connect::open_embedded(app)?.reset().map_err(|e| broken(&e))?;
+    match connect::open_embedded(app) {
+        Ok(cloud) => cloud.reset().map_err(|e| broken(&e))?,
+        // What can't be opened can't be emptied in place; nobody else can have it open either.
+        Err(_) => std::fs::remove_dir_all(app.home().cloud_dir())
+            .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure could not be deleted").because(e.to_string()))?,
+    }
     out::note("The embedded Azure is empty: a new tenant, a new subscription.");
     Ok(0)
 }

@@ -76,8 +76,10 @@ pub fn lab(lab: &Lab) -> Vec<Line> {
             sealbook_model::playbook::Node::Step(s) => Some(s),
             _ => None,
         });
-        for (n, step) in steps.enumerate() {
-            out.push(line(Tone::Plain, if n == 0 { "steps" } else { "" }, format!("{:>2}  {}  {}", n + 1, step.path, step.title)));
+        let steps: Vec<_> = steps.collect();
+        let width = steps.iter().map(|s| s.path.as_str().len()).max().unwrap_or(0);
+        for (n, step) in steps.into_iter().enumerate() {
+            out.push(command(if n == 0 { "steps" } else { "" }, format!("{:>2}  {:<width$}  {}", n + 1, step.path.as_str(), step.title)));
         }
     }
     out

@@ -13,10 +13,11 @@ pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
         line(Tone::Plain, "where", place),
     ];
     for choice in &plan.choices {
-        out.push(line(Tone::Plain, "choice", format!("{} {}: {}", choice.question, choice.path, choice.option)));
+        out.push(line(Tone::Plain, "choice", format!("{} {} ({})", choice.question, choice.option, choice.path)));
     }
+    let width = plan.steps.iter().map(|s| s.path.as_str().len()).max().unwrap_or(0);
     for step in &plan.steps {
-        out.push(line(Tone::Plain, "", format!("{:>2}  {}  {}", step.index, step.path, step.title)));
+        out.push(command(if step.index == 1 { "steps" } else { "" }, format!("{:>2}  {:<width$}  {}", step.index, step.path.as_str(), step.title)));
         if detailed {
             out.extend(step.grants.iter().map(|g| command("", format!("      may {g}"))));
             out.extend(step.by_hand.iter().map(|b| command("", format!("      {b}"))));

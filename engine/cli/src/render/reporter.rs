@@ -1,7 +1,7 @@
 //! Shows events as they come: whole lines, a live line below them on a terminal, or NDJSON.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sealbook_engine::event::Event;
@@ -11,6 +11,9 @@ use super::text::{Line, safe, span};
 use crate::out;
 use crate::ui::{Mode, Ui};
 
+/// How long a repeated wait stays unsaid in whole lines.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
+
 /// Shows a run.
 pub struct Reporter {
     ui: Ui,
@@ -19,7 +22,8 @@ pub struct Reporter {
 
 struct Live {
     bar: ProgressBar,
-    progress: Option<(u64, Option<u64>, String)>,
+    /// What was last waited for, and when that was said.
+    waiting: Option<(String, Instant)>,
 }
 
 impl Reporter {
@@ -31,11 +35,14 @@ impl Reporter {
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
-        Self { ui, live: Mutex::new(Live { bar, progress: None }) }
+        Self { ui, live: Mutex::new(Live { bar, waiting: None }) }
     }
 
     /// Shows one event.
     pub fn event(&self, event: &Event) {
+        if self.ui.mode != Mode::Json && self.said_already(event) {
+            return self.follow(event);
+        }
         match self.ui.mode {
             Mode::Json => out::json_line(event),
             Mode::Plain => self.lines(&narrate::lines(event)),
@@ -70,15 +77,26 @@ impl Reporter {
         self.live().bar.finish_and_clear();
     }
 
+    /// Whether an event only repeats a wait that was told a moment ago. Long waits are told again as a sign of life.
+    fn said_already(&self, event: &Event) -> bool {
+        let Event::Waiting { step, why, .. } = event else { return false };
+        let what = format!("{step}: {why}");
+        let mut live = self.live();
+        let fresh = live.waiting.as_ref().is_some_and(|(said, at)| *said == what && at.elapsed() < SIGN_OF_LIFE);
+        if !fresh {
+            live.waiting = Some((what, Instant::now()));
+        }
+        fresh
+    }
+
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(&self, event: &Event) {
-        let mut live = self.live();
+        let live = self.live();
         match event {
             Event::StepStarted { step, .. } => {
-                live.progress = None;
                 live.bar.reset_elapsed();
                 live.bar.set_message(step.to_string());
                 live.bar.enable_steady_tick(Duration::from_millis(250));
@@ -86,7 +104,6 @@ impl Reporter {
             Event::EffectStarted { step, kind, target, .. } => live.bar.set_message(safe(&format!("{step}: {kind} {target}"))),
             Event::Waiting { step, why, delay, .. } => live.bar.set_message(safe(&format!("{step}: {why}, next try in {}", span(*delay)))),
             Event::Progress { step, done, total, message } => {
-                live.progress = Some((*done, *total, message.clone()));
                 let of = total.map_or_else(|| format!("{done}"), |t| format!("{done}/{t}"));
                 live.bar.set_message(safe(&format!("{step}: {message} {of}")));
             }

@@ -18,7 +18,9 @@ impl ArmId {
     /// A collection, which may end in `?$filter=<OData>`; the filter is returned as it was written.
     pub(crate) fn parse_collection(text: &str) -> Result<(Self, Option<String>), Failure> {
         let Some((path, query)) = text.split_once('?') else { return Ok((Self::parse(text)?, None)) };
-        let filter = query.strip_prefix("$filter=").filter(|f| !f.is_empty() && !f.contains(['&', '#', '%', '+']) && !f.contains(char::is_control));
+        let filter = query
+            .strip_prefix("$filter=")
+            .filter(|f| !f.is_empty() && !f.contains(['&', '#', '%', '+']) && !f.contains(char::is_control));
         match filter {
             Some(filter) => Ok((Self::parse(path)?, Some(filter.into()))),
             None => Err(invalid("id", "a collection's id, with nothing behind it but `?$filter=…`", text)),
@@ -33,7 +35,7 @@ impl ArmId {
     /// which have neither: children of tracked ones and extensions of others. There is no list of them in the
     /// protocol; tracked are groups and top-level resources outside the namespaces that extend others.
     pub(crate) fn is_tracked(&self) -> bool {
-        let segments: Vec<_> = self.0[1..].split('/').collect();
+        let segments: Vec<_> = self.0.split('/').skip(1).collect();
         let provider = segments.iter().rposition(|s| s.eq_ignore_ascii_case("providers"));
         match provider {
             None => segments.len() == 4 && segments[2].eq_ignore_ascii_case("resourcegroups"),
@@ -69,7 +71,9 @@ impl ArmId {
 
 fn is_segment(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
-        && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'(' | b')' | b'~' | b' ' | b'@'))
+        && segment
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'(' | b')' | b'~' | b' ' | b'@'))
         && segment.trim() == segment
 }
 
@@ -86,7 +90,8 @@ impl KeyUri {
         let rest = text.strip_prefix("https://").ok_or_else(bad)?;
         let (host, path) = rest.split_once('/').ok_or_else(bad)?;
         let vault = host.strip_suffix(".vault.azure.net").or_else(|| host.strip_suffix(".managedhsm.azure.net"));
-        let word = |w: &str, max| (1..=max).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let word =
+            |w: &str, max| (1..=max).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let segments: Vec<_> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
         let named = matches!(segments[..], ["keys", name] | ["keys", name, _] if word(name, 127));
         let versioned = match segments[..] {
@@ -135,7 +140,11 @@ impl BlobUri {
             None => (path, None),
         };
         let container_ok = (1..=63).contains(&container.len())
-            && container.strip_prefix('$').unwrap_or(container).bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && container
+                .strip_prefix('$')
+                .unwrap_or(container)
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !container.is_empty();
         let name_ok = name.is_none_or(|n| {
             (1..=1024).contains(&n.len())
@@ -182,15 +191,39 @@ mod tests {
             (format!("{S}/resourceGroups/rg"), true),
             (format!("{S}/resourcegroups/RG-1_(x).y"), true),
             (format!("{S}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v"), true),
-            (format!("{S}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a/blobServices/default"), false),
+            (
+                format!("{S}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a/blobServices/default"),
+                false,
+            ),
             (format!("{S}/resourceGroups/rg/providers/Microsoft.Authorization/locks/l"), false),
-            (format!("{S}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v/providers/Microsoft.Authorization/roleAssignments/x"), false),
+            (
+                format!(
+                    "{S}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v/providers/Microsoft.Authorization/roleAssignments/x"
+                ),
+                false,
+            ),
             (format!("{S}/providers/Microsoft.KeyVault"), false),
             (S.to_owned(), false),
         ] {
             assert_eq!(ArmId::parse(&id).unwrap().is_tracked(), tracked, "{id}");
         }
-        for bad in ["", "/", "subscriptions/x", "//x", "/a//b", "/a/../b", "/a/./b", "/a/%2e%2e/b", "/a/b?api-version=1", "/a/b#c", "/a\\b", "/a/b\n", "https://x/y", "/a/ b", "/ä"] {
+        for bad in [
+            "",
+            "/",
+            "subscriptions/x",
+            "//x",
+            "/a//b",
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/b?api-version=1",
+            "/a/b#c",
+            "/a\\b",
+            "/a/b\n",
+            "https://x/y",
+            "/a/ b",
+            "/ä",
+        ] {
             assert!(ArmId::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -213,7 +246,13 @@ mod tests {
         let (id, filter) = ArmId::parse_collection("/a/skus?$filter=location eq 'italynorth'").unwrap();
         assert_eq!((id.as_str(), filter.as_deref()), ("/a/skus", Some("location eq 'italynorth'")));
         assert_eq!(ArmId::parse_collection("/a/skus").unwrap().1, None);
-        for bad in ["/a?$filter=", "/a?api-version=2020-01-01", "/a?$filter=x&api-version=1", "/a?$filter=x%26y", "/a/../b?$filter=x"] {
+        for bad in [
+            "/a?$filter=",
+            "/a?api-version=2020-01-01",
+            "/a?$filter=x&api-version=1",
+            "/a?$filter=x%26y",
+            "/a/../b?$filter=x",
+        ] {
             assert!(ArmId::parse_collection(bad).is_err(), "{bad}");
         }
     }
@@ -222,7 +261,11 @@ mod tests {
     fn role_assignments_are_split_at_the_last_scope() {
         let id = ArmId::parse("/s/x/providers/Microsoft.Authorization/roleAssignments/guid").unwrap();
         assert_eq!(id.role_assignment(), Some(("/s/x", "guid")));
-        for other in ["/s/x", "/s/x/providers/Microsoft.Authorization/roleAssignments", "/s/x/providers/Microsoft.Authorization/roleAssignments/a/b"] {
+        for other in [
+            "/s/x",
+            "/s/x/providers/Microsoft.Authorization/roleAssignments",
+            "/s/x/providers/Microsoft.Authorization/roleAssignments/a/b",
+        ] {
             assert_eq!(ArmId::parse(other).unwrap().role_assignment(), None, "{other}");
         }
     }
@@ -253,7 +296,9 @@ mod tests {
 
     #[test]
     fn blob_uris() {
-        for good in ["https://acct1.blob.core.windows.net/lab/note.txt", "https://acct1.blob.core.windows.net/lab/a/b c.txt"] {
+        for good in
+            ["https://acct1.blob.core.windows.net/lab/note.txt", "https://acct1.blob.core.windows.net/lab/a/b c.txt"]
+        {
             assert!(BlobUri::parse_blob(good).is_ok());
             assert!(BlobUri::parse_container(good).is_err());
         }

@@ -85,7 +85,8 @@ impl Shelf {
             return Err(StepError::InvalidInput {
                 field: "name".into(),
                 message: "an artifact's name is 1 to 64 letters, digits, `-`, `_` and `.`".into(),
-            }.into());
+            }
+            .into());
         }
         let (shelf, reference) = (self.clone(), format!("artifact:{step}/{name}"));
         on_disk(move || {
@@ -372,8 +373,17 @@ mod tests {
         for (what, bytes) in [
             ("cut", good[..good.len() - 1].to_vec()),
             ("empty", Vec::new()),
-            ("flipped facts", { let mut c = good.clone(); let at = c.len() - 10; c[at] ^= 1; c }),
-            ("flipped chunk", { let mut c = good.clone(); c[b + 40] ^= 1; c }),
+            ("flipped facts", {
+                let mut c = good.clone();
+                let at = c.len() - 10;
+                c[at] ^= 1;
+                c
+            }),
+            ("flipped chunk", {
+                let mut c = good.clone();
+                c[b + 40] ^= 1;
+                c
+            }),
             ("swapped", swapped),
         ] {
             std::fs::write(&path, bytes).unwrap();

@@ -121,7 +121,8 @@ impl PluginHost {
 
     fn desk(&self, call: &Call, export: &Export<'_>) -> Desk {
         let shelf = Shelf::new(self.artifacts.join(call.run.as_str()), call.run.clone(), Arc::clone(&call.vault));
-        let correlation = Uuid::new_v5(&CORRELATION, format!("{}/{}/{}", call.run, call.step, call.generation).as_bytes());
+        let correlation =
+            Uuid::new_v5(&CORRELATION, format!("{}/{}/{}", call.run, call.step, call.generation).as_bytes());
         let azure = self.azure.with_correlation(correlation);
         Desk::new(call, export.phase(), azure, shelf, Arc::clone(&self.keys), self.tasks.clone(), export.operations())
     }
@@ -166,7 +167,11 @@ impl Host for PluginHost {
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {
         let uri = BlobUri::parse_blob(uri)?;
         let wanted = Use { interface: Capability::Blob, verb: Verb::Read, target: uri.as_str(), role: None };
-        call.gate.allows(&wanted).map_err(|d| StepError::Denied { capability: d.capability, scope: d.scope, line: d.line })?;
+        call.gate.allows(&wanted).map_err(|d| StepError::Denied {
+            capability: d.capability,
+            scope: d.scope,
+            line: d.line,
+        })?;
         let blobs = self.azure.blobs();
         let content = tokio::select! {
             biased;
@@ -235,7 +240,8 @@ async fn enter(
         Export::Undo { before, outputs, operations } => {
             let (before, outputs) = (before.to_string(), outputs.map(Value::to_string));
             let operations = convert::operations(operations);
-            let answer = step.call_undo(&mut store, &inputs, &before, outputs.as_ref(), &operations).await.map_err(trap)?;
+            let answer =
+                step.call_undo(&mut store, &inputs, &before, outputs.as_ref(), &operations).await.map_err(trap)?;
             Ok(Answer::Leftovers(convert::leftovers(returned(&store, answer)?)?))
         }
     }

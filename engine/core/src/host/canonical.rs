@@ -47,7 +47,11 @@ mod tests {
         let a = json!({ "a": 1, "b": { "c": [1, 2], "d": "ä\n" } });
         let b = json!({ "b": { "d": "ä\n", "c": [1, 2] }, "a": 1 });
         assert_eq!(digest("k", "t", &a), digest("k", "t", &b));
-        for other in [json!({ "a": 1 }), json!({ "a": "1", "b": { "c": [1, 2], "d": "ä\n" } }), json!({ "a": 1, "b": { "c": [2, 1], "d": "ä\n" } })] {
+        for other in [
+            json!({ "a": 1 }),
+            json!({ "a": "1", "b": { "c": [1, 2], "d": "ä\n" } }),
+            json!({ "a": 1, "b": { "c": [2, 1], "d": "ä\n" } }),
+        ] {
             assert_ne!(digest("k", "t", &a), digest("k", "t", &other));
         }
         assert_ne!(digest("k", "t", &a), digest("k2", "t", &a));

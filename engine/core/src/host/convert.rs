@@ -24,7 +24,9 @@ pub(crate) fn problem(error: &StepError) -> types::Problem {
         }
         StepError::Precondition { message, fix } => types::Problem::Precondition(types::Precondition { message, fix }),
         StepError::Denied { capability, scope, line: _ } => types::Problem::Denied(types::Denied { capability, scope }),
-        StepError::Conflict { message, candidates } => types::Problem::Conflict(types::Conflict { message, candidates }),
+        StepError::Conflict { message, candidates } => {
+            types::Problem::Conflict(types::Conflict { message, candidates })
+        }
         StepError::Transient { message, retry_after } => types::Problem::Transient(types::Transient {
             message,
             retry_after: retry_after.map(|d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX)),
@@ -77,7 +79,11 @@ pub(crate) fn checked(checked: wit::Checked) -> Result<Checked, Fault> {
 }
 
 pub(crate) fn evidence(evidence: Vec<types::Evidence>) -> Result<Vec<Evidence>, Fault> {
-    let one = |e: types::Evidence| Evidence { check: one_line(&e.check, TEXT), passed: e.passed, detail: one_line(&e.detail, TEXT) };
+    let one = |e: types::Evidence| Evidence {
+        check: one_line(&e.check, TEXT),
+        passed: e.passed,
+        detail: one_line(&e.detail, TEXT),
+    };
     Ok(entries("evidence", evidence)?.into_iter().map(one).collect())
 }
 

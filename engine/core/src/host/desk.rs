@@ -73,7 +73,13 @@ impl Desk {
     }
 
     /// The second gate: whether this very target may be touched in this way.
-    pub(crate) fn allow(&self, interface: Capability, verb: Verb, target: &str, role: Option<&str>) -> Result<(), Failure> {
+    pub(crate) fn allow(
+        &self,
+        interface: Capability,
+        verb: Verb,
+        target: &str,
+        role: Option<&str>,
+    ) -> Result<(), Failure> {
         self.call.gate.allows(&Use { interface, verb, target, role }).map_err(|denial| {
             StepError::Denied { capability: denial.capability, scope: denial.scope, line: denial.line }.into()
         })
@@ -104,11 +110,15 @@ impl Desk {
     }
 
     /// Awaits something that only looks: a deadline bounds it, and the first Ctrl-C ends it.
-    pub(crate) async fn look<T, E>(&self, meter: &mut Meter, what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, Refusal>
+    pub(crate) async fn look<T, E>(
+        &self,
+        meter: &mut Meter,
+        what: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Refusal>
     where
         Refusal: From<E>,
     {
-        meter.enter()?;
         let deadline = meter.ceilings().request;
         let answer = tokio::select! {
             biased;

@@ -9,22 +9,37 @@ use crate::step::{AzureCause, Failure, StepError};
 
 /// Codes whose cure is known. Azure's message says what is wrong, this says what to do.
 const CURES: &[(&str, &str)] = &[
-    ("ObjectIsDeletedButRecoverable", "its name is kept by soft delete: recover it (`az keyvault key recover`), purge it, or choose another name"),
-    ("ObjectIsBeingDeleted", "it is being deleted: wait a minute and resume"),
-    ("VaultAlreadyExists", "vault names are unique worldwide and stay taken while a deleted vault is kept: choose another name, or purge the deleted one if its purge protection allows it"),
-    ("ConflictError", "a deleted vault may still hold this name (`az keyvault list-deleted`): recover or purge it, or choose another name"),
+    (
+        "ObjectIsDeletedButRecoverable",
+        "its name is kept by soft delete: recover it (`az keyvault key recover`), purge it, or choose another name",
+    ),
+    (
+        "VaultAlreadyExists",
+        "vault names are unique worldwide and stay taken while a deleted vault is kept: choose another name, or purge the deleted one if its purge protection allows it",
+    ),
+    (
+        "ConflictError",
+        "a deleted vault may still hold this name (`az keyvault list-deleted`): recover or purge it, or choose another name",
+    ),
     ("StorageAccountAlreadyTaken", "account names are unique worldwide: choose another name"),
     ("StorageAccountAlreadyExists", "account names are unique worldwide: choose another name"),
-    ("RequestDisallowedByPolicy", "a policy of the subscription forbids it: ask its owner, or use another subscription"),
+    (
+        "RequestDisallowedByPolicy",
+        "a policy of the subscription forbids it: ask its owner, or use another subscription",
+    ),
     ("QuotaExceeded", "ask for more quota in this region, or use another region"),
     ("SkuNotAvailable", "choose another size or region: `az vm list-skus` shows what there is"),
-    ("MissingSubscriptionRegistration", "register the resource provider: `az provider register --namespace <namespace>`"),
+    (
+        "MissingSubscriptionRegistration",
+        "register the resource provider: `az provider register --namespace <namespace>`",
+    ),
     ("SubscriptionNotRegistered", "register the resource provider: `az provider register --namespace <namespace>`"),
     ("ScopeLocked", "a lock forbids it: remove the lock, or leave the resource as it is"),
     ("KeyVaultPolicyError", "the vault needs purge protection before a service may depend on its keys"),
 ];
 
-const WAIT_FOR_ROLE: &str = "assign a role that allows it at this scope; one that was assigned just now takes minutes to arrive";
+const WAIT_FOR_ROLE: &str =
+    "assign a role that allows it at this scope; one that was assigned just now takes minutes to arrive";
 const SIGN_IN: &str = "sign in again (`az login`) and resume";
 
 /// Maps a refusal or failure of Azure.
@@ -40,11 +55,17 @@ pub(crate) fn of(error: &AzureError) -> Failure {
         Kind::Throttled | Kind::Server | Kind::Connection => {
             StepError::Transient { message, retry_after: error.retry_after }
         }
+        // Key Vault finishes deleting in the background.
+        _ if error.has_code("ObjectIsBeingDeleted") => StepError::Transient { message, retry_after: error.retry_after },
         // A missing role is the one refusal that time heals, but only the run loop knows whether one is on its way.
         Kind::Forbidden => StepError::Precondition {
             message,
             fix: cure.unwrap_or_else(|| {
-                if error.is_role_missing() { WAIT_FOR_ROLE.into() } else { "see what Azure says about access to it".into() }
+                if error.is_role_missing() {
+                    WAIT_FOR_ROLE.into()
+                } else {
+                    "see what Azure says about access to it".into()
+                }
             }),
         },
         _ if error.is_transient() => StepError::Transient { message, retry_after: error.retry_after },
@@ -92,6 +113,7 @@ mod tests {
             (401, "ExpiredAuthenticationToken", "precondition"),
             (404, "ResourceNotFound", "permanent"),
             (409, "ResourceExists", "conflict"),
+            (409, "ObjectIsBeingDeleted", "transient"),
             (409, "ObjectIsDeletedButRecoverable", "precondition"),
             (409, "VaultAlreadyExists", "precondition"),
             (409, "QuotaExceeded", "precondition"),

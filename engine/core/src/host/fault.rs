@@ -15,7 +15,9 @@ pub(crate) enum Fault {
     ForeignImport(String),
     #[error("the plugin used up its CPU allowance ({0}); the machine's policy can raise it under `[limits]`")]
     Cpu(String),
-    #[error("the plugin wanted {wanted} MiB of memory and may have {allowed} MiB; the machine's policy can raise it under `[limits]`")]
+    #[error(
+        "the plugin wanted {wanted} MiB of memory and may have {allowed} MiB; the machine's policy can raise it under `[limits]`"
+    )]
     Memory { wanted: u64, allowed: u64 },
     #[error("the plugin crashed: {0}")]
     Crashed(String),

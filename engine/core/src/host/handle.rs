@@ -32,7 +32,12 @@ impl Keyring {
 
     /// Stores a key, or returns the one that stands under the same reference: a step that is repeated meets its own
     /// key again, and what it wrapped before stays readable.
-    pub(crate) fn get_or_insert(&self, run: &RunId, reference: &str, make: impl FnOnce() -> SecretBytes) -> SecretBytes {
+    pub(crate) fn get_or_insert(
+        &self,
+        run: &RunId,
+        reference: &str,
+        make: impl FnOnce() -> SecretBytes,
+    ) -> SecretBytes {
         self.lock().entry((run.clone(), reference.to_owned())).or_insert_with(make).clone()
     }
 

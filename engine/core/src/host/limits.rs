@@ -162,11 +162,18 @@ impl Meter {
 /// The sum over all memories and tables counts, so that many small ones weigh as much as one large one. Exceeding it
 /// traps instead of letting `memory.grow` fail: the guest's allocator would abort with a message that names nothing.
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // What exceeds its own maximum fails anyway, and takes nothing.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         self.grow(desired.saturating_sub(current) as u64)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT))
     }
 
@@ -197,7 +204,8 @@ mod tests {
         let free = Ceilings::of(asked, &Policy::default());
         assert_eq!((free.memory, free.fuel, free.host_calls), (128 << 20, 5_000_000_000, 7));
         assert_eq!(free.cpu, Duration::from_secs(5));
-        let capped = Policy { limits: Limits { memory_mib: 256, fuel_millions: 1, host_calls: 3 }, ..Policy::default() };
+        let mut capped = Policy::default();
+        capped.limits = Limits { memory_mib: 256, fuel_millions: 1, host_calls: 3 };
         let capped = Ceilings::of(asked, &capped);
         assert_eq!((capped.memory, capped.fuel, capped.host_calls), (128 << 20, 1_000_000, 3));
         assert_eq!(capped.cpu, Duration::from_secs(1));
@@ -222,6 +230,7 @@ mod tests {
         assert!(meter.table_growing(0, (64 << 20) / 16, None).is_ok());
         assert!(meter.table_growing(0, 1, None).is_err());
         assert!(meter.table_growing(0, usize::MAX, None).is_err());
+        assert_eq!(meter.table_growing(0, 2, Some(1)).ok(), Some(false), "refused without being counted");
     }
 
     #[test]

@@ -100,9 +100,17 @@ pub(crate) fn plugin(engine: &Engine, component: &Component, links: &Links) -> R
     let pre = linker(engine, links)
         .map_err(|error| Fault::Host(format!("linking failed: {error:#}")))?
         .instantiate_pre(component)
-        .map_err(|error| Fault::ForeignImport(super::text::one_line(&format!("something of another shape or of a newer contract ({error:#})"), 400)))?;
+        .map_err(|error| {
+            Fault::ForeignImport(super::text::one_line(
+                &format!("something of another shape or of a newer contract ({error:#})"),
+                400,
+            ))
+        })?;
     FullPre::new(pre).map_err(|error| {
-        Fault::NotAPlugin(super::text::one_line(&format!("it must export `sealbook:plugin/step@0.1.0` ({error:#})"), 400))
+        Fault::NotAPlugin(super::text::one_line(
+            &format!("it must export `sealbook:plugin/step@0.1.0` ({error:#})"),
+            400,
+        ))
     })
 }
 

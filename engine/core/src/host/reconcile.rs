@@ -42,14 +42,26 @@ pub struct Row {
 /// One row per kind of effect.
 pub const TABLE: [Row; 13] = [
     Row { kind: "arm-put", knows: Knows::Mark, how: "tags of run and effect on the resource" },
-    Row { kind: "arm-put-untagged", knows: Knows::Prior, how: "a resource that can't be tagged: absent before, now as it was asked for" },
+    Row {
+        kind: "arm-put-untagged",
+        knows: Knows::Prior,
+        how: "a resource that can't be tagged: absent before, now as it was asked for",
+    },
     Row { kind: "arm-patch", knows: Knows::Repeat, how: "sets the same values again" },
-    Row { kind: "arm-post", knows: Knows::Repeat, how: "runs the action again; actions of plugins are idempotent by contract" },
+    Row {
+        kind: "arm-post",
+        knows: Knows::Repeat,
+        how: "runs the action again; actions of plugins are idempotent by contract",
+    },
     Row { kind: "arm-delete", knows: Knows::Gone, how: "the resource is absent" },
     Row { kind: "role-assignment", knows: Knows::Name, how: "the assignment's name is a UUIDv5 of run and effect" },
     Row { kind: "key-create", knows: Knows::Mark, how: "a version of the key with tags of run and effect" },
     Row { kind: "key-update", knows: Knows::Repeat, how: "sets the same values again" },
-    Row { kind: "key-rotate", knows: Knows::OneMore, how: "the key's versions were recorded before: exactly one is new" },
+    Row {
+        kind: "key-rotate",
+        knows: Knows::OneMore,
+        how: "the key's versions were recorded before: exactly one is new",
+    },
     Row { kind: "key-delete", knows: Knows::Gone, how: "the key is absent" },
     Row { kind: "blob-put", knows: Knows::Mark, how: "metadata of run and effect on the blob" },
     Row { kind: "container-create", knows: Knows::Mark, how: "metadata of run and effect on the container" },
@@ -118,7 +130,13 @@ pub(crate) enum Decision {
 }
 
 /// Decides what to do about an effect.
-pub(crate) fn decide(knows: Knows, target: &str, before: Before<'_>, seen: Option<&Seen>, strangers: Strangers) -> Decision {
+pub(crate) fn decide(
+    knows: Knows,
+    target: &str,
+    before: Before<'_>,
+    seen: Option<&Seen>,
+    strangers: Strangers,
+) -> Decision {
     match knows {
         Knows::Repeat => Decision::Act { prior: Value::Null },
         Knows::Mark | Knows::Name => match seen {
@@ -162,10 +180,14 @@ fn stranger(target: &str, seen: &Seen, strangers: Strangers) -> Decision {
     match (strangers, &seen.bearer) {
         (Strangers::Use, _) => done(seen, Ownership::Foreign),
         (Strangers::Refuse, Bearer::Run { op }) => Decision::Refuse(StepError::Conflict {
-            message: format!("{target} was made by another effect of this run ({op}); change it with `patch`, do not create it again"),
+            message: format!(
+                "{target} was made by another effect of this run ({op}); change it with `patch`, do not create it again"
+            ),
             candidates: vec![target.into()],
         }),
-        (Strangers::Refuse, Bearer::Stranger { run }) => Decision::Refuse(not_ours(target, run.as_deref(), "not touched")),
+        (Strangers::Refuse, Bearer::Stranger { run }) => {
+            Decision::Refuse(not_ours(target, run.as_deref(), "not touched"))
+        }
         (Strangers::Refuse, Bearer::Effect) => Decision::Refuse(not_ours(target, None, "not touched")),
     }
 }
@@ -183,7 +205,10 @@ fn one_more(target: &str, before: Before<'_>, seen: Option<&Seen>) -> Decision {
         [] => Decision::Act { prior: old.into() },
         [one] => Decision::Done { result: one.clone(), ownership: Ownership::Ours },
         ref several => Decision::Refuse(StepError::Conflict {
-            message: format!("{} versions of {target} are new since this run was stopped, and only one can be its own", several.len()),
+            message: format!(
+                "{} versions of {target} are new since this run was stopped, and only one can be its own",
+                several.len()
+            ),
             candidates: several.iter().filter_map(|e| e["kid"].as_str()).map(Into::into).collect(),
         }),
     }
@@ -199,7 +224,9 @@ fn not_ours(target: &str, run: Option<&str>, what: &str) -> StepError {
         None => "it does not carry this run's mark".into(),
     };
     StepError::Conflict {
-        message: format!("{target} is there already and was {what}: {whose}. To use it as it is, say `adopt = true` in the step"),
+        message: format!(
+            "{target} is there already and was {what}: {whose}. To use it as it is, say `adopt = true` in the step"
+        ),
         candidates: vec![target.into()],
     }
 }
@@ -254,7 +281,9 @@ mod tests {
                 assert_eq!(is(knows, before, Some(working.clone()), Strangers::Refuse), Decision::Wait);
                 working.state = Progress::Failed;
                 assert_eq!(is(knows, before, Some(working), Strangers::Refuse), act());
-                for other in [stranger(), Bearer::Run { op: "x/0/y".into() }, Bearer::Stranger { run: Some("zzz222".into()) }] {
+                for other in
+                    [stranger(), Bearer::Run { op: "x/0/y".into() }, Bearer::Stranger { run: Some("zzz222".into()) }]
+                {
                     assert!(conflicts(&is(knows, before, Some(seen(other.clone())), Strangers::Refuse)));
                     assert_eq!(is(knows, before, Some(seen(other)), Strangers::Use), foreign);
                 }
@@ -274,7 +303,12 @@ mod tests {
         let mut other = seen(stranger());
         other.as_asked = false;
         assert!(conflicts(&is(Knows::Prior, after_crash, Some(other), Strangers::Refuse)));
-        assert!(conflicts(&is(Knows::Prior, Before::Intended { prior: &something }, Some(seen(stranger())), Strangers::Refuse)));
+        assert!(conflicts(&is(
+            Knows::Prior,
+            Before::Intended { prior: &something },
+            Some(seen(stranger())),
+            Strangers::Refuse
+        )));
     }
 
     #[test]
@@ -283,7 +317,10 @@ mod tests {
         let again = Before::Intended { prior: &prior };
         let go = Decision::Act { prior: json!({ "id": T }) };
         assert_eq!(is(Knows::Gone, Before::Never, None, Strangers::Refuse), Decision::Nothing);
-        assert_eq!(is(Knows::Gone, again, None, Strangers::Refuse), Decision::Done { result: prior.clone(), ownership: Ownership::Ours });
+        assert_eq!(
+            is(Knows::Gone, again, None, Strangers::Refuse),
+            Decision::Done { result: prior.clone(), ownership: Ownership::Ours }
+        );
         for before in [Before::Never, again] {
             assert_eq!(is(Knows::Gone, before, Some(seen(Bearer::Effect)), Strangers::Refuse), go);
             assert_eq!(is(Knows::Gone, before, Some(seen(Bearer::Run { op: String::new() })), Strangers::Refuse), go);
@@ -298,7 +335,10 @@ mod tests {
             let thing = kids.iter().map(|k| json!({ "kid": k })).collect::<Vec<_>>().into();
             Some(Seen { thing, ..seen(stranger()) })
         };
-        assert_eq!(is(Knows::OneMore, Before::Never, list(&["a"]), Strangers::Refuse), Decision::Act { prior: json!(["a"]) });
+        assert_eq!(
+            is(Knows::OneMore, Before::Never, list(&["a"]), Strangers::Refuse),
+            Decision::Act { prior: json!(["a"]) }
+        );
         let prior = json!(["a"]);
         let again = Before::Intended { prior: &prior };
         assert_eq!(is(Knows::OneMore, again, list(&["a"]), Strangers::Refuse), Decision::Act { prior: json!(["a"]) });
@@ -306,7 +346,9 @@ mod tests {
             is(Knows::OneMore, again, list(&["a", "b"]), Strangers::Refuse),
             Decision::Done { result: json!({ "kid": "b" }), ownership: Ownership::Ours }
         );
-        let Decision::Refuse(StepError::Conflict { candidates, .. }) = is(Knows::OneMore, again, list(&["a", "b", "c"]), Strangers::Refuse) else {
+        let Decision::Refuse(StepError::Conflict { candidates, .. }) =
+            is(Knows::OneMore, again, list(&["a", "b", "c"]), Strangers::Refuse)
+        else {
             panic!("two new versions can't both be ours");
         };
         assert_eq!(candidates, ["b", "c"]);

@@ -97,7 +97,9 @@ pub(crate) fn add_to_linker(l: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 fn no_entropy() -> wasmtime::Error {
-    wasmtime::Error::new(Fault::Crashed("it asked for randomness of its own; keys and nonces are made by the host".into()))
+    wasmtime::Error::new(Fault::Crashed(
+        "it asked for randomness of its own; keys and nonces are made by the host".into(),
+    ))
 }
 
 /// Standard output or error: whole lines go to the step's log.

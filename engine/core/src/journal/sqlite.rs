@@ -323,8 +323,8 @@ fn load(connection: &mut Connection, home: &Home, run: &RunId, anchor: Option<u6
 }
 
 fn header(connection: &Connection, home: &Home, run: &RunId) -> Result<Header, Reason> {
-    let (format, owner, name, key): (u32, String, String, Vec<u8>) = connection
-        .query_row("SELECT format, home, run, key FROM header", [], |row| {
+    let (format, owner, name, key): (u32, String, String, Vec<u8>) =
+        connection.query_row("SELECT format, home, run, key FROM header", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     if format != FORMAT {
@@ -347,7 +347,12 @@ fn seals(connection: &Connection) -> rusqlite::Result<Vec<Seal>> {
     rows.collect()
 }
 
-fn write_new(path: &Path, header: &Header, mac_key: &[u8; 32], first: &Entry) -> Result<(), Box<dyn std::error::Error>> {
+fn write_new(
+    path: &Path,
+    header: &Header,
+    mac_key: &[u8; 32],
+    first: &Entry,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
@@ -362,7 +367,10 @@ fn write_new(path: &Path, header: &Header, mac_key: &[u8; 32], first: &Entry) ->
     let json = serde_json::to_string(first)?;
     let hash = chain::link(&genesis, first.seq, &json);
     let tag = chain::mac(mac_key, &header.run, first.seq, &hash);
-    transaction.execute("INSERT INTO head (only, seq, hash, mac) VALUES (1, ?1, ?2, ?3)", params![column(first.seq), hash, tag])?;
+    transaction.execute(
+        "INSERT INTO head (only, seq, hash, mac) VALUES (1, ?1, ?2, ?3)",
+        params![column(first.seq), hash, tag],
+    )?;
     transaction.execute(
         "INSERT INTO record (seq, json, prev, hash) VALUES (?1, ?2, ?3, ?4)",
         params![column(first.seq), json, genesis, hash],

@@ -150,7 +150,11 @@ fn a_second_holder_is_refused_by_name_and_the_right_ends_with_its_holder() {
 #[test]
 fn rows_that_were_changed_are_refused() {
     let rows = [
-        ("a record's text", "UPDATE record SET json = replace(json, '\"tier\":2', '\"tier\":3') WHERE seq = 3", "record 3"),
+        (
+            "a record's text",
+            "UPDATE record SET json = replace(json, '\"tier\":2', '\"tier\":3') WHERE seq = 3",
+            "record 3",
+        ),
         ("a record's hash", "UPDATE record SET hash = zeroblob(32) WHERE seq = 3", "record 3"),
         ("the link between records", "UPDATE record SET prev = zeroblob(32) WHERE seq = 4", "record 4"),
         ("the first record", "UPDATE record SET json = replace(json, 'Demo', 'Demi') WHERE seq = 1", "record 1"),

@@ -83,9 +83,7 @@ impl<'a> StepRun<'a> {
         let call = self.attempt.looking(&self.facts, &self.cancel);
         let within = self.attempt.patience(self.step.retry_within);
         self.attempt
-            .patient(&self.facts.path, within, || {
-                bounded(self.deadline, &self.cancel, self.attempt.host.check(&call))
-            })
+            .patient(&self.facts.path, within, || bounded(self.deadline, &self.cancel, self.attempt.host.check(&call)))
             .await
     }
 

@@ -39,7 +39,10 @@ pub(super) async fn back(attempt: &Attempt, nodes: &[Node]) -> Result<Vec<(StepP
         });
         match undo(attempt, &step).await {
             Ok(leftovers) => {
-                attempt.journal.record(Record::UndoStepDone { step: step.clone(), leftovers: leftovers.clone() }).await?;
+                attempt
+                    .journal
+                    .record(Record::UndoStepDone { step: step.clone(), leftovers: leftovers.clone() })
+                    .await?;
                 attempt.session.events.send(Event::StepUndone { step, leftovers });
             }
             Err(Trouble::Failed(failure, retries)) => {
@@ -66,7 +69,5 @@ async fn undo(attempt: &Attempt, step: &StepPath) -> Result<Vec<Leftover>, Troub
     let cancel = attempt.session.cancel.child_token();
     let call = attempt.acting(&facts, &cancel);
     let within = attempt.patience(None);
-    attempt
-        .patient(step, within, || attempt.host.undo(&call, &before, outputs.as_ref(), &operations))
-        .await
+    attempt.patient(step, within, || attempt.host.undo(&call, &before, outputs.as_ref(), &operations)).await
 }

@@ -49,7 +49,8 @@ impl Attempt {
     pub(super) fn facts(&self, path: &StepPath) -> Result<Facts, Problem> {
         self.journal.with(|state| {
             let unreadable = |why: String| {
-                Problem::new(codes::JOURNAL_DAMAGED, format!("what is recorded of step {path} can't be used")).because(why)
+                Problem::new(codes::JOURNAL_DAMAGED, format!("what is recorded of step {path} can't be used"))
+                    .because(why)
             };
             let step = state.step(path).ok_or_else(|| unreadable("it never started".into()))?;
             let component = state.component(path).ok_or_else(|| unreadable("its plugin is not known".into()))?;
@@ -142,7 +143,13 @@ impl Attempt {
     }
 
     /// Waits, unless the learner stops it.
-    pub(super) async fn wait(&self, step: &StepPath, why: &str, delay: Duration, elapsed: Duration) -> Result<(), Stop> {
+    pub(super) async fn wait(
+        &self,
+        step: &StepPath,
+        why: &str,
+        delay: Duration,
+        elapsed: Duration,
+    ) -> Result<(), Stop> {
         let (step, why) = (step.clone(), why.to_owned());
         self.session.events.send(Event::Waiting { step, why, delay, elapsed });
         tokio::select! {
@@ -163,7 +170,8 @@ impl Attempt {
 
     fn effects_done(&self, step: &StepPath) -> usize {
         self.journal.with(|state| {
-            let done = |effects: &[(u32, crate::step::Operation)]| effects.iter().filter(|(_, e)| e.outcome.is_some()).count();
+            let done =
+                |effects: &[(u32, crate::step::Operation)]| effects.iter().filter(|(_, e)| e.outcome.is_some()).count();
             state.step(step).map_or(0, |step| done(&step.effects))
         })
     }

@@ -129,7 +129,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the journal can't be read (SB0501 to SB0503, SB0506), the step is unknown (SB0701), or it was interrupted.
-    pub async fn verify(&self, run: &RunId, step: Option<&StepPath>, session: &Session) -> Result<Vec<Verdict>, Problem> {
+    pub async fn verify(
+        &self,
+        run: &RunId,
+        step: Option<&StepPath>,
+        session: &Session,
+    ) -> Result<Vec<Verdict>, Problem> {
         let journal = Journal::look(&self.home, run, self.settings.clock.clone())?;
         let started = journal.with(|state| begun(run, state).cloned())?;
         self.admit(&started)?;
@@ -221,7 +226,13 @@ impl Engine {
         }
     }
 
-    async fn forward(&self, journal: Journal, lab: &Lab, nodes: &[Node], session: &Session) -> Result<RunSummary, Problem> {
+    async fn forward(
+        &self,
+        journal: Journal,
+        lab: &Lab,
+        nodes: &[Node],
+        session: &Session,
+    ) -> Result<RunSummary, Problem> {
         let started = journal.with(|state| begun(journal.run(), state).cloned())?;
         let attempt = self.attempt(journal.clone(), started.context.clone(), 0, session);
         begin(&journal, Goal::Run, 0, session).await?;

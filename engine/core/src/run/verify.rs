@@ -29,7 +29,9 @@ pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>)
                 let passed = evidence.iter().all(|e| e.passed);
                 Verdict { step, evidence, error: None, passed }
             }
-            Err(Trouble::Failed(failure, _)) => Verdict { step, evidence: Vec::new(), error: Some(failure), passed: false },
+            Err(Trouble::Failed(failure, _)) => {
+                Verdict { step, evidence: Vec::new(), error: Some(failure), passed: false }
+            }
             Err(Trouble::Stop(stop)) => return Err(stop),
         };
         verdicts.push(verdict);

@@ -30,7 +30,8 @@ impl Live {
         for reference in references(inputs) {
             let producer = attempt.journal.with(|state| {
                 let holds = |outputs: &Value| references(outputs).contains(reference);
-                let made = state.steps.iter().find(|(_, step)| step.settled() && step.outputs.as_ref().is_some_and(holds));
+                let made =
+                    state.steps.iter().find(|(_, step)| step.settled() && step.outputs.as_ref().is_some_and(holds));
                 made.map(|(path, step)| (path.clone(), step.preview.is_some()))
             });
             let Some((path, registered)) = producer else { continue };
@@ -42,7 +43,13 @@ impl Live {
         Ok(())
     }
 
-    async fn again(&mut self, attempt: &Attempt, path: &StepPath, registered: bool, wanted: &str) -> Result<(), Trouble> {
+    async fn again(
+        &mut self,
+        attempt: &Attempt,
+        path: &StepPath,
+        registered: bool,
+        wanted: &str,
+    ) -> Result<(), Trouble> {
         let facts = attempt.facts(path)?;
         self.revive(attempt, &facts.inputs).await?;
         let cancel = attempt.session.cancel.child_token();
@@ -65,7 +72,8 @@ impl Live {
             None => {
                 let call = attempt.acting(&facts, &cancel);
                 let outputs = attempt.patient(path, within, || attempt.host.apply(&call)).await?;
-                let record = Record::StepSucceeded { step: path.clone(), outputs: outputs.clone(), evidence: Vec::new() };
+                let record =
+                    Record::StepSucceeded { step: path.clone(), outputs: outputs.clone(), evidence: Vec::new() };
                 attempt.journal.record(record).await?;
                 outputs
             }

@@ -51,7 +51,9 @@ fn progress(resource: &Value) -> Progress {
     match resource["properties"]["provisioningState"].as_str() {
         None => Progress::Settled,
         Some(state) if state.eq_ignore_ascii_case("succeeded") => Progress::Settled,
-        Some(state) if ["failed", "canceled", "cancelled"].iter().any(|s| state.eq_ignore_ascii_case(s)) => Progress::Failed,
+        Some(state) if ["failed", "canceled", "cancelled"].iter().any(|s| state.eq_ignore_ascii_case(s)) => {
+            Progress::Failed
+        }
         Some(_) => Progress::Working,
     }
 }
@@ -280,7 +282,8 @@ impl Effect for ArmDelete {
     async fn look(&self) -> Result<Option<Seen>, Failure> {
         let Some(thing) = self.target.get().await? else { return Ok(None) };
         let bearer = self.bearer(&thing).await?;
-        let leaving = thing["properties"]["provisioningState"].as_str().is_some_and(|s| s.eq_ignore_ascii_case("deleting"));
+        let leaving =
+            thing["properties"]["provisioningState"].as_str().is_some_and(|s| s.eq_ignore_ascii_case("deleting"));
         let state = if leaving { Progress::Working } else { Progress::Settled };
         Ok(Some(Seen { thing: json!({ "id": thing["id"] }), bearer, state, as_asked: true }))
     }
@@ -315,7 +318,9 @@ mod tests {
         let asked = json!({ "location": "italynorth", "properties": { "level": "CanNotDelete", "password": "x", "list": [1, 2] } });
         let there = json!({ "id": "/x", "location": "Italy North", "properties": { "level": "cannotdelete", "list": [1, 2], "more": 1 } });
         assert!(fits(&there, &asked));
-        for (path, value) in [("/properties/level", json!("ReadOnly")), ("/properties/list", json!([1])), ("/location", json!(null))] {
+        for (path, value) in
+            [("/properties/level", json!("ReadOnly")), ("/properties/list", json!([1])), ("/location", json!(null))]
+        {
             let mut other = there.clone();
             *other.pointer_mut(path).unwrap() = value;
             assert!(!fits(&other, &asked), "{path}");

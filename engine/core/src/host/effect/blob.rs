@@ -99,7 +99,11 @@ impl Effect for BlobPut {
         }
         let (uri, content) = (self.target.uri.as_str(), self.content.clone());
         // Only where nothing is: whoever came first keeps his blob.
-        self.target.blobs.put_new(uri, content, &self.content_type, &metadata).await.map(|head| Answer::Done(Some(head)))
+        self.target
+            .blobs
+            .put_new(uri, content, &self.content_type, &metadata)
+            .await
+            .map(|head| Answer::Done(Some(head)))
     }
 
     async fn made(&self, answer: Option<Value>) -> Result<Value, Failure> {

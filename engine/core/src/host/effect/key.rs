@@ -1,8 +1,11 @@
 //! Effects on keys in Key Vault.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sealbook_azure::{Answer, AzureError, Keys, Kind};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::Effect;
 use crate::host::address::KeyUri;
@@ -131,7 +134,8 @@ impl Effect for KeyUpdate {
         let mut parameters = self.parameters.clone();
         if parameters.get("tags").is_some() {
             let standing = self.keys.get(self.uri.as_str()).await?.unwrap_or_default();
-            keep_marks(&mut parameters, &standing).map_err(|why| AzureError::new(Kind::BadRequest, "InvalidTags", why))?;
+            keep_marks(&mut parameters, &standing)
+                .map_err(|why| AzureError::new(Kind::BadRequest, "InvalidTags", why))?;
         }
         Ok(Answer::Done(Some(self.keys.update(self.uri.as_str(), &parameters).await?)))
     }
@@ -194,9 +198,13 @@ impl Effect for KeyRotate {
     }
 }
 
+/// How often, and how long apart, the vault is asked for a key that it is still deleting.
+const DELETING: (u32, Duration) = (15, Duration::from_secs(2));
+
 /// Deletes a key of this run, with all its versions.
 pub(crate) struct KeyDelete {
     keys: Keys,
+    cancel: CancellationToken,
     uri: KeyUri,
     mark: Mark,
     strangers: Strangers,
@@ -204,7 +212,7 @@ pub(crate) struct KeyDelete {
 
 impl KeyDelete {
     pub(crate) fn new(desk: &Desk, uri: KeyUri, mark: Mark) -> Self {
-        Self { keys: desk.azure.keys(), uri, mark, strangers: strangers(desk) }
+        Self { keys: desk.azure.keys(), cancel: desk.call.cancel.clone(), uri, mark, strangers: strangers(desk) }
     }
 }
 
@@ -235,9 +243,21 @@ impl Effect for KeyDelete {
         Ok(answer.unwrap_or_default())
     }
 
-    /// It is gone, and the answer that said until when it can be recovered was lost: the vault still knows.
+    /// It is gone, and the answer that said until when it can be recovered was lost. The vault still knows, once it has
+    /// finished deleting. It says nothing of a key that was purged since.
     async fn found(&self, _thing: Value, _ownership: Ownership) -> Result<Value, Failure> {
-        Ok(self.keys.deleted(self.uri.unversioned()).await.map_err(refused)?.unwrap_or_default())
+        let (tries, apart) = DELETING;
+        for _ in 0..tries {
+            if let Some(bundle) = self.keys.deleted(self.uri.unversioned()).await.map_err(refused)? {
+                return Ok(bundle);
+            }
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(StepError::Cancelled.into()),
+                () = tokio::time::sleep(apart) => {}
+            }
+        }
+        Ok(Value::Null)
     }
 
     fn strangers(&self) -> Strangers {

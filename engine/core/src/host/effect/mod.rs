@@ -191,14 +191,17 @@ async fn follow_to_end(
                 follow = next;
             }
             // Status 200 is the operation's own failure, 404 an operation that Azure has forgotten.
-            Err(error) if matches!(error.status, 200 | 404) && !error.is_transient() => return Err(Ended::Failed(error)),
+            Err(error) if matches!(error.status, 200 | 404) && !error.is_transient() => {
+                return Err(Ended::Failed(error));
+            }
             Err(error) => return Err(Ended::Broken(failure::of(&error))),
         }
     }
 }
 
 fn journaled(follow: &Follow) -> Result<Value, Failure> {
-    serde_json::to_value(follow).map_err(|error| Fault::Host(format!("an operation can't be journaled: {error}")).into())
+    serde_json::to_value(follow)
+        .map_err(|error| Fault::Host(format!("an operation can't be journaled: {error}")).into())
 }
 
 /// Waits, and says so. The first Ctrl-C ends the wait.

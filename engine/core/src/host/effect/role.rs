@@ -26,7 +26,14 @@ pub(crate) struct RoleAssign {
 }
 
 impl RoleAssign {
-    pub(crate) fn new(desk: &Desk, scope: ArmId, principal: Uuid, principal_type: String, role: String, mark: &Mark) -> Self {
+    pub(crate) fn new(
+        desk: &Desk,
+        scope: ArmId,
+        principal: Uuid,
+        principal_type: String,
+        role: String,
+        mark: &Mark,
+    ) -> Self {
         Self { arm: desk.azure.arm(), scope, principal, principal_type, role, name: mark.guid() }
     }
 
@@ -71,7 +78,8 @@ impl Effect for RoleAssign {
 
     async fn look(&self) -> Result<Option<Seen>, Failure> {
         let refused = |error: AzureError| failure::of(&error);
-        let seen = |id: String, bearer| Seen { thing: json!({ "id": id }), bearer, state: Progress::Settled, as_asked: true };
+        let seen =
+            |id: String, bearer| Seen { thing: json!({ "id": id }), bearer, state: Progress::Settled, as_asked: true };
         if self.arm.get(&self.id(), None).await.map_err(refused)?.is_some() {
             return Ok(Some(seen(self.id(), Bearer::Effect)));
         }

@@ -34,7 +34,7 @@ impl State {
 }
 
 impl Artifacts<'_> {
-    fn granted(&self, what: &str) -> Result<Arc<Desk>, Refusal> {
+    fn granted(&mut self, what: &str) -> Result<Arc<Desk>, Refusal> {
         let desk = self.seat.desk(what)?;
         desk.allow(Capability::Artifacts, Verb::Use, "", None)?;
         Ok(desk)
@@ -58,6 +58,7 @@ impl artifacts::Host for Artifacts<'_> {
     }
 
     async fn finish(&mut self, draft: Resource<Draft>) -> Result<Resource<Artifact>, Refusal> {
+        self.seat.desk("artifacts.finish")?;
         let Draft(writer) = self.table.delete(draft)?;
         let artifact = self.seat.look("artifacts.finish", writer.finish()).await?;
         Ok(self.table.push(Artifact(artifact))?)
@@ -74,6 +75,7 @@ impl artifacts::HostArtifact for Artifacts<'_> {
     }
 
     async fn read(&mut self, artifact: Resource<Artifact>, offset: u64, length: u32) -> Result<Vec<u8>, Refusal> {
+        self.seat.desk("artifact.read")?;
         let Artifact(artifact) = self.table.get(&artifact)?;
         if artifact.is_secret() {
             let message = "what came from a secret is not shown to plugins; hand it on as a reference".into();
@@ -95,6 +97,7 @@ impl artifacts::HostArtifact for Artifacts<'_> {
 
 impl artifacts::HostDraft for Artifacts<'_> {
     async fn append(&mut self, draft: Resource<Draft>, bytes: Vec<u8>) -> Result<(), Refusal> {
+        self.seat.desk("draft.append")?;
         within_chunk("bytes", bytes.len())?;
         let Draft(writer) = self.table.get_mut(&draft)?;
         self.seat.look("draft.append", writer.append(bytes)).await

@@ -155,7 +155,7 @@ impl azure::Host for Azure<'_> {
 
 impl Azure<'_> {
     fn write(
-        &self,
+        &mut self,
         what: &str,
         id: String,
         api_version: Option<String>,
@@ -206,7 +206,10 @@ fn version(text: Option<String>) -> Result<Option<String>, Failure> {
         let (date, suffix) = v.split_at_checked(10).unwrap_or((v, ""));
         date.len() == 10
             && date.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
-            && (suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')))
+            && (suffix.is_empty()
+                || suffix
+                    .strip_prefix('-')
+                    .is_some_and(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')))
     };
     match text {
         Some(v) if !ok(&v) => Err(invalid("api-version", "it is a date like 2024-11-01, or one with -preview".into())),

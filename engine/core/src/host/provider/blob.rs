@@ -38,7 +38,7 @@ impl State {
 }
 
 impl Blob<'_> {
-    fn at(&self, what: &str, uri: BlobUri, verb: Verb) -> Result<(Arc<Desk>, BlobUri), Refusal> {
+    fn at(&mut self, what: &str, uri: BlobUri, verb: Verb) -> Result<(Arc<Desk>, BlobUri), Refusal> {
         let desk = self.seat.desk(what)?;
         desk.allow(Capability::Blob, verb, uri.as_str(), None)?;
         Ok((desk, uri))

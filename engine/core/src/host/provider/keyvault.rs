@@ -39,14 +39,14 @@ impl State {
 }
 
 impl Keyvault<'_> {
-    fn at(&self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
+    fn at(&mut self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
         let (desk, uri) = (self.seat.desk(what)?, KeyUri::parse(uri)?);
         desk.allow(Capability::Keyvault, verb, uri.as_str(), None)?;
         Ok((desk, uri))
     }
 
     /// As [`Self::at`], for what is done to a key with all its versions.
-    fn whole(&self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
+    fn whole(&mut self, what: &str, uri: &str, verb: Verb) -> Result<(Arc<Desk>, KeyUri), Refusal> {
         let (desk, uri) = self.at(what, uri, verb)?;
         if uri.is_versioned() {
             return Err(invalid("uri", "name the key, not one of its versions").into());
@@ -107,7 +107,8 @@ impl keyvault::Host for Keyvault<'_> {
         if wrapped.len() > WRAPPED_MAX {
             return Err(invalid("wrapped", "no wrapped key is that long").into());
         }
-        let bytes = self.seat.look("keyvault.unwrap", desk.azure.keys().unwrap(uri.as_str(), &algorithm, &wrapped)).await?;
+        let bytes =
+            self.seat.look("keyvault.unwrap", desk.azure.keys().unwrap(uri.as_str(), &algorithm, &wrapped)).await?;
         let name = hex::encode(&sealbook_crypto::sha256(&wrapped)[..8]);
         let reference = format!("key:{}/unwrapped-{name}", desk.call.step);
         desk.keys.replace(&desk.call.run, &reference, bytes.clone());
@@ -116,7 +117,8 @@ impl keyvault::Host for Keyvault<'_> {
 }
 
 fn check_algorithm(algorithm: &str) -> Result<(), Failure> {
-    let ok = (1..=32).contains(&algorithm.len()) && algorithm.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let ok = (1..=32).contains(&algorithm.len())
+        && algorithm.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if ok { Ok(()) } else { Err(invalid("algorithm", "it is a name like RSA-OAEP-256")) }
 }
 

@@ -1,5 +1,6 @@
 //! `log`: lines for the run's log, and standard output and error, which become such lines.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sealbook_model::id::StepPath;
@@ -15,6 +16,9 @@ use crate::host::text::one_line;
 /// Lines beyond the shown ones are counted; beyond this many times as many, the call ends.
 const FLOOD: u32 = 20;
 
+/// Warnings that are quoted when a plugin crashes: Rust's panic message takes three lines.
+const LAST_WORDS: usize = 3;
+
 /// A call's log. Cheap to clone: clones write to the same log.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Mutex<Inner>>);
@@ -27,14 +31,23 @@ struct Inner {
     written: u32,
     /// A line of standard output or error that has no end yet, by level.
     partial: Vec<(&'static str, Vec<u8>)>,
-    last_error: Option<String>,
+    /// The last warnings.
+    warnings: VecDeque<String>,
 }
 
 impl Lines {
     pub(crate) fn new(step: Option<StepPath>, events: Events, ceilings: &Ceilings) -> Self {
         let (max_lines, max_bytes) = (ceilings.log_lines, ceilings.log_line_bytes);
         let partial = Vec::new();
-        Self(Arc::new(Mutex::new(Inner { step, events, max_lines, max_bytes, written: 0, partial, last_error: None })))
+        Self(Arc::new(Mutex::new(Inner {
+            step,
+            events,
+            max_lines,
+            max_bytes,
+            written: 0,
+            partial,
+            warnings: VecDeque::new(),
+        })))
     }
 
     /// Writes one line.
@@ -59,9 +72,13 @@ impl Lines {
         Ok(())
     }
 
-    /// The last warning: for a Rust plugin that panicked, its panic message.
+    /// The last warnings: for a Rust plugin that panicked, where and why it did.
     pub(crate) fn last_words(&self) -> Option<String> {
-        self.lock().last_error.clone()
+        let inner = self.lock();
+        let words: Vec<_> =
+            inner.warnings.iter().filter(|line| !line.is_empty() && !line.starts_with("note: ")).collect();
+        let words = words.iter().map(|line| line.as_str()).collect::<Vec<_>>().join(" ");
+        (!words.is_empty()).then_some(words)
     }
 
     /// Writes what has no line end yet, and how much was not shown.
@@ -92,7 +109,10 @@ impl Inner {
         }
         let message = one_line(message, self.max_bytes);
         if level == "warn" {
-            self.last_error = Some(message.clone());
+            if self.warnings.len() == LAST_WORDS {
+                self.warnings.pop_front();
+            }
+            self.warnings.push_back(message.clone());
         }
         if self.written <= self.max_lines {
             self.send(level, message);

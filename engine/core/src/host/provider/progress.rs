@@ -13,7 +13,7 @@ use crate::host::text::one_line;
 /// Reports that are passed on; later ones are dropped, so that a plugin that reports every byte does no harm.
 const SHOWN: u32 = 10_000;
 /// Reports after which the call ends.
-const FLOOD: u32 = 1_000_000;
+const FLOOD: u32 = 200_000;
 
 /// How many reports a call has made.
 #[derive(Default)]

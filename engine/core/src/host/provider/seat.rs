@@ -48,24 +48,34 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Seat<'_> {
-    /// The desk. In `describe` there is none.
-    pub(super) fn desk(&self, what: &str) -> Result<Arc<Desk>, Fault> {
+    /// Begins a call into a capability: counts it, whatever becomes of it, and leads to the desk. In `describe` there is
+    /// none.
+    pub(super) fn desk(&mut self, what: &str) -> Result<Arc<Desk>, Fault> {
+        let desk = self.here(what)?;
+        self.meter.enter()?;
+        Ok(desk)
+    }
+
+    fn here(&self, what: &str) -> Result<Arc<Desk>, Fault> {
         self.desk.cloned().ok_or_else(|| Fault::OutOfPhase { what: what.into(), phase: "describe" })
     }
 
     /// Awaits something that only looks.
-    pub(super) async fn look<T, E>(&mut self, what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, Refusal>
+    pub(super) async fn look<T, E>(
+        &mut self,
+        what: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Refusal>
     where
         Refusal: From<E>,
     {
-        let desk = self.desk(what)?;
+        let desk = self.here(what)?;
         desk.look(self.meter, what, work).await
     }
 
     /// Brings an effect about, through the ledger.
     pub(super) async fn effect(&mut self, what: &str, name: String, effect: impl Effect) -> Result<Value, Refusal> {
-        let desk = self.desk(what)?;
-        self.meter.enter()?;
+        let desk = self.here(what)?;
         desk.effects_allowed(what)?;
         if !is_name(&name) {
             return Err(StepError::InvalidInput {

@@ -33,7 +33,11 @@ fn undone(kit: &Kit, summary: &RunSummary, where_killed: &str) {
 }
 
 /// One process that may be killed at gate `at`; none: it was.
-async fn one(kit: &Arc<Kit>, at: usize, undo: bool) -> (Option<Result<RunSummary, sealbook_model::problem::Problem>>, Option<String>) {
+async fn one(
+    kit: &Arc<Kit>,
+    at: usize,
+    undo: bool,
+) -> (Option<Result<RunSummary, sealbook_model::problem::Problem>>, Option<String>) {
     let killer = Killer::at(at);
     let (engine, session) = kit.process(killer.gates());
     let request = kit.request();

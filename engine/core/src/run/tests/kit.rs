@@ -83,7 +83,8 @@ pub fn playbook(steps: &str) -> Bundle {
         let folder = Path::new(file).parent().unwrap().display();
         let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         for name in names.collect::<Vec<_>>() {
-            let text = format!("## What\nMakes {name}.\n\n## Why\nBecause.\n\n## Proved\n{name} in ${{run.id}} stands.\n");
+            let text =
+                format!("## What\nMakes {name}.\n\n## Why\nBecause.\n\n## Proved\n{name} in ${{run.id}} stands.\n");
             bundle.files.insert(format!("{folder}/texts/{name}.md"), text);
         }
         bundle.files.insert(file.into(), text);
@@ -122,7 +123,11 @@ pub fn everything() -> String {
             "lesson = { read = \"https://a.blob.core.windows.net/lab/write\", \
              fails = { status = 403, code = \"KeyVaultEncryptionKeyNotFound\" }, within = \"10s\" }",
         ),
-        thing("on", "", "lesson = { read = \"https://a.blob.core.windows.net/lab/write\", that = \"out.sha256 == 'aa'\" }"),
+        thing(
+            "on",
+            "",
+            "lesson = { read = \"https://a.blob.core.windows.net/lab/write\", that = \"out.sha256 == 'aa'\" }",
+        ),
         thing("refused", "refused = true", "lesson = { fails = { status = 400, code = \"KeyVaultPolicyError\" } }"),
         thing("last", "uses = \"${key.key}\"", ""),
     ]
@@ -406,7 +411,12 @@ impl Host for ScriptHost {
                 let cost = call.inputs["cost"].as_f64().unwrap_or_default();
                 let cost = Cost { item: name.clone(), usd_per_hour: cost, usd_after_undo: 0.0 };
                 let changes = vec![format!("make {name}")];
-                Ok(Checked::Needed(Preview { changes, before: json!("nothing"), costs: vec![cost], ..Preview::default() }))
+                Ok(Checked::Needed(Preview {
+                    changes,
+                    before: json!("nothing"),
+                    costs: vec![cost],
+                    ..Preview::default()
+                }))
             }
         }
     }
@@ -440,7 +450,11 @@ impl Host for ScriptHost {
         self.called("verify", call)?;
         let name = text(outputs, "name");
         let passed = self.world().things.contains_key(&name);
-        Ok(vec![Evidence { check: format!("{name} stands"), passed, detail: if passed { "yes" } else { "gone" }.into() }])
+        Ok(vec![Evidence {
+            check: format!("{name} stands"),
+            passed,
+            detail: if passed { "yes" } else { "gone" }.into(),
+        }])
     }
 
     async fn undo(
@@ -512,7 +526,13 @@ impl Script {
 #[async_trait]
 impl Learner for Script {
     async fn by_hand(&self, task: &ByHand) -> HandsOn {
-        self.note(format!("{}: {} (tried {}; missing: {})", task.step, task.by_hand, task.tried, task.missing.join(", ")));
+        self.note(format!(
+            "{}: {} (tried {}; missing: {})",
+            task.step,
+            task.by_hand,
+            task.tried,
+            task.missing.join(", ")
+        ));
         if self.never_answers.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }

@@ -71,7 +71,8 @@ async fn how_a_run_stands() {
 
 #[tokio::test]
 async fn hints_come_tier_by_tier() {
-    let more = "hints = [\"Think of ${rg.name}.\", \"It is ${out.name}.\"]\nexpect = [{ that = \"false\", else = \"No.\" }]";
+    let more =
+        "hints = [\"Think of ${rg.name}.\", \"It is ${out.name}.\"]\nexpect = [{ that = \"false\", else = \"No.\" }]";
     let kit = Kit::new(&[thing("rg", "", ""), thing("key", "", more)].concat());
     kit.start().await;
     let hint = || kit.runs().hint(&run_id(), None).unwrap().map(|hint| (hint.tier, hint.text));

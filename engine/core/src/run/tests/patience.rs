@@ -140,7 +140,10 @@ async fn ctrl_c_ends_a_wait_and_the_run_goes_on_later() {
         kit.world().faults.clear();
         kit.cancel = Default::default();
         let expected = if call == "undo rg" { Status::Undone } else { Status::Succeeded };
-        assert_eq!(summary.next.unwrap(), format!("sealbook {} k3f7qa", if call == "undo rg" { "undo" } else { "resume" }));
+        assert_eq!(
+            summary.next.unwrap(),
+            format!("sealbook {} k3f7qa", if call == "undo rg" { "undo" } else { "resume" })
+        );
         assert_eq!(kit.resume().await.status, expected, "{call}");
     }
 }
@@ -167,7 +170,10 @@ async fn ctrl_c_lets_the_effect_in_flight_finish() {
 
 #[tokio::test]
 async fn a_run_is_worked_on_by_one_process() {
-    let kit = Arc::new(Kit { mode: sealbook_model::journal::Mode::HandsOn, ..Kit::new(&thing("rg", "", "by_hand = \"az group create\"")) });
+    let kit = Arc::new(Kit {
+        mode: sealbook_model::journal::Mode::HandsOn,
+        ..Kit::new(&thing("rg", "", "by_hand = \"az group create\""))
+    });
     kit.learner.never_answers.store(true, std::sync::atomic::Ordering::SeqCst);
     let holder = tokio::spawn({
         let kit = kit.clone();

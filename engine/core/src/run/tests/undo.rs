@@ -17,7 +17,8 @@ async fn undo_goes_back_in_reverse_and_leaves_strangers_alone() {
     kit.world().sends.clear();
     let summary = kit.undo().await;
     assert_eq!((summary.status, summary.next, summary.problem), (Status::Undone, None, None));
-    let undone: Vec<_> = kit.world().calls.iter().filter_map(|call| call.strip_prefix("undo ").map(String::from)).collect();
+    let undone: Vec<_> =
+        kit.world().calls.iter().filter_map(|call| call.strip_prefix("undo ").map(String::from)).collect();
     assert_eq!(undone, ["last", "refused", "on", "off", "write", "key", "store/second", "store/first", "rg"]);
     let left: Vec<_> = kit.world().things.keys().cloned().collect();
     assert_eq!(left, ["there"], "the thing of somebody else, which was satisfied, stays");

@@ -79,7 +79,8 @@ impl Guest for Probe {
                 json!([o.name, o.kind, o.target, ownership, o.outcome])
             })
             .collect();
-        let what = json!({ "before": parse(&before), "outputs": outputs, "operations": operations, "results": results });
+        let what =
+            json!({ "before": parse(&before), "outputs": outputs, "operations": operations, "results": results });
         Ok(vec![Leftover { what: what.to_string(), why: "told".into(), until: None, usd: 0.0 }])
     }
 }

@@ -145,7 +145,8 @@ impl Orders {
     }
 
     fn opened(&mut self, name: String, artifact: artifacts::Artifact) -> Value {
-        let result = json!({ "length": artifact.length(), "sha256": artifact.sha256(), "reference": artifact.reference() });
+        let result =
+            json!({ "length": artifact.length(), "sha256": artifact.sha256(), "reference": artifact.reference() });
         self.artifacts.insert(name, artifact);
         result
     }
