@@ -26,7 +26,9 @@ fn build() -> Outcome<()> {
     let plugins = plugins(&root)?;
     let built = compile(&root, &out, &plugins)?;
 
-    let mut code = String::from("/// Name, version and component of every standard plugin.\npub static PLUGINS: &[(&str, &str, &[u8])] = &[\n");
+    let mut code = String::from(
+        "/// Name, version and component of every standard plugin.\npub static PLUGINS: &[(&str, &str, &[u8])] = &[\n",
+    );
     for plugin in &plugins {
         let wasm = built.join(format!("{}.wasm", plugin.package.replace('-', "_")));
         let _ = writeln!(code, "    ({:?}, {:?}, include_bytes!({wasm:?})),", plugin.name, plugin.version);
@@ -70,21 +72,38 @@ fn compile(root: &Path, out: &Path, plugins: &[Plugin]) -> Outcome<PathBuf> {
     // OUT_DIR is `<target>/<profile>/build/<package>/out`.
     let target = out.ancestors().nth(4).ok_or("OUT_DIR is not where cargo puts it")?.join("plugins");
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir(root).args(["build", "--locked", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
+    cargo.current_dir(root).args([
+        "build",
+        "--locked",
+        "--target",
+        "wasm32-wasip2",
+        "--profile",
+        "plugin",
+        "--target-dir",
+    ]);
     cargo.arg(&target);
     for plugin in plugins {
         cargo.args(["--package", &plugin.package]);
     }
     // What is meant for the host's compiler must not reach this one.
     for (key, _) in env::vars() {
-        if key == "RUSTFLAGS" || key == "CARGO_ENCODED_RUSTFLAGS" || key.starts_with("RUSTC_") || key.starts_with("CARGO_PROFILE_") || key == "CARGO_BUILD_TARGET" || key == "CARGO_TARGET_DIR" {
+        if key == "RUSTFLAGS"
+            || key == "CARGO_ENCODED_RUSTFLAGS"
+            || key.starts_with("RUSTC_")
+            || key.starts_with("CARGO_PROFILE_")
+            || key == "CARGO_BUILD_TARGET"
+            || key == "CARGO_TARGET_DIR"
+        {
             cargo.env_remove(key);
         }
     }
     let output = cargo.output().map_err(|e| format!("could not start cargo for the plugins: {e}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let cure = if said.contains("may not be installed") || said.contains("can't find crate for `core`") || said.contains("can't find crate for `std`") {
+        let cure = if said.contains("may not be installed")
+            || said.contains("can't find crate for `core`")
+            || said.contains("can't find crate for `std`")
+        {
             "\nThe target for plugins is missing. Install it: rustup target add wasm32-wasip2"
         } else {
             ""

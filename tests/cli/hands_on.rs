@@ -10,11 +10,14 @@ use crate::support::Lab;
 /// The Python that has the SDKs: `SEALBOOK_PYTHON`, else python3.
 fn python() -> Option<String> {
     let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has = Command::new(&python).args(["-c", "import azure.identity, azure.keyvault.keys, azure.storage.blob"]).output();
+    let has =
+        Command::new(&python).args(["-c", "import azure.identity, azure.keyvault.keys, azure.storage.blob"]).output();
     if has.is_ok_and(|o| o.status.success()) {
         return Some(python);
     }
-    let why = format!("{python} lacks azure-identity, azure-keyvault-keys or azure-storage-blob: pip install -r tests/interop/requirements.txt");
+    let why = format!(
+        "{python} lacks azure-identity, azure-keyvault-keys or azure-storage-blob: pip install -r tests/interop/requirements.txt"
+    );
     assert!(std::env::var_os("REQUIRE_INTEROP").is_none(), "{why}");
     println!("skipped: {why}");
     None
@@ -30,13 +33,16 @@ fn a_learner_does_steps_by_hand_and_is_judged() {
         assert_eq!(done.code, Some(0), "{step}:\n{}\n{}", done.stdout, done.stderr);
     };
 
-    let command = lab.command(&["--ui", "plain", "run", "cmk-storage", "--hands-on", "--set", "suffix=byhand"]);
-    let mut terminal = spawn_with_options(command, Options::new().timeout_ms(Some(120_000)).strip_ansi_escape_codes(true)).unwrap();
+    let mut command = lab.command(&["--ui", "plain", "run", "cmk-storage", "--hands-on", "--set", "suffix=byhand"]);
+    command.stdin(std::process::Stdio::inherit());
+    let mut terminal =
+        spawn_with_options(command, Options::new().timeout_ms(Some(120_000)).strip_ansi_escape_codes(true)).unwrap();
     terminal.exp_string("Start?").unwrap();
     terminal.send_line("y").unwrap();
     let (mut turns, mut judged) = (0, false);
     loop {
-        let (before, prompt) = terminal.exp_regex(r"\[done\]|Number\?|Go on\?|Run [a-z2-7]{6} (succeeded|failed|interrupted)").unwrap();
+        let (before, prompt) =
+            terminal.exp_regex(r"\[done\]|Number\?|Go on\?|Run [a-z2-7]{6} (succeeded|failed|interrupted)").unwrap();
         match prompt.as_str() {
             "[done]" => {
                 turns += 1;

@@ -2,6 +2,6 @@
 
 #[cfg(unix)]
 mod hands_on;
-mod words;
 #[path = "../support/mod.rs"]
 mod support;
+mod words;

@@ -6,7 +6,25 @@ use crate::support::Lab;
 fn every_command_explains_itself() {
     let lab = Lab::empty();
     let help = lab.run(&["--help"]).expect(0);
-    for command in ["list", "show", "plan", "run", "resume", "runs", "status", "log", "hint", "verify", "undo", "check", "schema", "explain", "cloud", "doctor", "completions"] {
+    for command in [
+        "list",
+        "show",
+        "plan",
+        "run",
+        "resume",
+        "runs",
+        "status",
+        "log",
+        "hint",
+        "verify",
+        "undo",
+        "check",
+        "schema",
+        "explain",
+        "cloud",
+        "doctor",
+        "completions",
+    ] {
         assert!(help.stdout.contains(command), "{command} is not in the help");
         lab.run(&[command, "--help"]).expect(0);
     }
@@ -56,7 +74,11 @@ fn a_plan_changes_nothing_and_says_what_stays() {
 #[test]
 fn azure_is_refused_while_the_embedded_environment_is_set() {
     let lab = Lab::empty();
-    for (name, value) in [("SEALBOOK_USER", "learner@x"), ("HTTPS_PROXY", "http://sealbook:s@127.0.0.1:4711"), ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:4711")] {
+    for (name, value) in [
+        ("SEALBOOK_USER", "learner@x"),
+        ("HTTPS_PROXY", "http://sealbook:s@127.0.0.1:4711"),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:4711"),
+    ] {
         let done = lab.run_with(&["run", "cmk-storage", "--cloud", "azure", "--yes"], &[(name, value)]).expect(2);
         assert!(done.stderr.contains("SB0405") && done.stderr.contains(name), "{}", done.stderr);
     }
@@ -71,9 +93,9 @@ fn a_policy_that_forbids_is_obeyed_and_one_that_is_broken_stops_everything() {
         std::fs::write(config.join("policy.toml"), text).unwrap();
         lab.run(&["run", "cmk-storage", "--yes"])
     };
-    let done = with("schema = 1\nclouds = [\"azure\"]\n").expect(11);
+    let done = with("version = 1\nclouds = [\"azure\"]\n").expect(11);
     assert!(done.stderr.contains("SB0203"), "{}", done.stderr);
-    let done = with("schema = 1\nclouds = [").expect(2);
+    let done = with("version = 1\nclouds = [").expect(2);
     assert!(done.stderr.contains("SB0205"), "{}", done.stderr);
 }
 
@@ -82,7 +104,12 @@ fn a_closed_pipe_is_no_error_and_json_stays_clean() {
     let lab = Lab::warm();
     let list = lab.run(&["--output", "json", "list"]).expect(0);
     assert!(list.stderr.is_empty(), "{}", list.stderr);
-    let mut child = lab.command(&["explain"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = lab
+        .command(&["explain"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -106,7 +133,10 @@ fn the_published_schemas_are_the_ones_that_are_enforced() {
         let path = format!("{}/../../docs/schema/{what}-1.json", env!("CARGO_MANIFEST_DIR"));
         let published = std::fs::read_to_string(&path).unwrap_or_default();
         let enforced = lab.run(&["schema", what]).expect(0).stdout;
-        assert!(published == enforced, "docs/schema/{what}-1.json is out of date: sealbook schema {what} > docs/schema/{what}-1.json");
+        assert!(
+            published == enforced,
+            "docs/schema/{what}-1.json is out of date: sealbook schema {what} > docs/schema/{what}-1.json"
+        );
     }
 }
 
@@ -118,7 +148,8 @@ fn the_playbook_in_the_readme_runs() {
     let folder = lab.home().join("my-lab");
     std::fs::create_dir_all(folder.join("texts")).unwrap();
     std::fs::write(folder.join("playbook.toml"), playbook).unwrap();
-    std::fs::write(folder.join("texts/group.md"), "# A group\n\n## What\n\nA.\n\n## Why\n\nB.\n\n## Proved\n\nC.\n").unwrap();
+    std::fs::write(folder.join("texts/group.md"), "# A group\n\n## What\n\nA.\n\n## Why\n\nB.\n\n## Proved\n\nC.\n")
+        .unwrap();
     let path = folder.to_str().unwrap();
     lab.run(&["check", path]).expect(0);
     lab.run(&["run", path, "--yes"]).expect(0);

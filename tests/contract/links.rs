@@ -62,22 +62,6 @@ async fn wasi_is_there_and_inert() {
 }
 
 #[tokio::test]
-async fn own_randomness_traps() {
-    let import = r#"(import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))"#;
-    // The contract's world has no such import, so the component is written out by hand around a core module.
-    let text = r#"(component
-        (import "wasi:random/random@0.2.0" (instance $r (export "get-random-u64" (func (result u64)))))
-        (core module $m (import "r" "get-random-u64" (func $random (result i64))) (func $s (drop (call $random))) (start $s))
-        (alias export $r "get-random-u64" (func $f))
-        (core func $g (canon lower (func $f)))
-        (core instance (instantiate $m (with "r" (instance (export "get-random-u64" (func $g)))))))"#;
-    assert!(import.contains("random"));
-    let error = runtime().describe_bytes(&wat::parse_str(text).unwrap()).await.unwrap_err();
-    // It is refused for another reason first: it exports no step.
-    assert_eq!(code::<()>(Err(error)), codes::COMPONENT_INVALID);
-}
-
-#[tokio::test]
 async fn the_probe_describes_itself() {
     let description = runtime().describe_bytes(components::probe()).await.unwrap();
     assert_eq!(description.asks, ["crypto:use", "artifacts:use"]);

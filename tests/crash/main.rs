@@ -57,7 +57,10 @@ fn scene() -> &'static Scene {
         let made = census(&without(undisturbed.inventory(), &strangers));
         let (undo_gates, undo_time) = traced(&["--output", "json", "undo", "--yes"]);
         let left = census(&without(undisturbed.inventory(), &strangers));
-        assert!(made.values().sum::<usize>() > left.values().sum::<usize>(), "undo must remove something: {made:?} {left:?}");
+        assert!(
+            made.values().sum::<usize>() > left.values().sum::<usize>(),
+            "undo must remove something: {made:?} {left:?}"
+        );
         for kind in ["Microsoft.Resources/resourceGroups", "Microsoft.Storage/storageAccounts", "blob", "key"] {
             assert!(made.contains_key(kind), "the lab makes a {kind}: {made:?}");
             assert!(!left.contains_key(kind), "undo removes every {kind}: {left:?}");
@@ -109,7 +112,13 @@ fn finish_and_judge(lab: &Lab, what: &str) {
 fn undo_and_judge(lab: &Lab, run: &str, what: &str) {
     let scene = scene();
     let done = lab.run(&["--output", "json", "undo", run, "--yes"]);
-    assert!(done.code == Some(0) || done.stderr.contains("SB0507"), "{what}: undo: {:?} {}{}", done.code, done.stdout, done.stderr);
+    assert!(
+        done.code == Some(0) || done.stderr.contains("SB0507"),
+        "{what}: undo: {:?} {}{}",
+        done.code,
+        done.stdout,
+        done.stderr
+    );
     let left = without(lab.inventory(), &scene.strangers);
     assert_eq!(census(&left), scene.left, "{what}: undo must leave only what soft delete keeps: {left:#?}");
 }
@@ -171,8 +180,20 @@ fn die_at(lab: &Lab, args: &[&str], gate: &str) {
 fn killed_at_every_kind_of_instant_a_run_resumes() {
     let instants = instants(&scene().run_gates);
     let kinds: BTreeSet<&str> = instants.iter().filter_map(|i| i.rsplit_once(':')).map(|(g, _)| g).collect();
-    println!("gates hit during run: {} kinds, {} instants\n  {}", kinds.len(), instants.len(), kinds.iter().copied().collect::<Vec<_>>().join("\n  "));
-    for gate in ["before:send", "after:commit", "after:response", "before-record:effect-intended", "after-record:effect-intended", "before-record:effect-completed"] {
+    println!(
+        "gates hit during run: {} kinds, {} instants\n  {}",
+        kinds.len(),
+        instants.len(),
+        kinds.iter().copied().collect::<Vec<_>>().join("\n  ")
+    );
+    for gate in [
+        "before:send",
+        "after:commit",
+        "after:response",
+        "before-record:effect-intended",
+        "after-record:effect-intended",
+        "before-record:effect-completed",
+    ] {
         assert!(kinds.contains(gate), "the run never passed {gate}");
     }
     trials(&instants, |gate| {
@@ -185,16 +206,25 @@ fn killed_at_every_kind_of_instant_a_run_resumes() {
 #[test]
 fn killed_again_while_resuming_a_run_resumes() {
     let instants = instants(&scene().run_gates);
-    let around: Vec<&String> = instants.iter().filter(|i| i.starts_with("after:commit") || i.contains("effect-")).collect();
-    let second = ["after:commit:1", "before-record:effect-completed:1", "after-record:effect-intended:1", "before:send:2"];
-    let pairs: Vec<(&str, &str)> = around.iter().enumerate().map(|(n, first)| (first.as_str(), second[n % second.len()])).collect();
+    let around: Vec<&String> =
+        instants.iter().filter(|i| i.starts_with("after:commit") || i.contains("effect-")).collect();
+    let second =
+        ["after:commit:1", "before-record:effect-completed:1", "after-record:effect-intended:1", "before:send:2"];
+    let pairs: Vec<(&str, &str)> =
+        around.iter().enumerate().map(|(n, first)| (first.as_str(), second[n % second.len()])).collect();
     trials(&pairs, |(first, second)| {
         let lab = scene().home.copy();
         die_at(&lab, &RUN, first);
         let run = own_run(&lab).unwrap();
         // Near the end there may be no second gate left: then the resume simply succeeds.
         let again = lab.run_with(&["--output", "json", "resume", &run, "--yes"], &[("SEALBOOK_CRASH_AT", second)]);
-        assert!(matches!(again.code, None | Some(0)), "resume after {first}: {:?}\n{}\n{}", again.code, again.stdout, again.stderr);
+        assert!(
+            matches!(again.code, None | Some(0)),
+            "resume after {first}: {:?}\n{}\n{}",
+            again.code,
+            again.stdout,
+            again.stderr
+        );
         finish_and_judge(&lab, &format!("run killed at {first}, resume at {second}"));
     });
 }
@@ -230,11 +260,13 @@ fn random(served: bool) {
     let hit = AtomicUsize::new(0);
     trials(&seeds, |seed| {
         let scene = scene();
-        let at = |span: Duration, salt: u32| span.mul_f64(f64::from((seed.rotate_left(salt) & 0xffff) as u32) / 65536.0);
+        let at =
+            |span: Duration, salt: u32| span.mul_f64(f64::from((seed.rotate_left(salt) & 0xffff) as u32) / 65536.0);
         let lab = scene.home.copy();
         let _server = served.then(|| lab.serve());
         let (first, second, third) = (at(scene.run_time, 0), at(scene.run_time, 16), at(scene.undo_time, 32));
-        let what = format!("served {served}, run killed after {first:?}, resume after {second:?}, undo after {third:?}");
+        let what =
+            format!("served {served}, run killed after {first:?}, resume after {second:?}, undo after {third:?}");
         let mut kills = usize::from(lab.kill_after(&RUN, first));
         let Some(run) = own_run(&lab) else { return finish_and_judge(&lab, &what) };
         kills += usize::from(lab.kill_after(&["--output", "json", "resume", &run, "--yes"], second));
@@ -256,9 +288,19 @@ fn random(served: bool) {
 fn undo_unfinished(lab: &Lab, run: &str, what: &str) {
     let scene = scene();
     let done = lab.run(&["--output", "json", "undo", run, "--yes"]);
-    assert!(done.code == Some(0) || done.stderr.contains("SB0507"), "{what}: undo: {:?} {}{}", done.code, done.stdout, done.stderr);
+    assert!(
+        done.code == Some(0) || done.stderr.contains("SB0507"),
+        "{what}: undo: {:?} {}{}",
+        done.code,
+        done.stdout,
+        done.stderr
+    );
     let left = census(&without(lab.inventory(), &scene.strangers));
     for (kind, count) in &left {
-        assert!(scene.left.get(kind).is_some_and(|most| count <= most), "{what}: {count} {kind} left, a whole run leaves {:?}", scene.left);
+        assert!(
+            scene.left.get(kind).is_some_and(|most| count <= most),
+            "{what}: {count} {kind} left, a whole run leaves {:?}",
+            scene.left
+        );
     }
 }

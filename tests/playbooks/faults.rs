@@ -11,7 +11,10 @@ const PASSING: [(&str, &[&str]); 8] = [
     ("server errors", &["server-error", "--times", "3"]),
     ("requests lost", &["drop-request", "--times", "3"]),
     ("answers lost after a key was made", &["drop-answer", "--times", "1", "--match", "/create", "--method", "POST"]),
-    ("answers lost after an account was made", &["drop-answer", "--times", "1", "--match", "storageAccounts", "--method", "PUT"]),
+    (
+        "answers lost after an account was made",
+        &["drop-answer", "--times", "1", "--match", "storageAccounts", "--method", "PUT"],
+    ),
     ("slow operations", &["slow-operation", "--seconds", "3"]),
     ("late roles", &["rbac-delay", "--seconds", "4"]),
 ];
@@ -26,7 +29,13 @@ fn what_passes_by_itself_does_not_stop_a_run() {
         let accounts = lab.inventory().iter().filter(|i| i.kind == "Microsoft.Storage/storageAccounts").count();
         assert_eq!(accounts, 1, "{name}");
         // Asked at most twice for each of its effects: nothing is sent blindly again and again.
-        let creations = lab.cloud().requests(0).unwrap().iter().filter(|r| r.operation == "StorageAccounts_Create" && r.status < 300).count();
+        let creations = lab
+            .cloud()
+            .requests(0)
+            .unwrap()
+            .iter()
+            .filter(|r| r.operation == "StorageAccounts_Create" && r.status < 300)
+            .count();
         assert!(creations <= 2, "{name}: {creations} accepted creations");
     }
 }
@@ -55,11 +64,15 @@ fn preflight_stops_before_anything_is_made_and_names_the_cure() {
 
 #[test]
 fn a_fault_that_stays_ends_resumable() {
-    for (name, fault) in [("server errors", ["server-error", "--match", "storageAccounts"]), ("throttling", ["throttle", "--match", "storageAccounts"]), ("lost connections", ["drop-request", "--match", "storageAccounts"])] {
+    for (name, fault) in [
+        ("server errors", ["server-error", "--match", "storageAccounts"]),
+        ("throttling", ["throttle", "--match", "storageAccounts"]),
+        ("lost connections", ["drop-request", "--match", "storageAccounts"]),
+    ] {
         let lab = Lab::warm();
         let config = lab.home().join("config/sealbook");
         std::fs::create_dir_all(&config).unwrap();
-        std::fs::write(config.join("policy.toml"), "schema = 1\nretry_within = \"2s\"\n").unwrap();
+        std::fs::write(config.join("policy.toml"), "version = 1\nretry_within = \"2s\"\n").unwrap();
         lab.run(&[&["cloud", "fault"], &fault[..]].concat()).expect(0);
         let done = lab.run(&RUN).expect(20);
         let last = done.last();

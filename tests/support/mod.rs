@@ -89,7 +89,12 @@ impl Lab {
     /// The binary in a cleared environment with this home.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealbook"));
-        command.args(args).env_clear().env("SEALBOOK_HOME", self.home()).env("HOME", self.home()).env("XDG_CONFIG_HOME", self.home().join("config"));
+        command
+            .args(args)
+            .env_clear()
+            .env("SEALBOOK_HOME", self.home())
+            .env("HOME", self.home())
+            .env("XDG_CONFIG_HOME", self.home().join("config"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
         command
     }
@@ -125,7 +130,12 @@ impl Lab {
 
     /// Starts `cloud serve` and waits until it listens.
     pub fn serve(&self) -> Served {
-        let mut child = self.command(&["--output", "json", "cloud", "serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = self
+            .command(&["--output", "json", "cloud", "serve"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("serving"), "cloud serve said: {line}");

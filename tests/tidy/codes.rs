@@ -39,7 +39,8 @@ fn every_code_of_the_table_is_used() {
     let table = all.iter().find(|s| s.path.ends_with("model/src/codes.rs")).unwrap();
     let names = table.text.lines().filter_map(|l| Some(l.trim().split_once(" = \"SB")?.0.to_owned()));
     let text: String = all.iter().filter(|s| s.path != table.path).map(|s| s.text.as_str()).collect();
-    let unused: Vec<_> = names.filter(|n| !text.contains(&format!("codes::{n}")) && !text.contains(&format!("code::{n}"))).collect();
+    let unused: Vec<_> =
+        names.filter(|n| !text.contains(&format!("codes::{n}")) && !text.contains(&format!("code::{n}"))).collect();
     demand("codes that nothing reports", &unused);
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree::{demand, root, sources};
 
 /// Our crates, and those of our crates that each may depend on.
-const DIRECTIONS: [(&str, &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("sealbook-crypto", &[]),
     ("sealbook-model", &["sealbook-crypto"]),
     ("sealbook-azure", &["sealbook-crypto"]),
@@ -16,6 +16,8 @@ const DIRECTIONS: [(&str, &[&str]); 7] = [
     ("sealbook-engine", &["sealbook-azure", "sealbook-crypto", "sealbook-model"]),
     ("sealbook", &["sealbook-azure", "sealbook-cloud", "sealbook-crypto", "sealbook-engine", "sealbook-model"]),
     ("sealbook-sdk", &[]),
+    // A guest of tests/contract.
+    ("sealbook-probe", &["sealbook-sdk"]),
 ];
 
 /// Crates with a single place where they may be named, as folders (a trailing slash) or files.
@@ -97,7 +99,8 @@ fn crates_are_named_in_their_places_only() {
             for (name, places) in PLACES {
                 let named = [format!("{name}::"), format!("use {name};"), format!("use {name} as")];
                 let at_word = |p: &str| {
-                    line.match_indices(p).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_:\"".contains(c)))
+                    line.match_indices(p)
+                        .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_:\"".contains(c)))
                 };
                 if named.iter().any(|p| at_word(p)) && !places.iter().any(|p| s.path.starts_with(p)) {
                     wrong.push(format!("{}:{n}: {name} belongs to {}", s.path, places.join(", ")));
@@ -111,7 +114,8 @@ fn crates_are_named_in_their_places_only() {
 #[test]
 fn licences_are_permissive() {
     let deny: toml::Table = std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
-    let allowed: BTreeSet<&str> = deny["licenses"]["allow"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+    let allowed: BTreeSet<&str> =
+        deny["licenses"]["allow"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
     let mut wrong = Vec::new();
     for package in metadata()["packages"].as_array().unwrap() {
         let name = format!("{} {}", package["name"].as_str().unwrap(), package["version"].as_str().unwrap());

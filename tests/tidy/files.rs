@@ -14,7 +14,8 @@ fn files_stay_readable() {
         .map(|s| (s.code().count(), s.path.clone()))
         .collect();
     sizes.sort();
-    let large: Vec<_> = sizes.iter().filter(|(n, _)| *n > CAP).map(|(n, p)| format!("{p}: {n} lines, the cap is {CAP}")).collect();
+    let large: Vec<_> =
+        sizes.iter().filter(|(n, _)| *n > CAP).map(|(n, p)| format!("{p}: {n} lines, the cap is {CAP}")).collect();
     demand("files over the cap", &large);
     let (median, _) = &sizes[sizes.len() / 2];
     assert!(*median <= MEDIAN, "the median file has {median} lines, the norm is {MEDIAN}");
@@ -43,7 +44,10 @@ fn tests_wait_on_conditions_and_none_is_ignored() {
         }
         let tests_from = if s.is_test() { 0 } else { s.code().count() };
         for (n, line) in s.text.lines().enumerate().skip(tests_from) {
-            if line.contains("thread::sleep") || line.contains("time::sleep(") || line.trim_start().starts_with("#[ignore") {
+            if line.contains("thread::sleep")
+                || line.contains("time::sleep(")
+                || line.trim_start().starts_with("#[ignore")
+            {
                 found.push(format!("{}:{}: {}", s.path, n + 1, line.trim()));
             }
         }
@@ -69,7 +73,17 @@ fn unsafe_code_has_one_exception() {
 #[test]
 fn libraries_do_not_read_the_environment_or_print() {
     let mut found = Vec::new();
-    let words = ["env::var", "env::vars", "env::temp_dir", "env::home_dir", "println!", "eprintln!", "print!(", "eprint!(", "process::exit"];
+    let words = [
+        "env::var",
+        "env::vars",
+        "env::temp_dir",
+        "env::home_dir",
+        "println!",
+        "eprintln!",
+        "print!(",
+        "eprint!(",
+        "process::exit",
+    ];
     for s in sources(&["engine"], &[".rs"]) {
         if s.is_below("engine/cli") || s.is_test() || s.path.ends_with("build.rs") {
             continue;

@@ -12,7 +12,8 @@ pub fn blocks(text: &str, language: &str) -> Vec<String> {
 fn the_plugin_in_the_readme_is_one_of_the_plugins() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let plugins = sources(&["plugins"], &[".rs"]);
-    let invented: Vec<String> = blocks(&readme, "rust").into_iter().filter(|b| !plugins.iter().any(|p| p.text.contains(b.as_str()))).collect();
+    let invented: Vec<String> =
+        blocks(&readme, "rust").into_iter().filter(|b| !plugins.iter().any(|p| p.text.contains(b.as_str()))).collect();
     demand("Rust in the README that is in no plugin", &invented);
 }
 
@@ -20,7 +21,10 @@ fn the_plugin_in_the_readme_is_one_of_the_plugins() {
 fn the_links_of_the_documents_lead_somewhere() {
     let mut dead = Vec::new();
     let mut documents = sources(&["docs", "wit"], &[".md"]);
-    documents.extend(["README.md", "CHANGELOG.md"].map(|p| crate::tree::Source { path: p.into(), text: std::fs::read_to_string(root().join(p)).unwrap() }));
+    documents.extend(
+        ["README.md", "CHANGELOG.md"]
+            .map(|p| crate::tree::Source { path: p.into(), text: std::fs::read_to_string(root().join(p)).unwrap() }),
+    );
     for document in documents {
         let folder = root().join(&document.path).parent().unwrap().to_path_buf();
         for link in document.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

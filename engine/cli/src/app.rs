@@ -104,12 +104,15 @@ impl App {
             cache_key: SecretBytes::from(self.home.derive("compiled components").to_vec()),
             components: Arc::new(move |digest: &Digest| home.store().get(digest).ok()),
         };
-        Runtime::new(settings).map_err(|e| Problem::new(codes::COMPONENT_INVALID, "WebAssembly can't run on this machine").because(e.to_string()))
+        Runtime::new(settings).map_err(|e| {
+            Problem::new(codes::COMPONENT_INVALID, "WebAssembly can't run on this machine").because(e.to_string())
+        })
     }
 
     /// Prints lines to stdout.
     pub fn data(&self, lines: &[Line]) {
-        let text: Vec<String> = lines.iter().map(|l| l.layout(100, self.ui.color && ui::stdout_is_terminal())).collect();
+        let text: Vec<String> =
+            lines.iter().map(|l| l.layout(100, self.ui.color && ui::stdout_is_terminal())).collect();
         out::data(&text.join("\n"));
     }
 }
@@ -118,7 +121,9 @@ impl App {
 /// `~/Library/Application Support/sealbook`.
 fn default_home() -> Result<PathBuf, Problem> {
     folder("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
-        Problem::new(codes::HOME_UNUSABLE, "there is no folder for Sealbook's state").because("HOME is not set").fix("name one: --home FOLDER or SEALBOOK_HOME")
+        Problem::new(codes::HOME_UNUSABLE, "there is no folder for Sealbook's state")
+            .because("HOME is not set")
+            .fix("name one: --home FOLDER or SEALBOOK_HOME")
     })
 }
 
@@ -144,8 +149,13 @@ fn read_policy() -> Result<Policy, Failure> {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Policy::default()),
         // An unreadable policy must not become no policy.
-        Err(e) => return Err(Problem::new(codes::BAD_POLICY, format!("`{}` can't be read", path.display())).because(e.to_string()).into()),
+        Err(e) => {
+            return Err(Problem::new(codes::BAD_POLICY, format!("`{}` can't be read", path.display()))
+                .because(e.to_string())
+                .into());
+        }
     };
     let file = path.display().to_string();
-    Policy::parse(&file, &text).map_err(|problems| Failure::Rejected(Rejected { problems, files: BTreeMap::from([(file, text)]) }))
+    Policy::parse(&file, &text)
+        .map_err(|problems| Failure::Rejected(Rejected { problems, files: BTreeMap::from([(file, text)]) }))
 }

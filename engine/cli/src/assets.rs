@@ -23,7 +23,10 @@ pub fn playbooks() -> impl Iterator<Item = &'static str> {
 /// The component that a reference `name@0.1` means: the version's first two numbers must match.
 pub fn plugin(reference: &PluginRef) -> Option<Arc<[u8]>> {
     let wanted = reference.to_string();
-    PLUGINS.iter().find(|(name, version, _)| wanted == short_reference(name, version)).map(|(_, _, bytes)| Arc::from(*bytes))
+    PLUGINS
+        .iter()
+        .find(|(name, version, _)| wanted == short_reference(name, version))
+        .map(|(_, _, bytes)| Arc::from(*bytes))
 }
 
 /// The references of all standard plugins.

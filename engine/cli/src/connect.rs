@@ -3,8 +3,8 @@
 use std::env;
 
 use sealbook_azure::{Account, Azure, AzureError, Credential, Kind, Settings, Transport};
-use sealbook_cloud::front::client::Door;
 use sealbook_cloud::front::Endpoint;
+use sealbook_cloud::front::client::Door;
 use sealbook_cloud::{Cloud, CloudConfig, CloudError};
 use sealbook_crypto::SecretString;
 use sealbook_model::problem::{Problem, codes};
@@ -54,12 +54,19 @@ pub async fn connect(app: &App, cloud: CloudChoice, args: &AzureArgs) -> Result<
 
 fn embedded(app: &App) -> Result<Settings, Problem> {
     let cloud = open_embedded(app)?;
-    let seed = cloud.seed().map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read").because(e.to_string()))?;
+    let seed = cloud
+        .seed()
+        .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read").because(e.to_string()))?;
     // A server that is up gets the requests, so that its log shows the run. One that died is no reason to fail.
     let door = Endpoint::find(&app.home().cloud_dir()).ok().flatten().and_then(|e| Door::new(&e).ok());
-    let credential = Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
+    let credential =
+        Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
     let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.gates()));
-    Ok(Settings { tenant: Some(seed.tenant), subscription: Some(seed.subscription), ..Settings::new(credential, transport) })
+    Ok(Settings {
+        tenant: Some(seed.tenant),
+        subscription: Some(seed.subscription),
+        ..Settings::new(credential, transport)
+    })
 }
 
 /// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.
@@ -69,7 +76,9 @@ fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
         set("SEALBOOK_USER").map(|_| "SEALBOOK_USER"),
         set("SEALBOOK_PASSWORD").map(|_| "SEALBOOK_PASSWORD"),
         set("HTTPS_PROXY").filter(|v| v.contains("@127.0.0.1:") || v.contains("@localhost:")).map(|_| "HTTPS_PROXY"),
-        set("AZURE_POD_IDENTITY_AUTHORITY_HOST").filter(|v| v.contains("127.0.0.1")).map(|_| "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+        set("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+            .filter(|v| v.contains("127.0.0.1"))
+            .map(|_| "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
     ];
     if let Some(trace) = traces.into_iter().flatten().next() {
         return Err(Problem::new(codes::EMULATOR_IN_ENVIRONMENT, "this shell points at the embedded Azure")
@@ -83,17 +92,27 @@ fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
         CredentialChoice::ClientSecret => {
             let need = |name: &str| set(name).ok_or_else(|| sign_in(&format!("{name} is not set")));
             let tenant = args.tenant.clone().map_or_else(|| need("AZURE_TENANT_ID"), Ok)?;
-            Credential::ClientSecret { tenant, client_id: need("AZURE_CLIENT_ID")?, secret: SecretString::from(need("AZURE_CLIENT_SECRET")?) }
+            Credential::ClientSecret {
+                tenant,
+                client_id: need("AZURE_CLIENT_ID")?,
+                secret: SecretString::from(need("AZURE_CLIENT_SECRET")?),
+            }
         }
     };
-    Ok(Settings { tenant: args.tenant.clone(), subscription: args.subscription.clone(), ..Settings::new(credential, Transport::Internet) })
+    Ok(Settings {
+        tenant: args.tenant.clone(),
+        subscription: args.subscription.clone(),
+        ..Settings::new(credential, Transport::Internet)
+    })
 }
 
 /// Why there is no connection: nobody answered, Azure said no, or it does not know who we are.
 fn refused(error: &AzureError) -> Problem {
     match error.kind {
         Kind::Connection | Kind::Throttled | Kind::Server => {
-            Problem::new(codes::AZURE_UNREACHABLE, "Azure could not be reached").because(error.to_string()).fix("check the network, then try again")
+            Problem::new(codes::AZURE_UNREACHABLE, "Azure could not be reached")
+                .because(error.to_string())
+                .fix("check the network, then try again")
         }
         Kind::SignIn | Kind::Unauthorized => sign_in(&error.to_string()),
         _ => Problem::new(codes::AZURE_REFUSED, "Azure refused to say who you are").because(error.to_string()),
@@ -101,5 +120,7 @@ fn refused(error: &AzureError) -> Problem {
 }
 
 fn sign_in(why: &str) -> Problem {
-    Problem::new(codes::SIGN_IN, "signing in to Azure failed").because(why).fix("sign in with `az login`, or choose another way with --credential")
+    Problem::new(codes::SIGN_IN, "signing in to Azure failed")
+        .because(why)
+        .fix("sign in with `az login`, or choose another way with --credential")
 }

@@ -31,7 +31,10 @@ impl Terminal {
     }
 
     /// Asks on a thread of its own: reading a line blocks, and Ctrl-C must still be heard.
-    async fn question<T: Send + 'static>(&self, ask: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Option<T> {
+    async fn question<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Option<T> {
         let reporter = self.reporter.clone();
         let answer = tokio::task::spawn_blocking(move || reporter.quietly(ask));
         tokio::select! {
@@ -76,7 +79,11 @@ impl Learner for Terminal {
     async fn quiz_answered(&self, quiz: &QuizAsk, choice: Option<usize>) {
         let (tone, label) = if choice.is_none() {
             (Tone::Dim, "quiz")
-        } else if choice == Some(quiz.answer) { (Tone::Good, "right") } else { (Tone::Warn, "not so") };
+        } else if choice == Some(quiz.answer) {
+            (Tone::Good, "right")
+        } else {
+            (Tone::Warn, "not so")
+        };
         let answer = quiz.options.get(quiz.answer).map_or("", String::as_str);
         self.reporter.lines(&[line(tone, label, format!("{} {answer}: {}", quiz.ask, quiz.why))]);
     }

@@ -49,7 +49,9 @@ pub fn find(name: &str) -> Result<Bundle, Problem> {
         let problem = Problem::new(codes::UNKNOWN_PLAYBOOK, format!("there is no playbook `{name}`"));
         return Err(match closest(name, assets::playbooks()) {
             Some(near) => problem.fix(format!("did you mean `{near}`? `sealbook list` shows all of them")),
-            None => problem.fix("`sealbook list` shows the standard ones; a path may name a folder with a playbook.toml"),
+            None => {
+                problem.fix("`sealbook list` shows the standard ones; a path may name a folder with a playbook.toml")
+            }
         });
     }
     let file = file.canonicalize().map_err(|e| unreadable(&file, &e))?;
@@ -104,10 +106,13 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>) -> Result<Loaded, Rejected
     });
     let mut plugins = BTreeMap::new();
     for task in described.collect::<Vec<_>>() {
-        let (reference, plugin) = task.await.map_err(|e| Problem::new(codes::INTERNAL, "a plugin could not be loaded").because(e.to_string()))??;
+        let (reference, plugin) = task
+            .await
+            .map_err(|e| Problem::new(codes::INTERNAL, "a plugin could not be loaded").because(e.to_string()))??;
         plugins.insert(reference, plugin);
     }
-    let descriptions: BTreeMap<String, Description> = plugins.iter().map(|(k, p)| (k.to_string(), p.description.clone())).collect();
+    let descriptions: BTreeMap<String, Description> =
+        plugins.iter().map(|(k, p)| (k.to_string(), p.description.clone())).collect();
     match compile(&bundle, &descriptions) {
         Ok(lab) => Ok(Loaded { bundle, plugins, lab }),
         Err(problems) => Err(Rejected { problems, files: bundle.files }),
@@ -116,5 +121,8 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>) -> Result<Loaded, Rejected
 
 /// What a component says of itself.
 pub async fn describe(runtime: &Arc<Runtime>, component: &Arc<[u8]>) -> Result<Description, Problem> {
-    runtime.describe_bytes(component).await.map_err(|failure| Problem::new(codes::COMPONENT_INVALID, format!("a plugin could not be loaded: {failure}")))
+    runtime
+        .describe_bytes(component)
+        .await
+        .map_err(|failure| Problem::new(codes::COMPONENT_INVALID, format!("a plugin could not be loaded: {failure}")))
 }

@@ -35,7 +35,11 @@ fn main() -> ExitCode {
     let ui = ui::decide(&cli.global, Surroundings::read());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return Failure::from(Problem::new(codes::HOME_UNUSABLE, "threads can't be started").because(e.to_string())).report(&ui).into(),
+        Err(e) => {
+            return Failure::from(Problem::new(codes::HOME_UNUSABLE, "threads can't be started").because(e.to_string()))
+                .report(&ui)
+                .into();
+        }
     };
     let code = match runtime.block_on(commands::dispatch(cli)) {
         Ok(code) => code,

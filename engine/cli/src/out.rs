@@ -8,7 +8,8 @@ use serde::Serialize;
 pub fn data(text: &str) {
     let mut out = io::stdout().lock();
     // A reader that went away wants no more of it.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    let _ =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     let _ = out.flush();
 }
 

@@ -64,7 +64,8 @@ pub fn needs_terminal(ui: &Ui, what: &str, flag: &str) -> Result<(), Problem> {
     if ui.can_ask {
         return Ok(());
     }
-    Err(Problem::new(codes::NEEDS_TERMINAL, format!("{what}, and there is no terminal to ask on")).fix(format!("give the answer with {flag}")))
+    Err(Problem::new(codes::NEEDS_TERMINAL, format!("{what}, and there is no terminal to ask on"))
+        .fix(format!("give the answer with {flag}")))
 }
 
 /// A broken-off question.

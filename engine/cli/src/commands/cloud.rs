@@ -33,13 +33,19 @@ async fn serve(app: &App, port: u16) -> Result<u8, Failure> {
     let server = start(app, &cloud, port).await?;
     let endpoint = server.endpoint();
     match app.output() {
-        Output::Json => out::json_line(&json!({ "event": "serving", "port": endpoint.port, "pid": endpoint.pid, "ca": endpoint.ca_pem() })),
+        Output::Json => out::json_line(
+            &json!({ "event": "serving", "port": endpoint.port, "pid": endpoint.pid, "ca": endpoint.ca_pem() }),
+        ),
         Output::Human => {
             out::note(&format!("The embedded Azure listens on 127.0.0.1:{}. Stop it with Ctrl-C.", endpoint.port));
-            out::note("In another shell: eval \"$(sealbook cloud env)\", then az login -u \"$SEALBOOK_USER\" -p \"$SEALBOOK_PASSWORD\"");
+            out::note(
+                "In another shell: eval \"$(sealbook cloud env)\", then az login -u \"$SEALBOOK_USER\" -p \"$SEALBOOK_PASSWORD\"",
+            );
         }
     }
-    crate::signals::stop_requested().await.map_err(|e| Problem::new(codes::INTERNAL, "signals can't be heard").because(e.to_string()))?;
+    crate::signals::stop_requested()
+        .await
+        .map_err(|e| Problem::new(codes::INTERNAL, "signals can't be heard").because(e.to_string()))?;
     server.shutdown().await;
     Ok(0)
 }
@@ -54,11 +60,16 @@ async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
     };
     let Some(endpoint) = running.as_ref().or(own.as_ref().map(Server::endpoint)) else { return Ok(1) };
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Problem::new(codes::USAGE, "no command was given").fix("sealbook cloud exec -- az group list").into());
+        return Err(Problem::new(codes::USAGE, "no command was given")
+            .fix("sealbook cloud exec -- az group list")
+            .into());
     };
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).envs(environment(endpoint, &seed)).stdin(Stdio::inherit());
-    let status = child.status().await.map_err(|e| Problem::new(codes::USAGE, format!("`{program}` can't be started")).because(e.to_string()))?;
+    let status = child
+        .status()
+        .await
+        .map_err(|e| Problem::new(codes::USAGE, format!("`{program}` can't be started")).because(e.to_string()))?;
     if let Some(server) = own {
         server.shutdown().await;
     }
@@ -76,7 +87,9 @@ fn env(app: &App) -> Result<u8, Failure> {
     let variables = environment(&endpoint, &connect::open_embedded(app)?.seed().map_err(|e| broken(&e))?);
     match app.output() {
         Output::Json => out::json(&variables.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
-        Output::Human => out::data(&variables.iter().map(|(k, v)| format!("export {k}='{}'\n", v.replace('\'', "'\\''"))).collect::<String>()),
+        Output::Human => out::data(
+            &variables.iter().map(|(k, v)| format!("export {k}='{}'\n", v.replace('\'', "'\\''"))).collect::<String>(),
+        ),
     }
     Ok(0)
 }
@@ -85,7 +98,9 @@ fn env(app: &App) -> Result<u8, Failure> {
 fn reset(app: &App, yes: bool) -> Result<u8, Failure> {
     if !yes {
         prompt::needs_terminal(&app.ui(), "reset deletes the embedded Azure with everything in it", "--yes")?;
-        if !prompt::yes("Delete the embedded Azure with everything in it?", false).map_err(|e| prompt::broken_off(&e))? {
+        if !prompt::yes("Delete the embedded Azure with everything in it?", false)
+            .map_err(|e| prompt::broken_off(&e))?
+        {
             out::note("Nothing was changed.");
             return Ok(0);
         }
@@ -93,8 +108,9 @@ fn reset(app: &App, yes: bool) -> Result<u8, Failure> {
     match connect::open_embedded(app) {
         Ok(cloud) => cloud.reset().map_err(|e| broken(&e))?,
         // What can't be opened can't be emptied in place; nobody else can have it open either.
-        Err(_) => std::fs::remove_dir_all(app.home().cloud_dir())
-            .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure could not be deleted").because(e.to_string()))?,
+        Err(_) => std::fs::remove_dir_all(app.home().cloud_dir()).map_err(|e| {
+            Problem::new(codes::CLOUD_STATE, "the embedded Azure could not be deleted").because(e.to_string())
+        })?,
     }
     out::note("The embedded Azure is empty: a new tenant, a new subscription.");
     Ok(0)
@@ -116,7 +132,14 @@ fn fault(app: &App, args: &FaultArgs) -> Result<u8, Failure> {
             let or_all = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".into());
             let rows: Vec<Vec<String>> = faults
                 .iter()
-                .map(|f| vec![name(f), or_all(&f.method), or_all(&f.path), f.times.map_or_else(|| "until cleared".into(), |t| t.to_string())])
+                .map(|f| {
+                    vec![
+                        name(f),
+                        or_all(&f.method),
+                        or_all(&f.path),
+                        f.times.map_or_else(|| "until cleared".into(), |t| t.to_string()),
+                    ]
+                })
                 .collect();
             out::data(&table(&["FAULT", "METHOD", "URL HAS", "TIMES"], &rows));
         }
@@ -150,7 +173,9 @@ fn described(choice: FaultChoice, args: &FaultArgs) -> Fault {
 fn clock(app: &App, forward: Option<&str>) -> Result<u8, Failure> {
     let cloud = connect::open_embedded(app)?;
     if let Some(text) = forward {
-        let by = span(text).ok_or_else(|| Problem::new(codes::USAGE, format!("`{text}` is no span of time")).fix("for example 7d, 36h, 90m, 30s"))?;
+        let by = span(text).ok_or_else(|| {
+            Problem::new(codes::USAGE, format!("`{text}` is no span of time")).fix("for example 7d, 36h, 90m, 30s")
+        })?;
         cloud.advance(by.to_std().unwrap_or_default()).map_err(|e| broken(&e))?;
     }
     let now = cloud.now().map_err(|e| broken(&e))?;
@@ -167,7 +192,10 @@ fn show(app: &App) -> Result<u8, Failure> {
     match app.output() {
         Output::Json => out::json(&items),
         Output::Human if items.is_empty() => out::note("The embedded Azure is empty."),
-        Output::Human => out::data(&table(&["KIND", "ID"], &items.iter().map(|i| vec![i.kind.clone(), i.id.clone()]).collect::<Vec<_>>())),
+        Output::Human => out::data(&table(
+            &["KIND", "ID"],
+            &items.iter().map(|i| vec![i.kind.clone(), i.id.clone()]).collect::<Vec<_>>(),
+        )),
     }
     Ok(0)
 }
@@ -203,7 +231,9 @@ fn in_use(error: impl std::fmt::Display) -> Problem {
 }
 
 fn broken(error: &CloudError) -> Problem {
-    Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read or changed").because(error.to_string()).fix("`sealbook doctor` looks for the cause")
+    Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read or changed")
+        .because(error.to_string())
+        .fix("`sealbook doctor` looks for the cause")
 }
 
 /// Reads `7d`, `36h`, `90m`, `30s`.

@@ -19,13 +19,20 @@ pub async fn doctor(app: &App) -> Result<u8, Failure> {
     let home = app.home();
     let mut findings = vec![
         good("home", home.root().display().to_string()),
-        good("policy", match config_folder().map(|f| f.join("policy.toml")) {
-            Some(path) if path.exists() => path.display().to_string(),
-            _ => "none: the defaults hold".into(),
-        }),
+        good(
+            "policy",
+            match config_folder().map(|f| f.join("policy.toml")) {
+                Some(path) if path.exists() => path.display().to_string(),
+                _ => "none: the defaults hold".into(),
+            },
+        ),
     ];
     findings.push(match app.runtime() {
-        Err(problem) => bad("WebAssembly", problem.to_string(), "this machine can't run plugins; report it with its kernel and memory settings"),
+        Err(problem) => bad(
+            "WebAssembly",
+            problem.to_string(),
+            "this machine can't run plugins; report it with its kernel and memory settings",
+        ),
         Ok(runtime) => {
             let mut broken = Vec::new();
             let all: Vec<String> = assets::plugins().collect();
@@ -37,7 +44,11 @@ pub async fn doctor(app: &App) -> Result<u8, Failure> {
                     broken.push(reference.clone());
                 }
             }
-            if broken.is_empty() { good("plugins", all.join(", ")) } else { bad("plugins", format!("these do not load: {}", broken.join(", ")), "build Sealbook again") }
+            if broken.is_empty() {
+                good("plugins", all.join(", "))
+            } else {
+                bad("plugins", format!("these do not load: {}", broken.join(", ")), "build Sealbook again")
+            }
         }
     });
     findings.push(match connect::open_embedded(app) {
@@ -49,16 +60,26 @@ pub async fn doctor(app: &App) -> Result<u8, Failure> {
     });
     for variable in ["SEALBOOK_USER", "SEALBOOK_PASSWORD"] {
         if std::env::var_os(variable).is_some() {
-            findings.push(bad("environment", format!("{variable} is set"), "this shell points at the embedded Azure: use a fresh one for --cloud azure"));
+            findings.push(bad(
+                "environment",
+                format!("{variable} is set"),
+                "this shell points at the embedded Azure: use a fresh one for --cloud azure",
+            ));
         }
     }
     match app.output() {
-        Output::Json => out::json(&findings.iter().map(|f| json!({ "what": f.what, "seen": f.seen, "cure": f.cure })).collect::<Vec<_>>()),
+        Output::Json => out::json(
+            &findings.iter().map(|f| json!({ "what": f.what, "seen": f.seen, "cure": f.cure })).collect::<Vec<_>>(),
+        ),
         Output::Human => {
             let mut lines = Vec::new();
             for finding in &findings {
                 let tone = if finding.cure.is_some() { Tone::Bad } else { Tone::Good };
-                lines.push(line(tone, if finding.cure.is_some() { "mend" } else { "ok" }, format!("{}: {}", finding.what, finding.seen)));
+                lines.push(line(
+                    tone,
+                    if finding.cure.is_some() { "mend" } else { "ok" },
+                    format!("{}: {}", finding.what, finding.seen),
+                ));
                 lines.extend(finding.cure.iter().map(|c| line(Tone::Plain, "cure", c.clone())));
             }
             app.data(&lines);

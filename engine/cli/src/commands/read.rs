@@ -131,7 +131,11 @@ pub fn hint(app: &App, run: Option<&str>) -> Result<u8, Failure> {
     match app.output() {
         Output::Json => out::json(&hint),
         Output::Human => match hint {
-            Some(hint) => app.data(&[line(Tone::Plain, "hint", format!("{} ({} of {}, step {})", hint.text, hint.tier, hint.of, hint.step))]),
+            Some(hint) => app.data(&[line(
+                Tone::Plain,
+                "hint",
+                format!("{} ({} of {}, step {})", hint.text, hint.tier, hint.of, hint.step),
+            )]),
             None => out::note("There is no further hint for this step."),
         },
     }

@@ -41,7 +41,8 @@ pub async fn plan(app: &App, args: PlanArgs) -> Result<u8, Failure> {
     let context = unknown_place(connect::name(args.cloud))?;
     let mut asker = Asker { app, given: given(&args.inputs)?, confirmed: Vec::new(), quiet: true };
     let answered = asker.answer(&loaded.lab, &context).map_err(|r| with_files(r, &loaded))?;
-    let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context).map_err(|p| rejected(p, &loaded))?;
+    let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context)
+        .map_err(|p| rejected(p, &loaded))?;
     match app.output() {
         Output::Json => out::json(&plan),
         Output::Human => app.data(&show_plan::lines(&plan, true)),
@@ -54,13 +55,18 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
     let runtime = app.runtime()?;
     let loaded = library::load(&args.playbook, &runtime).await.map_err(Failure::Rejected)?;
     if args.hands_on && !args.yes {
-        prompt::needs_terminal(&app.ui(), "--hands-on lets you do the steps yourself", "--yes (Sealbook then does them)")?;
+        prompt::needs_terminal(
+            &app.ui(),
+            "--hands-on lets you do the steps yourself",
+            "--yes (Sealbook then does them)",
+        )?;
     }
     let connection = connect::connect(app, args.cloud, &args.azure).await?;
     let context = context(&connection, Runs::new(app.home()).fresh_id());
     let mut asker = Asker { app, given: given(&args.inputs)?, confirmed: args.confirm.clone(), quiet: args.yes };
     let answered = asker.answer(&loaded.lab, &context).map_err(|r| with_files(r, &loaded))?;
-    let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context).map_err(|p| rejected(p, &loaded))?;
+    let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context)
+        .map_err(|p| rejected(p, &loaded))?;
     app.policy().admits_cost(plan.usd_per_hour)?;
 
     let reporter = Arc::new(Reporter::new(app.ui()));
@@ -109,7 +115,8 @@ pub async fn undo(app: &App, run: Option<&str>, yes: bool, azure: &AzureArgs) ->
 
 /// Looks again at what a run proved.
 pub async fn verify(app: &App, run: &str, step: Option<&str>, azure: &AzureArgs) -> Result<u8, Failure> {
-    let step: Option<StepPath> = step.map(str::parse).transpose().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
+    let step: Option<StepPath> =
+        step.map(str::parse).transpose().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
     let (run, connection) = reconnect(app, Some(run), azure, true, "verify").await?;
     let work = Work::new(app, app.runtime()?, connection, Arc::new(Reporter::new(app.ui())), true);
     let verdicts = work.engine.verify(&run, step.as_ref(), &work.session).await?;
@@ -119,7 +126,11 @@ pub async fn verify(app: &App, run: &str, step: Option<&str>, azure: &AzureArgs)
     } else {
         let mut lines = Vec::new();
         for verdict in &verdicts {
-            lines.push(line(if verdict.passed { Tone::Good } else { Tone::Bad }, if verdict.passed { "ok" } else { "not so" }, verdict.step.to_string()));
+            lines.push(line(
+                if verdict.passed { Tone::Good } else { Tone::Bad },
+                if verdict.passed { "ok" } else { "not so" },
+                verdict.step.to_string(),
+            ));
             lines.extend(verdict.evidence.iter().map(narrate::seen));
             lines.extend(verdict.error.iter().flat_map(|e| narrate::failure("It could not be verified.", &e.error)));
         }
@@ -136,7 +147,13 @@ struct Work {
 }
 
 impl Work {
-    fn new(app: &App, runtime: Arc<sealbook_engine::host::Runtime>, connection: Connection, reporter: Arc<Reporter>, yes: bool) -> Self {
+    fn new(
+        app: &App,
+        runtime: Arc<sealbook_engine::host::Runtime>,
+        connection: Connection,
+        reporter: Arc<Reporter>,
+        yes: bool,
+    ) -> Self {
         let cancel = signals::listen();
         let host = PluginHost::new(HostSettings {
             runtime,
@@ -177,7 +194,11 @@ impl Work {
         lines.push(line(Tone::Head, "", ""));
         lines.push(line(tone, word, format!("Run {} {}.", summary.run, summary.status.word())));
         for live in summary.live.iter().filter(|l| l.usd_per_hour > 0.0) {
-            lines.push(line(Tone::Warn, "costs", format!("{} ({}): {} an hour", live.item, live.step, usd(live.usd_per_hour))));
+            lines.push(line(
+                Tone::Warn,
+                "costs",
+                format!("{} ({}): {} an hour", live.item, live.step, usd(live.usd_per_hour)),
+            ));
         }
         lines.extend(summary.leftovers.iter().map(narrate::leftover));
         // Once undone, what really stays has been listed above.
@@ -198,20 +219,35 @@ impl Work {
 }
 
 /// Connects to the cloud that a run was started on, and makes sure that it is the same account.
-async fn reconnect(app: &App, run: Option<&str>, azure: &AzureArgs, yes: bool, verb: &str) -> Result<(RunId, Connection), Failure> {
+async fn reconnect(
+    app: &App,
+    run: Option<&str>,
+    azure: &AzureArgs,
+    yes: bool,
+    verb: &str,
+) -> Result<(RunId, Connection), Failure> {
     let runs = Runs::new(app.home());
     let run = runs.resolve(run)?;
     let started = runs.state(&run)?.started.map(|s| s.context);
     let Some(began) = started else {
-        return Err(Problem::new(codes::UNKNOWN_RUN, format!("run {run} never began")).fix("start a new one: sealbook run").into());
+        return Err(Problem::new(codes::UNKNOWN_RUN, format!("run {run} never began"))
+            .fix("start a new one: sealbook run")
+            .into());
     };
     let cloud = if began.cloud == "azure" { CloudChoice::Azure } else { CloudChoice::Embedded };
-    let args = AzureArgs { tenant: Some(began.tenant.clone()), subscription: Some(began.subscription.clone()), credential: azure.credential };
+    let args = AzureArgs {
+        tenant: Some(began.tenant.clone()),
+        subscription: Some(began.subscription.clone()),
+        credential: azure.credential,
+    };
     let connection = connect::connect(app, cloud, &args).await?;
     let now = &connection.account;
     if (&now.tenant, &now.subscription_id) != (&began.tenant, &began.subscription) {
         return Err(Problem::new(codes::WRONG_SUBSCRIPTION, format!("run {run} belongs to another cloud"))
-            .because(format!("it was started in subscription {} of tenant {}; this is {} of {}", began.subscription, began.tenant, now.subscription_id, now.tenant))
+            .because(format!(
+                "it was started in subscription {} of tenant {}; this is {} of {}",
+                began.subscription, began.tenant, now.subscription_id, now.tenant
+            ))
             .fix("sign in there; on an embedded Azure that was reset, `sealbook runs rm` removes the run")
             .into());
     }
@@ -238,7 +274,11 @@ impl Asker<'_> {
         let mut asked = self.given.clone();
         for name in &resolved.missing {
             let Some(spec) = lab.inputs.iter().find(|i| i.name == *name) else { continue };
-            prompt::needs_terminal(&self.app.ui(), &format!("the playbook needs the input `{name}`"), &format!("--set {name}=…"))?;
+            prompt::needs_terminal(
+                &self.app.ui(),
+                &format!("the playbook needs the input `{name}`"),
+                &format!("--set {name}=…"),
+            )?;
             asked.insert(name.clone(), ask_input(spec)?);
         }
         let prompted = resolved.missing;
@@ -262,17 +302,25 @@ impl Asker<'_> {
             if ids.contains(&given.as_str()) {
                 return Ok(given);
             }
-            return Err(Problem::new(codes::USAGE, format!("`{given}` is no option of `{}`", choice.path)).fix(format!("one of: {}", ids.join(", "))).into());
+            return Err(Problem::new(codes::USAGE, format!("`{given}` is no option of `{}`", choice.path))
+                .fix(format!("one of: {}", ids.join(", ")))
+                .into());
         }
         if let (Some(default), true) = (&choice.default, self.quiet || !self.app.ui().can_ask || ids.len() == 1) {
             return Ok(default.clone());
         }
-        prompt::needs_terminal(&self.app.ui(), &choice.question, &format!("--set {}=<{}>", choice.path, ids.join("|")))?;
+        prompt::needs_terminal(
+            &self.app.ui(),
+            &choice.question,
+            &format!("--set {}=<{}>", choice.path, ids.join("|")),
+        )?;
         let options: Vec<String> = choice
             .options
             .iter()
             .map(|o| {
-                let cost = o.cost.as_ref().map_or_else(String::new, |c| format!(" ({} an hour, {} after clean-up)", usd(c.usd_per_hour), usd(c.usd_after_undo)));
+                let cost = o.cost.as_ref().map_or_else(String::new, |c| {
+                    format!(" ({} an hour, {} after clean-up)", usd(c.usd_per_hour), usd(c.usd_after_undo))
+                });
                 format!("{}: {}{cost}", o.id, o.when.as_deref().unwrap_or(""))
             })
             .collect();
@@ -287,10 +335,17 @@ impl Asker<'_> {
         for choice in plan.choices.iter() {
             let Some(text) = &choice.confirm else { continue };
             if !self.confirmed.contains(text) {
-                prompt::needs_terminal(&self.app.ui(), &format!("`{}` costs {text}", choice.option), &format!("--confirm {text:?}"))?;
-                let typed = prompt::ask(&format!("Type this to agree: {text}\n>")).map_err(|e| prompt::broken_off(&e))?;
+                prompt::needs_terminal(
+                    &self.app.ui(),
+                    &format!("`{}` costs {text}", choice.option),
+                    &format!("--confirm {text:?}"),
+                )?;
+                let typed =
+                    prompt::ask(&format!("Type this to agree: {text}\n>")).map_err(|e| prompt::broken_off(&e))?;
                 if typed != *text {
-                    return Err(Problem::new(codes::NOT_CONFIRMED, "you did not agree to the cost").fix("choose another option, or type the text exactly").into());
+                    return Err(Problem::new(codes::NOT_CONFIRMED, "you did not agree to the cost")
+                        .fix("choose another option, or type the text exactly")
+                        .into());
                 }
             }
             consents.push(Consent { subject: choice.path.to_string(), text: text.clone() });
@@ -303,25 +358,41 @@ impl Asker<'_> {
             return Err(Problem::new(codes::NOT_CONFIRMED, "the run was not started").into());
         }
         // The embedded Azure costs nothing and touches nothing outside the home: without a terminal it needs no --yes.
-        consents.push(Consent { subject: "plan".into(), text: format!("{} steps, {} an hour, {} after clean-up", plan.steps.len(), usd(plan.usd_per_hour), usd(plan.usd_after_undo)) });
+        consents.push(Consent {
+            subject: "plan".into(),
+            text: format!(
+                "{} steps, {} an hour, {} after clean-up",
+                plan.steps.len(),
+                usd(plan.usd_per_hour),
+                usd(plan.usd_after_undo)
+            ),
+        });
         Ok(consents)
     }
 }
 
 /// Names the account and asks.
 fn confirm_account(account: &Account) -> Result<(), Failure> {
-    let question =
-        format!("Use subscription {} ({}) in tenant {} as {}?", account.subscription_name, account.subscription_id, account.tenant, account.principal_name);
+    let question = format!(
+        "Use subscription {} ({}) in tenant {} as {}?",
+        account.subscription_name, account.subscription_id, account.tenant, account.principal_name
+    );
     if prompt::yes(&question, false).map_err(|e| prompt::broken_off(&e))? {
         return Ok(());
     }
-    Err(Problem::new(codes::NOT_CONFIRMED, "the account was not confirmed").fix("name another one with --tenant and --subscription").into())
+    Err(Problem::new(codes::NOT_CONFIRMED, "the account was not confirmed")
+        .fix("name another one with --tenant and --subscription")
+        .into())
 }
 
 fn ask_input(spec: &InputSpec) -> Result<String, Failure> {
     let question = spec.prompt.clone().unwrap_or_else(|| spec.name.clone());
     loop {
-        let answer = if spec.secret { prompt::ask_secret(&format!("{question}:")) } else { prompt::ask(&format!("{question}:")) };
+        let answer = if spec.secret {
+            prompt::ask_secret(&format!("{question}:"))
+        } else {
+            prompt::ask(&format!("{question}:"))
+        };
         let answer = answer.map_err(|e| prompt::broken_off(&e))?;
         match spec.parse(&answer) {
             Ok(_) => return Ok(answer),
@@ -334,7 +405,9 @@ fn ask_input(spec: &InputSpec) -> Result<String, Failure> {
 fn given(args: &InputArgs) -> Result<BTreeMap<String, String>, Problem> {
     let mut given = BTreeMap::new();
     let pair = |text: &str, flag: &str| {
-        let (name, value) = text.split_once('=').ok_or_else(|| Problem::new(codes::USAGE, format!("`{flag} {text}` has no `=`")).fix(format!("{flag} name=value")))?;
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Problem::new(codes::USAGE, format!("`{flag} {text}` has no `=`")).fix(format!("{flag} name=value"))
+        })?;
         Ok::<_, Problem>((name.trim().to_owned(), value.to_owned()))
     };
     for text in &args.set {
@@ -349,7 +422,8 @@ fn given(args: &InputArgs) -> Result<BTreeMap<String, String>, Problem> {
         } else {
             fs::read_to_string(&path)
         };
-        let value = read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
+        let value =
+            read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
         given.insert(name, value.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(given)
@@ -364,7 +438,11 @@ fn context(connection: &Connection, run: RunId) -> Context {
         tenant: account.tenant.clone(),
         subscription: account.subscription_id.clone(),
         subscription_name: account.subscription_name.clone(),
-        me: Me { id: account.principal_id.clone(), name: account.principal_name.clone(), kind: account.principal_type.clone() },
+        me: Me {
+            id: account.principal_id.clone(),
+            name: account.principal_name.clone(),
+            kind: account.principal_type.clone(),
+        },
     }
 }
 

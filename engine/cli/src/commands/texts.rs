@@ -14,7 +14,9 @@ use crate::{assets, library, out};
 pub fn explain(code: Option<&str>, output: Output) -> Result<u8, Failure> {
     let Some(code) = code else {
         match output {
-            Output::Json => out::json(&CODES.iter().map(|c| serde_json::json!({ "code": c.code, "title": c.title })).collect::<Vec<_>>()),
+            Output::Json => out::json(
+                &CODES.iter().map(|c| serde_json::json!({ "code": c.code, "title": c.title })).collect::<Vec<_>>(),
+            ),
             Output::Human => out::data(&CODES.iter().map(|c| format!("{}  {}\n", c.code, c.title)).collect::<String>()),
         }
         return Ok(0);
@@ -45,13 +47,17 @@ pub async fn schema(app: &App, what: SchemaChoice, plugin: Option<&str>) -> Resu
             let component = known().and_then(|p| p.parse::<PluginRef>().ok()).and_then(|r| assets::plugin(&r));
             let Some(component) = component else {
                 let all = assets::plugins().collect::<Vec<_>>().join(", ");
-                return Err(Problem::new(codes::USAGE, format!("there is no plugin `{name}`")).fix(format!("one of: {all}")).into());
+                return Err(Problem::new(codes::USAGE, format!("there is no plugin `{name}`"))
+                    .fix(format!("one of: {all}"))
+                    .into());
             };
             let runtime = app.runtime()?;
             out::json(&library::describe(&runtime, &component).await?);
         }
         (SchemaChoice::Plugin, None) => {
-            return Err(Problem::new(codes::USAGE, "which plugin?").fix("sealbook schema plugin resource-group").into());
+            return Err(Problem::new(codes::USAGE, "which plugin?")
+                .fix("sealbook schema plugin resource-group")
+                .into());
         }
     }
     Ok(0)

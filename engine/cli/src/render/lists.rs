@@ -15,7 +15,14 @@ pub fn runs(infos: &[RunInfo]) -> String {
         .map(|i| {
             let state = if i.problem.is_some() { "damaged" } else { i.status.word() };
             let steps = format!("{}/{}", done(i), i.steps.len());
-            vec![i.run.to_string(), state.into(), steps, i.cloud.clone(), i.started.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M").to_string()), i.playbook.clone()]
+            vec![
+                i.run.to_string(),
+                state.into(),
+                steps,
+                i.cloud.clone(),
+                i.started.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M").to_string()),
+                i.playbook.clone(),
+            ]
         })
         .collect();
     table(&["RUN", "STATUS", "STEPS", "CLOUD", "STARTED", "PLAYBOOK"], &rows)
@@ -30,13 +37,28 @@ fn done(info: &RunInfo) -> usize {
 pub fn run(info: &RunInfo) -> Vec<Line> {
     let mut out = vec![
         line(Tone::Head, "", format!("{} ({})", info.title, info.playbook)),
-        line(Tone::Plain, "run", format!("{}, {}, {} of {} steps, on the {} cloud", info.run, info.status.word(), done(info), info.steps.len(), info.cloud)),
+        line(
+            Tone::Plain,
+            "run",
+            format!(
+                "{}, {}, {} of {} steps, on the {} cloud",
+                info.run,
+                info.status.word(),
+                done(info),
+                info.steps.len(),
+                info.cloud
+            ),
+        ),
     ];
     if let Some(pid) = info.holder {
         out.push(line(Tone::Plain, "held by", format!("process {pid}")));
     }
     for live in &info.live {
-        out.push(line(Tone::Warn, "stands", format!("{} ({}), {} an hour", live.item, live.step, usd(live.usd_per_hour))));
+        out.push(line(
+            Tone::Warn,
+            "stands",
+            format!("{} ({}), {} an hour", live.item, live.step, usd(live.usd_per_hour)),
+        ));
     }
     out.extend(info.leftovers.iter().map(narrate::leftover));
     if let Some(next) = &info.next {
@@ -51,7 +73,11 @@ pub fn lab(lab: &Lab) -> Vec<Line> {
     let mut out = vec![
         line(Tone::Head, "", lab.title.clone()),
         line(Tone::Plain, "", lab.summary.clone()),
-        line(Tone::Plain, "level", format!("{}; about {} minutes embedded, {} on Azure", lab.level, lab.minutes.embedded, lab.minutes.azure)),
+        line(
+            Tone::Plain,
+            "level",
+            format!("{}; about {} minutes embedded, {} on Azure", lab.level, lab.minutes.embedded, lab.minutes.azure),
+        ),
     ];
     for input in &lab.inputs {
         let secret = if input.secret { " (secret)" } else { "" };
@@ -67,7 +93,9 @@ pub fn lab(lab: &Lab) -> Vec<Line> {
         out.push(line(Tone::Plain, "choice", format!("{}: {}", choice.path, choice.question)));
         for option in &choice.options {
             let when = option.when.as_deref().unwrap_or("");
-            let cost = option.cost.as_ref().map_or_else(String::new, |c| format!(" {} an hour, {} after clean-up.", usd(c.usd_per_hour), usd(c.usd_after_undo)));
+            let cost = option.cost.as_ref().map_or_else(String::new, |c| {
+                format!(" {} an hour, {} after clean-up.", usd(c.usd_per_hour), usd(c.usd_after_undo))
+            });
             out.push(line(Tone::Plain, "", format!("- {}: {when}{cost}", option.id)));
         }
     }
@@ -79,7 +107,10 @@ pub fn lab(lab: &Lab) -> Vec<Line> {
         let steps: Vec<_> = steps.collect();
         let width = steps.iter().map(|s| s.path.as_str().len()).max().unwrap_or(0);
         for (n, step) in steps.into_iter().enumerate() {
-            out.push(command(if n == 0 { "steps" } else { "" }, format!("{:>2}  {:<width$}  {}", n + 1, step.path.as_str(), step.title)));
+            out.push(command(
+                if n == 0 { "steps" } else { "" },
+                format!("{:>2}  {:<width$}  {}", n + 1, step.path.as_str(), step.title),
+            ));
         }
     }
     out

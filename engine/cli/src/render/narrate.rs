@@ -25,14 +25,26 @@ pub fn lines(event: &Event) -> Vec<Line> {
         Event::StepPlanned { preview, .. } => {
             let mut out: Vec<Line> = preview.changes.iter().map(|c| line(Tone::Plain, "will", safe(c))).collect();
             for cost in preview.costs.iter().filter(|c| c.usd_per_hour > 0.0 || c.usd_after_undo > 0.0) {
-                let after = if cost.usd_after_undo > 0.0 { format!(", {} after clean-up", usd(cost.usd_after_undo)) } else { String::new() };
-                out.push(line(Tone::Warn, "cost", format!("{}: {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour))));
+                let after = if cost.usd_after_undo > 0.0 {
+                    format!(", {} after clean-up", usd(cost.usd_after_undo))
+                } else {
+                    String::new()
+                };
+                out.push(line(
+                    Tone::Warn,
+                    "cost",
+                    format!("{}: {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour)),
+                ));
             }
             out.extend(preview.az.iter().map(|az| command("az", safe(az))));
             out
         }
-        Event::StepSatisfied { .. } => vec![line(Tone::Good, "ok", "Already as it should be: nothing to do, nothing to undo.")],
-        Event::StepSkipped { step } => vec![line(Tone::Dim, "skipped", format!("{step}: its condition does not hold."))],
+        Event::StepSatisfied { .. } => {
+            vec![line(Tone::Good, "ok", "Already as it should be: nothing to do, nothing to undo.")]
+        }
+        Event::StepSkipped { step } => {
+            vec![line(Tone::Dim, "skipped", format!("{step}: its condition does not hold."))]
+        }
         Event::Waiting { why, delay, elapsed, .. } => {
             let so_far = if elapsed.as_secs() > 0 { format!(", {} so far", span(*elapsed)) } else { String::new() };
             vec![line(Tone::Dim, "wait", format!("{} Next try in {}{so_far}.", sentence(why), span(*delay)))]

@@ -6,7 +6,11 @@ use super::text::{Line, Tone, command, line, usd};
 
 /// The plan in lines; `detailed` adds grants and commands.
 pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
-    let place = if plan.cloud == "azure" { "Azure: real resources, real cost" } else { "the embedded Azure: no subscription, no cost" };
+    let place = if plan.cloud == "azure" {
+        "Azure: real resources, real cost"
+    } else {
+        "the embedded Azure: no subscription, no cost"
+    };
     let mut out = vec![
         line(Tone::Head, "", format!("{} ({}, about {} minutes)", plan.title, plan.level, plan.minutes)),
         line(Tone::Plain, "", plan.summary.clone()),
@@ -17,13 +21,20 @@ pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
     }
     let width = plan.steps.iter().map(|s| s.path.as_str().len()).max().unwrap_or(0);
     for step in &plan.steps {
-        out.push(command(if step.index == 1 { "steps" } else { "" }, format!("{:>2}  {:<width$}  {}", step.index, step.path.as_str(), step.title)));
+        out.push(command(
+            if step.index == 1 { "steps" } else { "" },
+            format!("{:>2}  {:<width$}  {}", step.index, step.path.as_str(), step.title),
+        ));
         if detailed {
             out.extend(step.grants.iter().map(|g| command("", format!("      may {g}"))));
             out.extend(step.by_hand.iter().map(|b| command("", format!("      {b}"))));
         }
     }
-    let after = if plan.usd_after_undo > 0.0 { format!(", {} after clean-up", usd(plan.usd_after_undo)) } else { String::new() };
+    let after = if plan.usd_after_undo > 0.0 {
+        format!(", {} after clean-up", usd(plan.usd_after_undo))
+    } else {
+        String::new()
+    };
     if plan.cloud == "azure" || plan.usd_per_hour > 0.0 || plan.usd_after_undo > 0.0 {
         out.push(line(Tone::Warn, "cost", format!("{} an hour while it stands{after}", usd(plan.usd_per_hour))));
     }

@@ -77,7 +77,11 @@ impl Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.problem.span.as_ref()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new(Some("here".into()), span.start, span.end.saturating_sub(span.start).max(1)))))
+        Some(Box::new(std::iter::once(LabeledSpan::new(
+            Some("here".into()),
+            span.start,
+            span.end.saturating_sub(span.start).max(1),
+        ))))
     }
 }
 
@@ -91,7 +95,10 @@ mod tests {
     fn names_place_cause_and_cure() {
         let files = BTreeMap::from([("lab/playbook.toml".to_owned(), "schema = 1\nnme = 2\n".to_owned())]);
         let span = Span { file: "lab/playbook.toml".into(), start: 11, end: 14 };
-        let problem = Problem::new("SB0102", "unknown key `nme`").because("a playbook has no such key").fix("did you mean `name`?").at(span);
+        let problem = Problem::new("SB0102", "unknown key `nme`")
+            .because("a playbook has no such key")
+            .fix("did you mean `name`?")
+            .at(span);
         let plain = Ui { mode: Mode::Plain, color: false, can_ask: false };
         insta::assert_snapshot!(render(&problem, &files, &plain), @r"
         lab/playbook.toml:2:1: error SB0102: unknown key `nme`

@@ -30,7 +30,8 @@ impl Reporter {
     /// A reporter for the decided way of showing things.
     pub fn new(ui: Ui) -> Self {
         // indicatif draws at most ten times a second and nothing before the first tick.
-        let target = if ui.mode == Mode::Rich { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        let target =
+            if ui.mode == Mode::Rich { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
             bar.set_style(style);
@@ -101,13 +102,20 @@ impl Reporter {
                 live.bar.set_message(step.to_string());
                 live.bar.enable_steady_tick(Duration::from_millis(250));
             }
-            Event::EffectStarted { step, kind, target, .. } => live.bar.set_message(safe(&format!("{step}: {kind} {target}"))),
-            Event::Waiting { step, why, delay, .. } => live.bar.set_message(safe(&format!("{step}: {why}, next try in {}", span(*delay)))),
+            Event::EffectStarted { step, kind, target, .. } => {
+                live.bar.set_message(safe(&format!("{step}: {kind} {target}")))
+            }
+            Event::Waiting { step, why, delay, .. } => {
+                live.bar.set_message(safe(&format!("{step}: {why}, next try in {}", span(*delay))))
+            }
             Event::Progress { step, done, total, message } => {
                 let of = total.map_or_else(|| format!("{done}"), |t| format!("{done}/{t}"));
                 live.bar.set_message(safe(&format!("{step}: {message} {of}")));
             }
-            Event::StepSucceeded { .. } | Event::StepFailed { .. } | Event::StepSkipped { .. } | Event::StepUndone { .. } => {
+            Event::StepSucceeded { .. }
+            | Event::StepFailed { .. }
+            | Event::StepSkipped { .. }
+            | Event::StepUndone { .. } => {
                 live.bar.disable_steady_tick();
                 live.bar.set_message("");
             }

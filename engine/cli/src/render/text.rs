@@ -135,7 +135,9 @@ pub fn safe(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c.to_string(),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => format!("\\u{{{:x}}}", c as u32),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                format!("\\u{{{:x}}}", c as u32)
+            }
             c if c.is_control() => format!("\\u{{{:x}}}", c as u32),
             c => c.to_string(),
         })
@@ -168,7 +170,8 @@ mod tests {
 
     #[test]
     fn lays_out_labels_and_wraps() {
-        let l = line(Tone::Good, "ok", "one two three\nfour five six\n- seven eight nine ten eleven twelve\n\nthirteen");
+        let l =
+            line(Tone::Good, "ok", "one two three\nfour five six\n- seven eight nine ten eleven twelve\n\nthirteen");
         insta::assert_snapshot!(l.layout(34, false), @r"
           ok        one two three four five
                     six
@@ -187,7 +190,9 @@ mod tests {
 
     #[test]
     fn control_sequences_become_visible() {
-        for (given, shown) in [("a\u{1b}[2Jb", "a\\u{1b}[2Jb"), ("x\u{202e}y", "x\\u{202e}y"), ("a\nb", "a\nb"), ("a\rb", "a\\u{d}b")] {
+        for (given, shown) in
+            [("a\u{1b}[2Jb", "a\\u{1b}[2Jb"), ("x\u{202e}y", "x\\u{202e}y"), ("a\nb", "a\nb"), ("a\rb", "a\\u{d}b")]
+        {
             assert_eq!(safe(given), shown);
         }
     }

@@ -25,7 +25,7 @@ impl Store {
     /// SB0704 when the folder can't be written.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, Problem> {
         let digest = Digest::of(bytes);
-        if !self.read(&digest)?.is_some_and(|stored| stored == bytes) {
+        if self.read(&digest)?.is_none_or(|stored| stored != bytes) {
             let path = self.path(&digest);
             files::write_atomic(&path, bytes).map_err(|e| unusable(&path, &e))?;
         }

@@ -404,7 +404,7 @@ mod tests {
         drop(writer);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let secret = shelf.open("secret:note").await.unwrap();
-        assert!(secret.is_secret() && secret.read_all().await.unwrap() == &b"only mine"[..]);
+        assert!(secret.is_secret() && secret.read_all().await.unwrap() == b"only mine"[..]);
         for unknown in ["secret:other", "artifact:pack/none", "key:pack/dek", "artifact:../../etc/passwd", ""] {
             assert!(shelf.open(unknown).await.is_err(), "{unknown}");
         }

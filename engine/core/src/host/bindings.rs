@@ -1,8 +1,6 @@
 //! Bindings to `wit/`, made once for the world that has everything. Which interfaces a component really gets is
 //! decided in [`super::link`].
 
-#![expect(clippy::too_many_arguments, reason = "generated")]
-
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "full",

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+type Hook = dyn Fn(&str) + Send + Sync;
+
 /// A hook that is called at named places (`before-record:step-checked`, `after-record:…`). Crash tests kill the process
 /// in it; everybody else has [`Gates::none`].
 #[derive(Clone, Default)]
-pub struct Gates(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Gates(Option<Arc<Hook>>);
 
 impl Gates {
     /// Calls `hook` with the name of every gate that is passed.

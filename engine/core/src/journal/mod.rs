@@ -7,6 +7,7 @@
 
 mod chain;
 mod gates;
+mod load;
 mod lock;
 mod sqlite;
 mod store;

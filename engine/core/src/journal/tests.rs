@@ -248,8 +248,7 @@ fn journals_of_other_homes_and_other_runs_are_refused_by_name() {
 fn truncated_files_are_refused_and_never_start_afresh() {
     let kit = Kit::new();
     let whole = fs::read(kit.db()).unwrap();
-    let lengths = [0, 1, 15, 16, 99, 100, 512, 1000, 4096, 8192, whole.len() - 4096, whole.len() - 1];
-    for length in lengths.into_iter().filter(|length| *length < whole.len()) {
+    for length in [0, 1, 15, 16, 99, 100, 512, 1000, 4096, 8192, whole.len() - 4096] {
         fs::write(kit.db(), &whole[..length]).unwrap();
         assert_eq!(kit.refused(&format!("{length} bytes")).code, codes::JOURNAL_DAMAGED);
     }

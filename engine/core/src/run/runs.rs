@@ -5,7 +5,6 @@ use std::fs;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use sealbook_model::expr::Scope;
 use sealbook_model::id::{RunId, StepPath};
 use sealbook_model::journal::{Entry, Goal, Mode, Phase, Record, RunStarted, RunState};
 use sealbook_model::playbook::{Bundle, Lab, Node, Scopes, Step, compile};
@@ -158,7 +157,7 @@ impl Runs {
         let nodes = self.lab(started)?.flatten(&started.answers).map_err(merged)?;
         let step = find(&nodes, &state, step)?;
         let scopes = Scopes::new(&started.context, &started.inputs);
-        let scope = scope_with_own(replay(&nodes, scopes, &state, Some(&step.path)), step, &state);
+        let scope = replay(&nodes, scopes, &state, Some(&step.path));
         let shown = state.step(&step.path).map_or(0, |known| known.hints);
         let hint = hands_on::hint(&step.path, &step.hints, &scope, shown);
         if let Some(hint) = &hint
@@ -247,13 +246,6 @@ pub(super) fn find<'a>(nodes: &'a [Node], state: &RunState, path: Option<&StepPa
         None => steps
             .find(|step| state.step(&step.path).is_none_or(|known| !known.settled() && known.phase != Phase::Undone))
             .ok_or_else(|| Problem::new(codes::RUN_ENDED, "every step of this run has its verdict")),
-    }
-}
-
-fn scope_with_own(scope: Scope, step: &Step, state: &RunState) -> Scope {
-    match state.step(&step.path).and_then(|known| known.outputs.as_ref()) {
-        Some(outputs) => scope.with_out(outputs),
-        None => scope,
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>)
     let steps: Vec<(StepPath, Value)> = attempt.journal.with(|state| {
         let finished = |path: &StepPath| {
             let step = state.step(path).filter(|step| step.phase == Phase::Succeeded)?;
+            // A lesson shows a moment, which a later step mostly ends: it is looked at again only when it is named.
+            if step.lesson.is_some() && only.is_none() {
+                return None;
+            }
             // Without outputs there is nothing to look at: the step's lesson was that it fails.
             let outputs = step.outputs.clone().filter(|outputs| *outputs != Value::Null)?;
             Some((path.clone(), outputs))

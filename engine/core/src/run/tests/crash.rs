@@ -76,7 +76,41 @@ async fn a_run_killed_anywhere_comes_to_the_same_end() {
         undone(&kit, &kit.undo().await, &place);
         gates.insert(hit);
     }
-    insta::assert_snapshot!(gates.into_iter().collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(gates.into_iter().collect::<Vec<_>>().join("\n"), @r"
+    after-record:attempt-started
+    after-record:consent-given
+    after-record:effect-accepted
+    after-record:effect-completed
+    after-record:effect-intended
+    after-record:lesson-seen
+    after-record:pause-passed
+    after-record:prompt-answered
+    after-record:quiz-answered
+    after-record:run-finished
+    after-record:run-started
+    after-record:step-checked
+    after-record:step-skipped
+    after-record:step-started
+    after-record:step-succeeded
+    after:commit
+    after:response
+    before-record:attempt-started
+    before-record:consent-given
+    before-record:effect-accepted
+    before-record:effect-completed
+    before-record:effect-intended
+    before-record:lesson-seen
+    before-record:pause-passed
+    before-record:prompt-answered
+    before-record:quiz-answered
+    before-record:run-finished
+    before-record:run-started
+    before-record:step-checked
+    before-record:step-skipped
+    before-record:step-started
+    before-record:step-succeeded
+    before:send
+    ");
 }
 
 #[tokio::test]
@@ -135,6 +169,25 @@ async fn an_undo_killed_anywhere_goes_on() {
         let deletes = kit.world().sends.iter().filter(|sent| sent.starts_with("delete rg")).count();
         assert!(deletes <= 4 * 2, "{place}: {deletes}");
     }
+}
+
+/// The oracle must be able to see what it is there for.
+#[tokio::test]
+async fn without_reconciliation_things_are_made_twice() {
+    let twice = async |reconciles: bool| {
+        let mut made_twice = false;
+        for at in 0.. {
+            let kit = Arc::new(Kit { reconciles, ..Kit::new(&thing("rg", "", "")) });
+            if one(&kit, at, false).await.1.is_none() {
+                break;
+            }
+            one(&kit, NEVER, false).await;
+            made_twice |= kit.world().things["rg"].made > 1;
+        }
+        made_twice
+    };
+    assert!(!twice(true).await);
+    assert!(twice(false).await);
 }
 
 #[tokio::test]

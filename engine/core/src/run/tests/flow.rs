@@ -22,7 +22,80 @@ async fn a_whole_playbook_goes_to_its_end() {
     assert_eq!(summary.outputs["store"]["id"], "id-rg-second");
     assert_eq!(summary.outputs["never"], json!({}));
     assert!(summary.outputs.get("first").is_none(), "what is inside a part stays there: {}", summary.outputs);
-    insta::assert_snapshot!(kit.log().join("\n"), @"");
+    insta::assert_snapshot!(kit.log().join("\n"), @r"
+    run-started
+    prompt-answered
+    prompt-answered
+    consent-given
+    attempt-started
+    step-started rg
+    step-checked rg
+    effect-intended rg
+    effect-accepted rg
+    effect-completed rg
+    step-succeeded rg
+    step-started store/first
+    step-checked store/first
+    effect-intended store/first
+    effect-accepted store/first
+    effect-completed store/first
+    effect-intended store/first
+    effect-accepted store/first
+    effect-completed store/first
+    step-succeeded store/first
+    step-started store/second
+    step-checked store/second
+    effect-intended store/second
+    effect-accepted store/second
+    effect-completed store/second
+    step-succeeded store/second
+    step-started key
+    step-checked key
+    effect-intended key
+    effect-accepted key
+    effect-completed key
+    step-succeeded key
+    quiz-answered key
+    step-skipped never
+    step-started write
+    step-checked write
+    effect-intended write
+    effect-accepted write
+    effect-completed write
+    effect-intended write
+    effect-accepted write
+    effect-completed write
+    step-succeeded write
+    pause-passed write
+    step-started there
+    step-checked there
+    step-succeeded there
+    step-started off
+    step-checked off
+    effect-intended off
+    effect-accepted off
+    effect-completed off
+    lesson-seen off
+    step-succeeded off
+    step-started on
+    step-checked on
+    effect-intended on
+    effect-accepted on
+    effect-completed on
+    lesson-seen on
+    step-succeeded on
+    step-started refused
+    step-checked refused
+    lesson-seen refused
+    step-succeeded refused
+    step-started last
+    step-checked last
+    effect-intended last
+    effect-accepted last
+    effect-completed last
+    step-succeeded last
+    run-finished
+    ");
     insta::assert_snapshot!(kit.learner.seen().join("\n"), @r"
     key? Who?
     key: Some(1), right is 1: It does.
@@ -40,7 +113,13 @@ async fn reporters_hear_it_in_order() {
     let kit = Kit::new(&thing("rg", "", ""));
     kit.start().await;
     let events: Vec<String> = kit.events.lock().unwrap().iter().map(|e| serde_json::to_string(e).unwrap()).collect();
-    insta::assert_snapshot!(events.join("\n"), @"");
+    insta::assert_snapshot!(events.join("\n"), @r#"
+    {"event":"run-started","run":"k3f7qa","title":"Demo","attempt":1,"undo":false}
+    {"event":"step-started","step":"rg","index":1,"of":1,"title":"Rg","what":"Makes rg.","why":"Because."}
+    {"event":"step-planned","step":"rg","preview":{"changes":["make rg"],"before":"nothing","costs":[{"item":"rg","usd_per_hour":0.0,"usd_after_undo":0.0}],"leaves":[],"az":null}}
+    {"event":"effect-started","step":"rg","name":"put","kind":"put","target":"rg"}
+    {"event":"step-succeeded","step":"rg","evidence":[{"check":"rg stands","passed":true,"detail":"yes"}],"proved":"rg in k3f7qa stands."}
+    "#);
 }
 
 #[tokio::test]
@@ -268,17 +347,15 @@ async fn nothing_is_recorded_of_a_run_that_may_not_begin() {
     let kit = Kit::new(&thing("rg", "", ""));
     let policy = |text: &str| sealbook_model::policy::Policy::parse("policy.toml", text).unwrap();
     let rows = [
-        (policy("version = 1\nclouds = [\"azure\"]"), codes::FORBIDDEN_BY_POLICY),
-        (
-            policy(
-                "version = 1\n[plugins]\n\"thing@0.1\" = [\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"]",
-            ),
-            codes::PLUGIN_NOT_ADMITTED,
-        ),
+        (policy("version = 1\nclouds = [\"azure\"]"), true, codes::FORBIDDEN_BY_POLICY),
+        (policy("version = 1"), false, codes::PLUGIN_NOT_ADMITTED),
     ];
-    for (policy, code) in rows {
+    for (policy, built_in, code) in rows {
         let kit = Kit { policy, ..Kit::new(&thing("rg", "", "")) };
-        assert_eq!(kit.start_with(Default::default()).await.unwrap_err().code, code);
+        let (engine, session) = kit.process(Default::default());
+        let mut request = kit.request();
+        request.plugins.values_mut().for_each(|plugin| plugin.built_in = built_in);
+        assert_eq!(engine.start(request, &session).await.unwrap_err().code, code);
         assert!(kit.runs().list().unwrap().is_empty());
     }
     let (engine, session) = kit.process(Default::default());

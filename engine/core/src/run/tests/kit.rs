@@ -61,6 +61,8 @@ pub struct Kit {
     pub policy: Policy,
     pub mode: Mode,
     pub cloud: &'static str,
+    /// Whether the host looks for what it may have made before it makes it again.
+    pub reconciles: bool,
 }
 
 pub const SECRET: &str = "only my key opens this";
@@ -173,6 +175,7 @@ impl Kit {
             policy: Policy::default(),
             mode: Mode::Auto,
             cloud: "embedded",
+            reconciles: true,
         }
     }
 
@@ -190,7 +193,8 @@ impl Kit {
 
     /// A process: everything in it is new, only home and cloud stay.
     pub fn process(&self, gates: Gates) -> (Engine, Session) {
-        let host = ScriptHost { world: self.world.clone(), gates: gates.clone(), handles: Mutex::default() };
+        let (world, reconciles) = (self.world.clone(), self.reconciles);
+        let host = ScriptHost { world, gates: gates.clone(), handles: Mutex::default(), reconciles };
         let mut settings = Settings::new(Arc::new(self.policy.clone()), "test");
         settings.gates = gates;
         settings.clock = Clock::new(|| Utc.timestamp_opt(1_700_000_000, 0).unwrap());
@@ -319,6 +323,7 @@ pub struct ScriptHost {
     gates: Gates,
     /// Handles that live in this process.
     handles: Mutex<BTreeSet<String>>,
+    reconciles: bool,
 }
 
 fn text(value: &Value, field: &str) -> String {
@@ -367,7 +372,7 @@ impl ScriptHost {
         let done_already = {
             let world = self.world();
             let ours = world.things.get(thing).is_some_and(|t| t.op == mark);
-            known.is_some() && (if make { ours } else { !world.things.contains_key(thing) })
+            self.reconciles && known.is_some() && (if make { ours } else { !world.things.contains_key(thing) })
         };
         if !done_already {
             let (target, prior) = (thing.to_owned(), Value::Null);

@@ -72,12 +72,12 @@ async fn how_a_run_stands() {
 #[tokio::test]
 async fn hints_come_tier_by_tier() {
     let more =
-        "hints = [\"Think of ${rg.name}.\", \"It is ${out.name}.\"]\nexpect = [{ that = \"false\", else = \"No.\" }]";
+        "hints = [\"Think of ${rg.name}.\", \"It is ${rg.id}-key.\"]\nexpect = [{ that = \"false\", else = \"No.\" }]";
     let kit = Kit::new(&[thing("rg", "", ""), thing("key", "", more)].concat());
     kit.start().await;
     let hint = || kit.runs().hint(&run_id(), None).unwrap().map(|hint| (hint.tier, hint.text));
     assert_eq!(hint(), Some((1, "Think of rg.".into())));
-    assert_eq!(hint(), Some((2, "It is ${out.name}.".into())));
+    assert_eq!(hint(), Some((2, "It is id-rg-key.".into())));
     assert_eq!(hint(), None);
     assert_eq!(kit.runs().hint(&run_id(), Some(&step("rg"))).unwrap(), None);
     assert_eq!(kit.runs().hint(&run_id(), Some(&step("nope"))).unwrap_err().code, codes::USAGE);

@@ -122,7 +122,7 @@ async fn ctrl_c_ends_a_wait_and_the_run_goes_on_later() {
         let cancel = kit.cancel.clone();
         let stop = async {
             // Moves the paused clock into the middle of a wait.
-            tokio::time::sleep(seconds(25)).await;
+            tokio::time::sleep_until(Instant::now() + seconds(25)).await;
             cancel.cancel();
         };
         let begun = Instant::now();

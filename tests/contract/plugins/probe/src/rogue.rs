@@ -1,5 +1,7 @@
 //! Orders that a good plugin would never carry out.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what becomes of it is what is tested")]
+
 use std::hint::black_box;
 
 use serde_json::Value;
