@@ -1,5 +1,7 @@
 //! The command line as its users see it: words, streams, exit codes, and a person at a terminal.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 #[cfg(unix)]
 mod hands_on;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,8 @@
 //! The sample in CI takes a couple of minutes; `SEALBOOK_CRASH=full cargo test --test crash` tries every passing of
 //! every gate and 200 random instants.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! Whole playbooks on the embedded Azure: to the end, through every fault, across upgrades and between processes.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod faults;
 mod runs;
 mod sharing;

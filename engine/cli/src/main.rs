@@ -36,9 +36,11 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            return Failure::from(Problem::new(codes::HOME_UNUSABLE, "threads can't be started").because(e.to_string()))
-                .report(&ui)
-                .into();
+            return Failure::from(
+                Problem::new(codes::HOME_UNUSABLE, "threads can't be started").because(e.to_string()),
+            )
+            .report(&ui)
+            .into();
         }
     };
     let code = match runtime.block_on(commands::dispatch(cli)) {

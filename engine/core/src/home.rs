@@ -23,6 +23,8 @@ use sealbook_crypto::{SealKey, hmac_sha256, sha256};
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
+#[cfg(test)]
+pub(crate) use files::write_atomic;
 pub(crate) use files::{private, sync_folder};
 use key::HomeKey;
 pub use store::Store;

@@ -121,6 +121,39 @@ fn what_was_recorded_is_there_again() {
     assert_eq!(kit.open().unwrap().with(|state| state.records), 6);
 }
 
+/// A home with a run as version 1 of the format wrote it. Newer programs must go on reading it.
+fn fixture() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/journal/fixtures/format-1"))
+}
+
+#[test]
+fn journals_of_format_1_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    fs::create_dir_all(&runs).unwrap();
+    // Written anew and not copied: what a checkout gives is readable by others.
+    crate::home::write_atomic(&folder.path().join("home.key"), &fs::read(fixture().join("home.key")).unwrap()).unwrap();
+    crate::home::write_atomic(&runs.join("k3f7qa.db"), &fs::read(fixture().join("k3f7qa.db")).unwrap()).unwrap();
+    let home = Arc::new(Home::open(folder.path()).unwrap());
+    let run = run_id("k3f7qa");
+    for journal in
+        [Journal::look(&home, &run, clock()).unwrap(), Journal::open(&home, &run, clock(), Gates::none()).unwrap()]
+    {
+        assert_eq!(journal.with(|state| (state.records, state.steps[&"rg".parse().unwrap()].hints)), (5, 4));
+        assert_eq!(journal.vault().secret("note").unwrap().expose(), b"only my key");
+    }
+}
+
+#[test]
+#[ignore = "writes the fixture: run it once for a new version of the format, never for an old one"]
+fn write_the_fixture() {
+    let kit = Kit::new();
+    kit.sql("PRAGMA journal_mode = delete");
+    fs::create_dir_all(fixture()).unwrap();
+    fs::copy(kit.folder.path().join("home.key"), fixture().join("home.key")).unwrap();
+    fs::copy(kit.db(), fixture().join("k3f7qa.db")).unwrap();
+}
+
 #[test]
 fn a_journal_can_be_read_while_it_is_written() {
     let kit = Kit::new();
@@ -340,6 +373,39 @@ fn a_failed_write_stops_the_journal_and_loses_nothing() {
     let journal = kit.open().unwrap();
     assert_eq!(journal.with(|state| state.records), 6);
     journal.record_now(hint(6)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn effects_that_end_at_once_are_recorded_one_after_the_other() {
+    let kit = Kit::new();
+    let journal = kit.open().unwrap();
+    let tasks: Vec<_> = (0..40)
+        .map(|tier| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.record(hint(tier)).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    drop(journal);
+    assert_eq!(kit.open().unwrap().with(|state| state.records), 45);
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_waits_for_any_more_is_written_all_the_same() {
+    let kit = Kit::new();
+    let journal = kit.open().unwrap();
+    tokio::select! {
+        biased;
+        result = journal.record(hint(9)) => panic!("written within one poll: {result:?}"),
+        () = std::future::ready(()) => {}
+    }
+    while journal.with(|state| state.records) < 6 {
+        tokio::task::yield_now().await;
+    }
+    drop(journal);
+    assert_eq!(kit.open().unwrap().with(|state| state.records), 6);
 }
 
 #[test]

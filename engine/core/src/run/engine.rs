@@ -94,14 +94,14 @@ impl Engine {
     /// When it can't be taken up (SB0501 to SB0507), or nothing more could be recorded (SB0504).
     pub async fn resume(&self, run: &RunId, session: &Session) -> Result<RunSummary, Problem> {
         let journal = self.open(run)?;
-        let (ended, undo) = journal.with(|state| (state.ended, state.undo.is_some()));
+        let (ended, back) = journal.with(|state| (state.ended, state.goal == Some(Goal::Undo)));
         match ended {
             Some(Ended::Undone { complete: true }) => {
                 let playbook = journal.with(|state| begun(run, state).map(|started| started.playbook.clone()))?;
                 Err(Problem::new(codes::RUN_ENDED, format!("run {run} was taken back"))
                     .fix(format!("start a new one: sealbook run {playbook}")))
             }
-            _ if undo => self.back(journal, session).await,
+            _ if back => self.back(journal, session).await,
             _ => {
                 let started = journal.with(|state| begun(run, state).cloned())?;
                 self.admit(&started)?;

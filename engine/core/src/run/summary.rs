@@ -202,7 +202,7 @@ pub(super) fn next(run: &RunId, state: &RunState) -> Option<String> {
     let undo = || format!("sealbook undo {run}");
     match Status::of(state) {
         Status::Undone => None,
-        _ if state.goal == Some(Goal::Undo) || state.undo.is_some() => Some(undo()),
+        _ if state.goal == Some(Goal::Undo) => Some(undo()),
         Status::Succeeded => (!state.to_undo().is_empty()).then(undo),
         _ => Some(format!("sealbook resume {run}")),
     }
