@@ -81,7 +81,8 @@ impl Reporter {
     /// Whether an event only repeats a wait that was told a moment ago. Long waits are told again as a sign of life.
     fn said_already(&self, event: &Event) -> bool {
         let Event::Waiting { step, why, .. } = event else { return false };
-        let what = format!("{step}: {why}");
+        // Azure's request ids differ from try to try; what is waited for does not.
+        let what = format!("{step}: {}", why.split(", request ").next().unwrap_or(why));
         let mut live = self.live();
         let fresh = live.waiting.as_ref().is_some_and(|(said, at)| *said == what && at.elapsed() < SIGN_OF_LIFE);
         if !fresh {
