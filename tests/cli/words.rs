@@ -77,6 +77,8 @@ fn azure_is_refused_while_the_embedded_environment_is_set() {
     for (name, value) in [
         ("SEALBOOK_USER", "learner@x"),
         ("HTTPS_PROXY", "http://sealbook:s@127.0.0.1:4711"),
+        ("https_proxy", "http://sealbook:s@127.0.0.1:4711"),
+        ("ALL_PROXY", "http://sealbook:s@localhost:4711"),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:4711"),
     ] {
         let done = lab.run_with(&["run", "cmk-storage", "--cloud", "azure", "--yes"], &[(name, value)]).expect(2);

@@ -72,10 +72,15 @@ fn embedded(app: &App) -> Result<Settings, Problem> {
 /// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.
 fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
     let set = |name: &str| env::var(name).ok().filter(|v| !v.is_empty());
+    let local = |url: &String| url.contains("@127.0.0.1:") || url.contains("@localhost:");
+    let proxy = |name: &'static str| set(name).filter(local).map(|_| name);
     let traces = [
         set("SEALBOOK_USER").map(|_| "SEALBOOK_USER"),
         set("SEALBOOK_PASSWORD").map(|_| "SEALBOOK_PASSWORD"),
-        set("HTTPS_PROXY").filter(|v| v.contains("@127.0.0.1:") || v.contains("@localhost:")).map(|_| "HTTPS_PROXY"),
+        proxy("HTTPS_PROXY"),
+        proxy("https_proxy"),
+        proxy("ALL_PROXY"),
+        proxy("all_proxy"),
         set("AZURE_POD_IDENTITY_AUTHORITY_HOST")
             .filter(|v| v.contains("127.0.0.1"))
             .map(|_| "AZURE_POD_IDENTITY_AUTHORITY_HOST"),

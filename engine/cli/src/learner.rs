@@ -35,8 +35,8 @@ impl Terminal {
         &self,
         ask: impl FnOnce() -> std::io::Result<T> + Send + 'static,
     ) -> Option<T> {
-        let reporter = self.reporter.clone();
-        let answer = tokio::task::spawn_blocking(move || reporter.quietly(ask));
+        self.reporter.rest();
+        let answer = tokio::task::spawn_blocking(ask);
         tokio::select! {
             () = self.cancel.cancelled() => None,
             answer = answer => answer.ok().and_then(Result::ok),

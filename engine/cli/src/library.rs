@@ -13,6 +13,9 @@ use sealbook_model::problem::{Problem, closest, codes};
 
 use crate::assets;
 
+/// Largest file of a playbook, in bytes.
+const FILE_MAX: u64 = 4 << 20;
+
 /// A compiled playbook and what it was compiled from.
 pub struct Loaded {
     /// The playbook's files.
@@ -82,7 +85,17 @@ impl Roots {
             Some(own) => self.folder.join(own),
             None => self.folder.parent()?.join(path),
         };
-        fs::read_to_string(on_disk).ok().or_else(|| assets::playbook_file(path).map(str::to_owned))
+        self.read_below(&on_disk).or_else(|| assets::playbook_file(path).map(str::to_owned))
+    }
+
+    /// Reads a plain file that really lies below the playbook's folder, or beside it in `parts/`: no link leads out, no
+    /// device is read for ever.
+    fn read_below(&self, path: &Path) -> Option<String> {
+        let path = path.canonicalize().ok()?;
+        let parts = self.folder.parent().map(|p| p.join("parts"));
+        let inside = path.starts_with(&self.folder) || parts.is_some_and(|p| path.starts_with(p));
+        let small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= FILE_MAX);
+        if inside && small { fs::read_to_string(path).ok() } else { None }
     }
 }
 

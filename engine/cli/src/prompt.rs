@@ -4,13 +4,17 @@ use std::io::{self, BufRead, Write};
 
 use sealbook_model::problem::{Problem, codes};
 
+use crate::render::text::safe;
 use crate::ui::Ui;
 
 /// Asks for a line. The caller has made sure that somebody can answer.
 pub fn ask(question: &str) -> io::Result<String> {
-    let mut err = io::stderr().lock();
-    write!(err, "{question} ")?;
-    err.flush()?;
+    {
+        // Released before the answer is awaited, so that others can still speak (Ctrl-C).
+        let mut err = io::stderr().lock();
+        write!(err, "{} ", safe(question))?;
+        err.flush()?;
+    }
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -21,7 +25,7 @@ pub fn ask(question: &str) -> io::Result<String> {
 /// Asks for a secret, without echo.
 pub fn ask_secret(question: &str) -> io::Result<String> {
     let term = console::Term::stderr();
-    term.write_str(&format!("{question} "))?;
+    term.write_str(&format!("{} ", safe(question)))?;
     term.read_secure_line()
 }
 

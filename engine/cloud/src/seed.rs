@@ -29,7 +29,7 @@ const USER: &str = "seed-user";
 const CLIENT: &str = "seed-client";
 
 /// How long a new role assignment takes to work, unless a fault says otherwise, in milliseconds.
-const RBAC_DELAY: i64 = 1_000;
+const RBAC_DELAY: i64 = 500;
 /// How long a new principal takes to be seen by role assignments that do not state its type, in milliseconds.
 const DIRECTORY_DELAY: i64 = 1_000;
 

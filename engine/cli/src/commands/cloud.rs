@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use chrono::Duration;
-use sealbook_cloud::front::{Endpoint, Options, Server, environment};
+use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, environment};
 use sealbook_cloud::{CloudError, Fault, FaultKind};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
@@ -65,6 +65,9 @@ async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
             .into());
     };
     let mut child = tokio::process::Command::new(program);
+    for name in FOREIGN_VARIABLES {
+        child.env_remove(name);
+    }
     child.args(arguments).envs(environment(endpoint, &seed)).stdin(Stdio::inherit());
     let status = child
         .status()
@@ -73,8 +76,12 @@ async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
     if let Some(server) = own {
         server.shutdown().await;
     }
-    // The command's own exit code; 1 where a signal ended it.
-    Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1))
+    // The command's own exit code, or 128 and the signal that ended it, as a shell says it.
+    #[cfg(unix)]
+    let code = status.code().or_else(|| std::os::unix::process::ExitStatusExt::signal(&status).map(|s| 128 + s));
+    #[cfg(not(unix))]
+    let code = status.code();
+    Ok(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(1))
 }
 
 /// Prints exports for a shell.
@@ -87,9 +94,10 @@ fn env(app: &App) -> Result<u8, Failure> {
     let variables = environment(&endpoint, &connect::open_embedded(app)?.seed().map_err(|e| broken(&e))?);
     match app.output() {
         Output::Json => out::json(&variables.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
-        Output::Human => out::data(
-            &variables.iter().map(|(k, v)| format!("export {k}='{}'\n", v.replace('\'', "'\\''"))).collect::<String>(),
-        ),
+        Output::Human => {
+            let exports = variables.iter().map(|(k, v)| format!("export {k}='{}'\n", v.replace('\'', "'\\''")));
+            out::data(&format!("unset {}\n{}", FOREIGN_VARIABLES.join(" "), exports.collect::<String>()));
+        }
     }
     Ok(0)
 }
@@ -147,9 +155,19 @@ fn fault(app: &App, args: &FaultArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The name of a fault, as it is stored.
+/// The name of a fault, as it is typed.
 fn name(fault: &Fault) -> String {
-    serde_json::to_value(&fault.kind).ok().and_then(|v| v["kind"].as_str().map(str::to_owned)).unwrap_or_default()
+    match fault.kind {
+        FaultKind::Throttle { .. } => "throttle",
+        FaultKind::ServerError => "server-error",
+        FaultKind::DropBefore => "drop-request",
+        FaultKind::DropAfter => "drop-answer",
+        FaultKind::SlowOperation { .. } => "slow-operation",
+        FaultKind::RoleDelay { .. } => "rbac-delay",
+        FaultKind::NoQuota { .. } => "quota-zero",
+        FaultKind::NoSku { .. } => "missing-sku",
+    }
+    .to_owned()
 }
 
 /// The fault that the arguments describe.

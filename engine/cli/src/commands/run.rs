@@ -58,7 +58,7 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
         prompt::needs_terminal(
             &app.ui(),
             "--hands-on lets you do the steps yourself",
-            "--yes (Sealbook then does them)",
+            "a terminal, or leave --hands-on out",
         )?;
     }
     let connection = connect::connect(app, args.cloud, &args.azure).await?;

@@ -3,6 +3,7 @@
 use sealbook_engine::run::RunInfo;
 use sealbook_model::inputs::InputDefault;
 use sealbook_model::playbook::{Answers, Lab};
+use sealbook_model::problem::codes;
 
 use super::narrate;
 use super::table::table;
@@ -13,8 +14,10 @@ pub fn runs(infos: &[RunInfo]) -> String {
     let rows: Vec<Vec<String>> = infos
         .iter()
         .map(|i| {
-            let state = if i.problem.is_some() { "damaged" } else { i.status.word() };
-            let steps = format!("{}/{}", done(i), i.steps.len());
+            let unreadable = [codes::JOURNAL_DAMAGED, codes::JOURNAL_NEWER, codes::JOURNAL_FOREIGN];
+            let damaged = i.problem.as_ref().is_some_and(|p| unreadable.contains(&p.code));
+            let state = if damaged { "damaged" } else { i.status.word() };
+            let steps = done(i).to_string();
             vec![
                 i.run.to_string(),
                 state.into(),
@@ -25,7 +28,7 @@ pub fn runs(infos: &[RunInfo]) -> String {
             ]
         })
         .collect();
-    table(&["RUN", "STATUS", "STEPS", "CLOUD", "STARTED", "PLAYBOOK"], &rows)
+    table(&["RUN", "STATUS", "DONE", "CLOUD", "STARTED", "PLAYBOOK"], &rows)
 }
 
 /// Steps that have their verdict.
@@ -40,14 +43,7 @@ pub fn run(info: &RunInfo) -> Vec<Line> {
         line(
             Tone::Plain,
             "run",
-            format!(
-                "{}, {}, {} of {} steps, on the {} cloud",
-                info.run,
-                info.status.word(),
-                done(info),
-                info.steps.len(),
-                info.cloud
-            ),
+            format!("{}, {}, {} steps done, on the {} cloud", info.run, info.status.word(), done(info), info.cloud),
         ),
     ];
     if let Some(pid) = info.holder {

@@ -47,6 +47,9 @@ pub fn lines(event: &Event) -> Vec<Line> {
         }
         Event::Waiting { why, delay, elapsed, .. } => {
             let so_far = if elapsed.as_secs() > 0 { format!(", {} so far", span(*elapsed)) } else { String::new() };
+            // Azure's refusals go on for pages; the journal has all of it.
+            let why = why.split(['\n', '\r']).next().unwrap_or(why);
+            let why = why.split("\\u{").next().unwrap_or(why);
             vec![line(Tone::Dim, "wait", format!("{} Next try in {}{so_far}.", sentence(why), span(*delay)))]
         }
         Event::Log { level, message, .. } if level != "debug" => vec![line(Tone::Dim, "log", safe(message))],

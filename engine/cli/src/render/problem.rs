@@ -16,7 +16,7 @@ pub fn render(problem: &Problem, files: &BTreeMap<String, String>, ui: &Ui) -> S
         && let Some(text) = files.get(&span.file)
     {
         let theme = if ui.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let shown = Shown { problem, source: NamedSource::new(&span.file, text.clone()) };
+        let shown = Shown { problem, source: NamedSource::new(safe(&span.file), text.clone()) };
         let mut out = String::new();
         if GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut out, &shown).is_ok() {
             return out;
@@ -30,8 +30,8 @@ fn narrated(problem: &Problem, files: &BTreeMap<String, String>) -> String {
     if let Some(span) = &problem.span {
         let at = files.get(&span.file).map(|text| sealbook_model::problem::line_col(text, span.start));
         match at {
-            Some((line, column)) => out.push_str(&format!("{}:{line}:{column}: ", span.file)),
-            None => out.push_str(&format!("{}: ", span.file)),
+            Some((line, column)) => out.push_str(&format!("{}:{line}:{column}: ", safe(&span.file))),
+            None => out.push_str(&format!("{}: ", safe(&span.file))),
         }
     }
     out.push_str(&format!("error {}: {}\n", problem.code, safe(&problem.what)));

@@ -68,9 +68,17 @@ impl Reporter {
     }
 
     /// Does something with the terminal while the live line is away.
-    pub fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+    fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
         let bar = self.live().bar.clone();
         bar.suspend(work)
+    }
+
+    /// Takes the live line away until the next step begins: somebody is about to be asked.
+    pub fn rest(&self) {
+        let live = self.live();
+        live.bar.disable_steady_tick();
+        live.bar.set_message("");
+        live.bar.suspend(|| ());
     }
 
     /// Takes the live line away for good.

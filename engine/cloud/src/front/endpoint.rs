@@ -140,6 +140,21 @@ impl Endpoint {
     }
 }
 
+/// Variables that would lead an official client past the embedded Azure, or to another identity: unset them.
+pub const FOREIGN_VARIABLES: &[&str] = &[
+    "ALL_PROXY",
+    "all_proxy",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_PASSWORD",
+    "AZURE_USERNAME",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+];
+
 /// The environment in which `az` and the official SDKs talk to the embedded Azure, unmodified.
 ///
 /// The values hold secrets of the embedded Azure in clear: that is what they are for.
@@ -152,6 +167,11 @@ pub fn environment(endpoint: &Endpoint, seed: &Seed) -> Vec<(String, String)> {
         ("HTTPS_PROXY", proxy.clone()),
         ("HTTP_PROXY", proxy),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+        // Python and curl prefer these names where both are set.
+        ("https_proxy", endpoint.proxy_url()),
+        ("http_proxy", endpoint.proxy_url()),
+        ("no_proxy", "127.0.0.1,localhost".to_owned()),
+        ("CURL_CA_BUNDLE", ca.clone()),
         ("REQUESTS_CA_BUNDLE", ca.clone()),
         ("SSL_CERT_FILE", ca),
         ("AZURE_TENANT_ID", seed.tenant.clone()),

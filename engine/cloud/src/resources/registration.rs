@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS registrations (
 ";
 
 /// How long a registration takes, in milliseconds of cloud time.
-const TAKES: i64 = 1_000;
+const TAKES: i64 = 300;
 
 /// A provider that every subscription has and that can't be unregistered.
 fn registration_free(provider: &dyn Provider) -> bool {

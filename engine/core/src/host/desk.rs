@@ -68,7 +68,9 @@ impl Desk {
         let mut references = BTreeSet::new();
         collect_references(&call.inputs, &mut references);
         let ownership = |o: &Operation| o.outcome.as_ref().map_or(Ownership::Unknown, |outcome| outcome.ownership);
-        let done = operations.iter().map(|o| (o.intent.target.to_ascii_lowercase(), ownership(o))).collect();
+        // A change to a thing does not make it the run's own: only what made it does.
+        let made = operations.iter().filter(|o| !matches!(o.intent.kind.as_str(), "arm-patch" | "arm-post"));
+        let done = made.map(|o| (o.intent.target.to_ascii_lowercase(), ownership(o))).collect();
         Self { call: call.clone(), phase, azure, shelf, keys, tasks, references, done }
     }
 

@@ -67,7 +67,9 @@ async fn undo(attempt: &Attempt, step: &StepPath) -> Result<Vec<Leftover>, Troub
         (before, outputs, known.operations())
     });
     let cancel = attempt.session.cancel.child_token();
-    let call = attempt.acting(&facts, &cancel);
+    // What may be used is not thereby ours to remove: undo sees a stranger's thing as a stranger's.
+    let mut call = attempt.acting(&facts, &cancel);
+    call.adopt = false;
     let within = attempt.patience(None);
     attempt.patient(step, within, || attempt.host.undo(&call, &before, outputs.as_ref(), &operations)).await
 }

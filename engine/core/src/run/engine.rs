@@ -285,7 +285,11 @@ impl Engine {
             status: Status::of(state),
             outputs: state.outputs.clone().unwrap_or(Value::Null),
             leftovers: state.leftovers(),
-            leaves: known.map(|(lab, nodes)| self.leaves(lab, nodes, state)).unwrap_or_default(),
+            // What an unfinished run would leave is not known, and what an undone one left is in the leftovers.
+            leaves: match known.filter(|_| Status::of(state) == Status::Succeeded) {
+                Some((lab, nodes)) => self.leaves(lab, nodes, state),
+                None => Vec::new(),
+            },
             live: live(state),
             steps: steps(state),
             problem: problem_of(journal.run(), state),

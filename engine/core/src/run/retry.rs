@@ -55,7 +55,7 @@ impl Pace {
     #[must_use]
     pub fn of(cloud: &str) -> Self {
         if cloud == "embedded" {
-            let (base, cap) = (Duration::from_millis(100), Duration::from_secs(1));
+            let (base, cap) = (Duration::from_millis(100), Duration::from_millis(400));
             Self { base, cap, within: Duration::from_secs(60), lesson: Duration::from_secs(60) }
         } else {
             let (base, cap) = (Duration::from_millis(500), Duration::from_secs(30));

@@ -105,14 +105,22 @@ impl Reach {
         }
     }
 
-    /// Whether an ARM target goes into `providers/Microsoft.Authorization` at a place that `scope` does not name itself.
+    /// Whether an ARM target goes, at a place that `scope` does not name itself, to where rights are given: to
+    /// `providers/Microsoft.Authorization`, or to a type that gives them on its behalf (a template may assign roles).
     pub(crate) fn enters_authorization_below(&self, scope: &Self) -> bool {
         let (Self::Arm(target), Self::Arm(scope)) = (self, scope) else { return false };
         let count = |path: &[String]| {
-            let named = |pair: &&[String]| {
-                pair[0].eq_ignore_ascii_case("providers") && pair[1].eq_ignore_ascii_case("Microsoft.Authorization")
+            let gives = |name: &String| {
+                let types = [
+                    "Microsoft.Authorization",
+                    "Microsoft.ManagedServices",
+                    "deployments",
+                    "deploymentStacks",
+                    "deploymentScripts",
+                ];
+                types.iter().any(|t| name.eq_ignore_ascii_case(t))
             };
-            path.windows(2).filter(named).count()
+            path.iter().filter(|name| gives(name)).count()
         };
         count(target) > count(scope)
     }

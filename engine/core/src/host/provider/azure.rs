@@ -61,7 +61,10 @@ impl azure::Host for Azure<'_> {
 
     async fn query(&mut self, id: String, body: String, api_version: Option<String>) -> Result<String, Refusal> {
         let (desk, id, api) = (self.seat.desk("azure.query")?, ArmId::parse(&id)?, version(api_version)?);
-        desk.allow(Capability::Azure, Verb::Read, id.as_str(), None)?;
+        // A POST may do anything; only the questions among them are reads.
+        let asks =
+            id.as_str().rsplit('/').next().is_some_and(|action| action.eq_ignore_ascii_case("checkNameAvailability"));
+        desk.allow(Capability::Azure, if asks { Verb::Read } else { Verb::Write }, id.as_str(), None)?;
         let (arm, body) = (desk.azure.arm(), self.seat.json("body", &body)?);
         Ok(self.seat.look("azure.query", arm.query(id.as_str(), &body, api.as_deref())).await?.to_string())
     }

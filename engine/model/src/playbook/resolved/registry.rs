@@ -69,7 +69,7 @@ impl<'a> Registry<'a> {
             let known = || self.plugins.keys().map(String::as_str);
             let other = known().find(|k| k.split_once('@').is_some_and(|(name, _)| name == plugin.name()));
             let fix = other.map(|o| format!("there is {o}")).or_else(|| did_you_mean(&plugin.to_string(), known()));
-            let fix = fix.or_else(|| Some("`sealbook plugin list` shows the plugins there are".into()));
+            let fix = fix.or_else(|| Some("`sealbook doctor` lists the plugins there are".into()));
             file.say(codes::UNKNOWN_PLUGIN, format!("there is no plugin {plugin}"), at, fix);
         }
         found
