@@ -173,12 +173,12 @@ mod tests {
         let l =
             line(Tone::Good, "ok", "one two three\nfour five six\n- seven eight nine ten eleven twelve\n\nthirteen");
         insta::assert_snapshot!(l.layout(34, false), @r"
-          ok        one two three four five
-                    six
-                    - seven eight nine ten
-                      eleven twelve
+          ok      one two three four five
+                  six
+                  - seven eight nine ten
+                    eleven twelve
 
-                    thirteen
+                  thirteen
         ");
     }
 
