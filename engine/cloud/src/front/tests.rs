@@ -422,6 +422,10 @@ async fn environment_for_official_clients() {
     HTTPS_PROXY=http://sealbook:SECRET@127.0.0.1:PORT
     HTTP_PROXY=http://sealbook:SECRET@127.0.0.1:PORT
     NO_PROXY=127.0.0.1,localhost
+    https_proxy=http://sealbook:SECRET@127.0.0.1:PORT
+    http_proxy=http://sealbook:SECRET@127.0.0.1:PORT
+    no_proxy=127.0.0.1,localhost
+    CURL_CA_BUNDLE=DIR/ca.pem
     REQUESTS_CA_BUNDLE=DIR/ca.pem
     SSL_CERT_FILE=DIR/ca.pem
     AZURE_TENANT_ID=tenant
