@@ -111,8 +111,8 @@ fn finish_and_judge(lab: &Lab, what: &str) {
     undo_and_judge(lab, &run, what);
 }
 
-fn undo_and_judge(lab: &Lab, run: &str, what: &str) {
-    let scene = scene();
+/// Undoes a run; what is there afterwards beyond the stranger's things.
+fn left_after_undo(lab: &Lab, run: &str, what: &str) -> Vec<Item> {
     let done = lab.run(&["--output", "json", "undo", run, "--yes"]);
     assert!(
         done.code == Some(0) || done.stderr.contains("SB0507"),
@@ -121,7 +121,11 @@ fn undo_and_judge(lab: &Lab, run: &str, what: &str) {
         done.stdout,
         done.stderr
     );
-    let left = without(lab.inventory(), &scene.strangers);
+    without(lab.inventory(), &scene().strangers)
+}
+
+fn undo_and_judge(lab: &Lab, run: &str, what: &str) {
+    let (scene, left) = (scene(), left_after_undo(lab, run, what));
     assert_eq!(census(&left), scene.left, "{what}: undo must leave only what soft delete keeps: {left:#?}");
 }
 
@@ -288,16 +292,7 @@ fn random(served: bool) {
 
 /// Undo of an unfinished run leaves nothing of the run but what soft delete keeps of what it had made.
 fn undo_unfinished(lab: &Lab, run: &str, what: &str) {
-    let scene = scene();
-    let done = lab.run(&["--output", "json", "undo", run, "--yes"]);
-    assert!(
-        done.code == Some(0) || done.stderr.contains("SB0507"),
-        "{what}: undo: {:?} {}{}",
-        done.code,
-        done.stdout,
-        done.stderr
-    );
-    let left = census(&without(lab.inventory(), &scene.strangers));
+    let (scene, left) = (scene(), census(&left_after_undo(lab, run, what)));
     for (kind, count) in &left {
         assert!(
             scene.left.get(kind).is_some_and(|most| count <= most),
