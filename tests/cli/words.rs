@@ -54,7 +54,30 @@ fn inputs_that_do_not_fit_stop_before_anything_begins() {
     let lab = Lab::warm();
     let done = lab.run(&["run", "cmk-storage", "--yes", "--set", "suffix=NOT OK"]).expect(10);
     assert!(done.stderr.contains("SB0124") && done.stderr.contains("suffix"), "{}", done.stderr);
+    // What stands among the arguments is no secret any more.
+    let done = lab.run(&["run", "cmk-storage", "--yes", "--set", "note=hunter2"]).expect(2);
+    assert!(done.stderr.contains("--set-file note=") && !done.stderr.contains("hunter2"), "{}", done.stderr);
     assert_eq!(lab.run(&["--output", "json", "runs"]).expect(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn programs_get_problems_as_data() {
+    let lab = Lab::empty();
+    let done = lab.run(&["--output", "json", "resume"]).expect(2);
+    let problem = &done.json()["problems"][0];
+    assert_eq!((&problem["code"], problem["fix"].is_string()), (&"SB0506".into(), true), "{problem}");
+    assert!(done.stderr.is_empty(), "{}", done.stderr);
+}
+
+#[test]
+fn what_was_taken_back_is_not_looked_at() {
+    let lab = Lab::warm();
+    lab.run(&["run", "key-vault-premium", "--yes"]).expect(0);
+    assert!(lab.run(&["status"]).expect(0).stdout.contains("7 of 7 steps done"));
+    lab.run(&["verify"]).expect(0);
+    lab.run(&["undo", "--yes"]).expect(0);
+    let done = lab.run(&["verify"]).expect(2);
+    assert!(done.stderr.contains("was taken back"), "{}", done.stderr);
 }
 
 #[test]
@@ -62,9 +85,10 @@ fn a_plan_changes_nothing_and_says_what_stays() {
     let lab = Lab::warm();
     let before = lab.inventory();
     let plan = lab.run(&["plan", "cmk-storage"]).expect(0);
-    for word in ["may azure:read,write", "stays", "soft-deleted"] {
+    for word in ["may azure:read,write", "stays", "soft-deleted", "on Azure", "resourceGroups/${rg.name}"] {
         assert!(plan.stdout.contains(word), "{word}: {}", plan.stdout);
     }
+    assert!(!plan.stdout.contains("${inputs."), "a reader of the plan knows no inputs of parts: {}", plan.stdout);
     let json = lab.run(&["--output", "json", "plan", "cmk-storage"]).expect(0).json();
     assert!(json["steps"].as_array().unwrap().len() > 10);
     assert_eq!(before, lab.inventory());
@@ -150,8 +174,8 @@ fn the_playbook_in_the_readme_runs() {
     let folder = lab.home().join("my-lab");
     std::fs::create_dir_all(folder.join("texts")).unwrap();
     std::fs::write(folder.join("playbook.toml"), playbook).unwrap();
-    std::fs::write(folder.join("texts/group.md"), "# A group\n\n## What\n\nA.\n\n## Why\n\nB.\n\n## Proved\n\nC.\n")
-        .unwrap();
+    let text = readme.split("```markdown\n").nth(1).unwrap().split("\n```").next().unwrap();
+    std::fs::write(folder.join("texts/group.md"), text).unwrap();
     let path = folder.to_str().unwrap();
     lab.run(&["check", path]).expect(0);
     lab.run(&["run", path, "--yes"]).expect(0);

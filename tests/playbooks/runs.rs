@@ -70,16 +70,28 @@ fn secrets_are_nowhere_in_the_home() {
 fn an_upgrade_between_kill_and_resume_changes_nothing() {
     let lab = Lab::warm();
     let at_first = lab.inventory();
-    // A playbook of one's own, copied from the standard one, which then changes under the run's feet.
+    // A playbook of one's own, copied from the standard one, with a plugin of its own that the machine's policy admits.
+    // Both then change under the run's feet.
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks");
     let own = lab.home().join("own");
     for folder in ["cmk-storage", "parts"] {
         crate::support::copy(&std::path::Path::new(root).join(folder), &own.join(folder));
     }
     let path = own.join("cmk-storage");
+    let plugin = path.join("plugins/storage-cmk@0.1.wasm");
+    std::fs::create_dir_all(plugin.parent().unwrap()).unwrap();
+    std::fs::copy(component("storage_cmk"), &plugin).unwrap();
     let path = path.to_str().unwrap();
+    let refused = lab.run(&["run", path, "--yes"]).expect(11).stderr;
+    let line = refused.lines().find_map(|l| l.split_once("under [plugins]: ")).unwrap().1;
+    std::fs::create_dir_all(lab.home().join("config/sealbook")).unwrap();
+    std::fs::write(lab.home().join("config/sealbook/policy.toml"), format!("version = 1\n[plugins]\n{line}\n"))
+        .unwrap();
     let killed = lab.run_with(&["run", path, "--yes"], &[("SEALBOOK_CRASH_AT", "before-record:effect-completed:4")]);
     assert_eq!(killed.code, None);
+    // Another program under the plugin's name: used, it would fail. It is not even admitted.
+    std::fs::copy(component("role"), &plugin).unwrap();
+    lab.run(&["check", path]).expect(11);
     let file = own.join("cmk-storage/playbook.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("[[step]]", "[[no-longer-a-step]]")).unwrap();
@@ -91,6 +103,12 @@ fn an_upgrade_between_kill_and_resume_changes_nothing() {
     left.retain(|i| !at_first.contains(i));
     let left = census(&left);
     assert!(left.keys().all(|k| k.contains("deleted")), "{left:?}");
+}
+
+/// The component of a standard plugin, as the binary's build script left it.
+fn component(name: &str) -> std::path::PathBuf {
+    let target = std::path::Path::new(env!("CARGO_BIN_EXE_sealbook")).ancestors().nth(2).unwrap();
+    target.join(format!("plugins/wasm32-wasip2/plugin/sealbook_plugin_{name}.wasm"))
 }
 
 fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -71,6 +71,28 @@ fn unsafe_code_has_one_exception() {
 }
 
 #[test]
+fn clocks_are_read_where_they_are_injected() {
+    let places = [
+        "engine/azure/src/azure.rs",
+        "engine/cloud/src/config.rs",
+        "engine/cloud/src/front/server.rs",
+        "engine/core/src/journal/writer.rs",
+    ];
+    let mut found = Vec::new();
+    for s in sources(&["engine"], &[".rs"]) {
+        if s.is_test() || places.contains(&s.path.as_str()) {
+            continue;
+        }
+        for (n, line) in s.statements() {
+            if ["Utc::now", "SystemTime::now", "Local::now"].iter().any(|w| line.contains(w)) {
+                found.push(format!("{}:{n}: {}", s.path, line.trim()));
+            }
+        }
+    }
+    demand("a clock outside the places that tests can replace", &found);
+}
+
+#[test]
 fn libraries_do_not_read_the_environment_or_print() {
     let mut found = Vec::new();
     let words = [

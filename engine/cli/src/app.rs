@@ -12,6 +12,7 @@ use sealbook_engine::journal::Gates;
 use sealbook_model::id::Digest;
 use sealbook_model::policy::Policy;
 use sealbook_model::problem::{Problem, codes};
+use serde_json::json;
 
 use crate::args::{Global, Output};
 use crate::gates;
@@ -19,7 +20,7 @@ use crate::library::Rejected;
 use crate::out;
 use crate::render::problem;
 use crate::render::text::Line;
-use crate::ui::{self, Surroundings, Ui};
+use crate::ui::{self, Mode, Surroundings, Ui};
 
 /// Why a command failed.
 pub enum Failure {
@@ -36,15 +37,17 @@ impl From<Problem> for Failure {
 }
 
 impl Failure {
-    /// Shows it, and returns its exit code.
+    /// Shows it (as one JSON line on stdout where programs listen), and returns its exit code.
     pub fn report(&self, ui: &Ui) -> u8 {
         let none = BTreeMap::new();
         let (problems, files) = match self {
             Self::Problem(p) => (std::slice::from_ref(p), &none),
             Self::Rejected(r) => (r.problems.as_slice(), &r.files),
         };
-        for p in problems {
-            out::note(&problem::render(p, files, ui));
+        if ui.mode == Mode::Json {
+            out::json_line(&json!({ "problems": problems }));
+        } else {
+            problems.iter().for_each(|p| out::note(&problem::render(p, files, ui)));
         }
         problems.first().map_or(1, Problem::exit_code)
     }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sealbook_cloud::front::SignIn;
+use sealbook_model::CloudName;
 
 /// Guided, resumable labs about confidential computing and customer-managed keys on Azure.
 ///
@@ -73,6 +75,15 @@ pub enum CloudChoice {
     Azure,
 }
 
+impl From<CloudChoice> for CloudName {
+    fn from(choice: CloudChoice) -> Self {
+        match choice {
+            CloudChoice::Embedded => Self::Embedded,
+            CloudChoice::Azure => Self::Azure,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the playbooks.
@@ -110,8 +121,8 @@ pub enum Command {
     },
     /// Look again at what a run proved, with fresh eyes.
     Verify {
-        /// A run's id or the beginning of it.
-        run: String,
+        /// A run's id or the beginning of it; the latest when none is named.
+        run: Option<String>,
         /// Only this step.
         step: Option<String>,
         #[command(flatten)]
@@ -171,7 +182,7 @@ pub struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub struct InputArgs {
-    /// An input or the answer to a choice; repeatable.
+    /// An input (none that is secret) or the answer to a choice; repeatable.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// A secret input from a file (`-`: standard input), so that it shows in no process list; repeatable.
@@ -271,12 +282,19 @@ pub enum CloudCommand {
     },
     /// Run a command (az, python, …) against the embedded Azure.
     Exec {
+        /// As whom SDKs sign in.
+        #[arg(long = "as", value_name = "WHO", value_enum, default_value_t = WhoChoice::Learner)]
+        who: WhoChoice,
         /// The command and its arguments, after `--`.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
     /// Print the environment that a running `cloud serve` needs, as exports for a shell.
-    Env,
+    Env {
+        /// As whom SDKs sign in.
+        #[arg(long = "as", value_name = "WHO", value_enum, default_value_t = WhoChoice::Learner)]
+        who: WhoChoice,
+    },
     /// Delete the embedded Azure with everything in it.
     Reset {
         /// Do not ask.
@@ -295,6 +313,23 @@ pub enum CloudCommand {
     Show,
     /// Print the requests that the embedded Azure was asked.
     Requests,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhoChoice {
+    /// The person whom the labs give roles to.
+    Learner,
+    /// The service principal of an application.
+    App,
+}
+
+impl From<WhoChoice> for SignIn {
+    fn from(choice: WhoChoice) -> Self {
+        match choice {
+            WhoChoice::Learner => Self::Learner,
+            WhoChoice::App => Self::Application,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,11 @@ use sealbook_cloud::front::Endpoint;
 use sealbook_cloud::front::client::Door;
 use sealbook_cloud::{Cloud, CloudConfig, CloudError};
 use sealbook_crypto::SecretString;
+use sealbook_model::CloudName;
 use sealbook_model::problem::{Problem, codes};
 
 use crate::app::App;
-use crate::args::{AzureArgs, CloudChoice, CredentialChoice};
+use crate::args::{AzureArgs, CredentialChoice};
 use crate::transport::EmbeddedTransport;
 
 /// A cloud that answers, and who we are there.
@@ -18,17 +19,9 @@ pub struct Connection {
     /// The client.
     pub azure: Azure,
     /// The cloud's name.
-    pub cloud: &'static str,
+    pub cloud: CloudName,
     /// Tenant, subscription, principal.
     pub account: Account,
-}
-
-/// The name of a cloud in plans, policies and journals.
-pub fn name(cloud: CloudChoice) -> &'static str {
-    match cloud {
-        CloudChoice::Embedded => "embedded",
-        CloudChoice::Azure => "azure",
-    }
 }
 
 /// Opens the home's embedded Azure.
@@ -40,16 +33,16 @@ pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
 }
 
 /// Connects and signs in.
-pub async fn connect(app: &App, cloud: CloudChoice, args: &AzureArgs) -> Result<Connection, Problem> {
-    app.policy().admits_cloud(name(cloud))?;
+pub async fn connect(app: &App, cloud: CloudName, args: &AzureArgs) -> Result<Connection, Problem> {
+    app.policy().admits_cloud(cloud)?;
     let settings = match cloud {
-        CloudChoice::Embedded => embedded(app)?,
-        CloudChoice::Azure => azure(args)?,
+        CloudName::Embedded => embedded(app)?,
+        CloudName::Azure => azure(args)?,
     };
     let azure = Azure::new(settings).map_err(|e| refused(&e))?;
     let account = azure.account().await.map_err(|e| refused(&e))?;
     app.policy().admits_subscription(&account.subscription_id)?;
-    Ok(Connection { azure, cloud: name(cloud), account })
+    Ok(Connection { azure, cloud, account })
 }
 
 fn embedded(app: &App) -> Result<Settings, Problem> {
@@ -114,11 +107,15 @@ fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
 /// Why there is no connection: nobody answered, Azure said no, or it does not know who we are.
 fn refused(error: &AzureError) -> Problem {
     match error.kind {
-        Kind::Connection | Kind::Throttled | Kind::Server => {
-            Problem::new(codes::AZURE_UNREACHABLE, "Azure could not be reached")
-                .because(error.to_string())
-                .fix("check the network, then try again")
-        }
+        Kind::Connection => Problem::new(codes::AZURE_UNREACHABLE, "Azure could not be reached")
+            .because(error.to_string())
+            .fix("check the network, then try again"),
+        Kind::Throttled | Kind::Server => Problem::new(
+            codes::AZURE_UNREACHABLE,
+            "Azure was reached, but can't serve us now",
+        )
+        .because(error.to_string())
+        .fix("try again in a minute; on the embedded Azure, `sealbook cloud fault` shows what was broken on purpose"),
         Kind::SignIn | Kind::Unauthorized => sign_in(&error.to_string()),
         _ => Problem::new(codes::AZURE_REFUSED, "Azure refused to say who you are").because(error.to_string()),
     }

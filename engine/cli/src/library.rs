@@ -1,4 +1,5 @@
-//! Finds a playbook, standard or on disk, and compiles it with the plugins it names.
+//! Finds a playbook, standard or on disk, and compiles it with the plugins it names: the standard ones, and those that
+//! lie in `plugins/` beside it, `<name>@<version>.wasm`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,14 +8,18 @@ use std::sync::Arc;
 
 use sealbook_engine::host::Runtime;
 use sealbook_engine::run::Plugin;
+use sealbook_model::id::Digest;
 use sealbook_model::playbook::{Bundle, Lab, compile};
 use sealbook_model::plugin::{Description, PluginRef};
+use sealbook_model::policy::Policy;
 use sealbook_model::problem::{Problem, closest, codes};
 
 use crate::assets;
 
 /// Largest file of a playbook, in bytes.
 const FILE_MAX: u64 = 4 << 20;
+/// Largest component beside a playbook, in bytes.
+const COMPONENT_MAX: u64 = 64 << 20;
 
 /// A compiled playbook and what it was compiled from.
 pub struct Loaded {
@@ -40,11 +45,18 @@ impl From<Problem> for Rejected {
     }
 }
 
+/// A playbook's files, and where they lie on disk; a standard one lies nowhere.
+struct Found {
+    bundle: Bundle,
+    roots: Option<Roots>,
+}
+
 /// Gathers the files of a playbook: a standard one by its id, else a path to a folder or to a `playbook.toml`.
-pub fn find(name: &str) -> Result<Bundle, Problem> {
+fn find(name: &str) -> Result<Found, Problem> {
     let standard = format!("{name}/playbook.toml");
     if assets::playbook_file(&standard).is_some() {
-        return Ok(Bundle::gather(&standard, &mut |path| assets::playbook_file(path).map(str::to_owned)));
+        let bundle = Bundle::gather(&standard, &mut |path| assets::playbook_file(path).map(str::to_owned));
+        return Ok(Found { bundle, roots: None });
     }
     let path = Path::new(name);
     let file = if path.is_dir() { path.join("playbook.toml") } else { path.to_path_buf() };
@@ -65,7 +77,7 @@ pub fn find(name: &str) -> Result<Bundle, Problem> {
     let id = folder.file_name().map_or_else(|| "playbook".to_owned(), |n| n.to_string_lossy().into_owned());
     let root = format!("{id}/{}", file_name.to_string_lossy());
     let roots = Roots { own: id, folder: folder.to_path_buf() };
-    Ok(Bundle::gather(&root, &mut |path| roots.read(path)))
+    Ok(Found { bundle: Bundle::gather(&root, &mut |path| roots.read(path)), roots: Some(roots) })
 }
 
 /// Where the files of a playbook on disk lie: its own beside it, parts in `parts/` beside the playbook's folder, else
@@ -85,17 +97,24 @@ impl Roots {
             Some(own) => self.folder.join(own),
             None => self.folder.parent()?.join(path),
         };
-        self.read_below(&on_disk).or_else(|| assets::playbook_file(path).map(str::to_owned))
+        let own = || fs::read_to_string(self.inside(&on_disk, FILE_MAX)?).ok();
+        own().or_else(|| assets::playbook_file(path).map(str::to_owned))
     }
 
-    /// Reads a plain file that really lies below the playbook's folder, or beside it in `parts/`: no link leads out, no
+    /// The component of a plugin that comes with the playbook.
+    fn plugin(&self, reference: &PluginRef) -> Option<Arc<[u8]>> {
+        let path = self.folder.join("plugins").join(format!("{reference}.wasm"));
+        fs::read(self.inside(&path, COMPONENT_MAX)?).ok().map(Arc::from)
+    }
+
+    /// A plain file that really lies below the playbook's folder, or beside it in `parts/`: no link leads out, no
     /// device is read for ever.
-    fn read_below(&self, path: &Path) -> Option<String> {
+    fn inside(&self, path: &Path, max: u64) -> Option<PathBuf> {
         let path = path.canonicalize().ok()?;
         let parts = self.folder.parent().map(|p| p.join("parts"));
         let inside = path.starts_with(&self.folder) || parts.is_some_and(|p| path.starts_with(p));
-        let small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= FILE_MAX);
-        if inside && small { fs::read_to_string(path).ok() } else { None }
+        let small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= max);
+        (inside && small).then_some(path)
     }
 }
 
@@ -103,22 +122,26 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(codes::UNKNOWN_PLAYBOOK, format!("`{}` can't be read", path.display())).because(error.to_string())
 }
 
-/// Compiles a bundle, asking each plugin it names what it is.
-pub async fn load(name: &str, runtime: &Arc<Runtime>) -> Result<Loaded, Rejected> {
-    let bundle = find(name)?;
+/// Compiles a bundle, asking each plugin it names what it is. A plugin that the machine's policy does not admit is not
+/// even asked.
+pub async fn load(name: &str, runtime: &Arc<Runtime>, policy: &Policy) -> Result<Loaded, Rejected> {
+    let Found { bundle, roots } = find(name)?;
+    let mut described = Vec::new();
     // What is no reference, or names no plugin, is the compiler's to report, with its place in the file.
-    let references = bundle.plugins().into_iter().filter_map(|r| r.parse::<PluginRef>().ok());
-    let components = references.filter_map(|r| assets::plugin(&r).map(|component| (r, component)));
-    // A component that this home has not met is compiled first: all of them at once, on all cores.
-    let described = components.map(|(reference, component)| {
+    for reference in bundle.plugins().into_iter().filter_map(|r| r.parse::<PluginRef>().ok()) {
+        let own = roots.as_ref().and_then(|roots| roots.plugin(&reference));
+        let built_in = own.is_none();
+        let Some(component) = own.or_else(|| assets::plugin(&reference)) else { continue };
+        policy.admits_plugin(&reference, &Digest::of(&component), built_in)?;
+        // A component that this home has not met is compiled first: all of them at once, on all cores.
         let runtime = runtime.clone();
-        tokio::spawn(async move {
+        described.push(tokio::spawn(async move {
             let description = describe(&runtime, &component).await?;
-            Ok::<_, Problem>((reference, Plugin { component, description, built_in: true }))
-        })
-    });
+            Ok::<_, Problem>((reference, Plugin { component, description, built_in }))
+        }));
+    }
     let mut plugins = BTreeMap::new();
-    for task in described.collect::<Vec<_>>() {
+    for task in described {
         let (reference, plugin) = task
             .await
             .map_err(|e| Problem::new(codes::INTERNAL, "a plugin could not be loaded").because(e.to_string()))??;

@@ -217,7 +217,7 @@ fn missing(id: &str) -> Refusal {
 }
 
 /// Answers a poll of an `Azure-AsyncOperation` URL: always 200, the state in the body.
-#[cfg_attr(not(test), expect(dead_code, reason = "the style of Compute's operations, which come next"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the style of Compute's operations"))]
 pub(crate) fn poll_status(cx: &Cx<'_>, id: &str) -> Result<Answer, Refusal> {
     let lro = get(cx.tx, id)?.ok_or_else(|| missing(id))?;
     let mut body = json!({

@@ -10,6 +10,14 @@ use sealbook_crypto::SealKey;
 use crate::config::CloudError;
 use crate::{audit, fault, identity, lro, registry, seed, store};
 
+/// Options for a file that only its owner may read.
+pub(crate) fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Makes the tables, and the tenant when the file is new.
 pub(crate) fn prepare(
     connection: &mut Connection,
@@ -54,11 +62,7 @@ pub(crate) fn key(path: &Path) -> Result<SealKey, CloudError> {
     let failed = |source| CloudError::Io { path: path.to_owned(), source };
     if !path.exists() {
         let draft = path.with_extension(format!("key.{}", uuid::Uuid::new_v4()));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&draft).map_err(failed)?;
+        let mut file = private().write(true).create_new(true).open(&draft).map_err(failed)?;
         let written = file.write_all(SealKey::generate().expose()).and_then(|()| file.sync_all());
         let linked = written.and_then(|()| std::fs::hard_link(&draft, path));
         std::fs::remove_file(&draft).map_err(failed)?;

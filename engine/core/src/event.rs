@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealbook_model::id::{RunId, StepPath};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::step::{Evidence, Leftover, Preview, StepError};
 
@@ -26,8 +26,15 @@ pub enum Event {
     StepSkipped { step: StepPath },
     /// An effect is about to be sent.
     EffectStarted { step: StepPath, name: String, kind: String, target: String },
-    /// A wait before another try.
-    Waiting { step: StepPath, why: String, delay: Duration, elapsed: Duration },
+    /// A wait before another try. In JSON, spans are seconds.
+    Waiting {
+        step: StepPath,
+        why: String,
+        #[serde(serialize_with = "seconds")]
+        delay: Duration,
+        #[serde(serialize_with = "seconds")]
+        elapsed: Duration,
+    },
     /// Progress of the plugin or of the host on its behalf.
     Progress { step: StepPath, done: u64, total: Option<u64>, message: String },
     /// A line of the plugin's log, made safe for a terminal.
@@ -40,6 +47,10 @@ pub enum Event {
     StepFailed { step: StepPath, error: StepError },
     /// One step was taken back.
     StepUndone { step: StepPath, leftovers: Vec<Leftover> },
+}
+
+fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
 }
 
 /// Where events go. Cheap to clone.

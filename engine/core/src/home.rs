@@ -12,7 +12,6 @@
 //! Every folder in it has mode 0700. What lies sealed in here is protected against copies and backups that do not hold
 //! `home.key`; it is not protected against the same user.
 
-mod files;
 mod key;
 mod store;
 
@@ -23,9 +22,7 @@ use sealbook_crypto::{SealKey, hmac_sha256, sha256};
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
-#[cfg(test)]
-pub(crate) use files::write_atomic;
-pub(crate) use files::{private, sync_folder};
+use crate::files;
 use key::HomeKey;
 pub use store::Store;
 

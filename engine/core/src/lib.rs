@@ -1,6 +1,7 @@
 #![doc = env!("CARGO_PKG_DESCRIPTION")]
 
 pub mod event;
+mod files;
 pub mod home;
 pub mod host;
 pub mod journal;

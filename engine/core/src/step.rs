@@ -82,4 +82,6 @@ pub trait Host: Send + Sync {
     ) -> Result<Vec<Leftover>, Failure>;
     /// Reads a blob the way a lesson does: `{ uri, sha256, bytes }`, or Azure's refusal.
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure>;
+    /// Awaits the effects whose callers are gone: what was sent gets its outcome recorded.
+    async fn settle(&self);
 }

@@ -123,12 +123,21 @@ impl InputSpec {
         }
     }
 
+    /// What gives it on a command line. A secret comes from a file: arguments can be read by others.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        match self.secret {
+            true => format!("--set-file {}=FILE", self.name),
+            false => format!("--set {}=…", self.name),
+        }
+    }
+
     fn refuse(&self, text: &str, why: &str) -> Problem {
         let what = match self.secret {
             true => format!("the value of input `{}` does not fit", self.name),
             false => format!("input `{}` can't be `{}`", self.name, shown(text)),
         };
-        Problem::new(codes::BAD_INPUT, what).because(why).fix(format!("give another: --set {}=…", self.name))
+        Problem::new(codes::BAD_INPUT, what).because(why).fix(format!("give another: {}", self.flag()))
     }
 
     /// The default's value.
@@ -181,31 +190,18 @@ pub fn resolve(
     if problems.is_empty() { Ok(out) } else { Err(problems) }
 }
 
-impl Resolved {
-    /// Refuses to go on while inputs are missing.
-    ///
-    /// # Errors
-    /// One problem per missing input, with the flag that gives it.
-    pub fn complete(&self) -> Result<(), Vec<Problem>> {
-        let missing = |name: &String| {
-            Problem::new(codes::MISSING_INPUT, format!("input `{name}` has no value"))
-                .fix(format!("give it: --set {name}=…"))
-        };
-        if self.missing.is_empty() { Ok(()) } else { Err(self.missing.iter().map(missing).collect()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::CloudName;
     use crate::expr::Me;
 
     fn context() -> Context {
         Context {
             run: "abc234".parse().unwrap(),
-            cloud: "embedded".into(),
+            cloud: CloudName::Embedded,
             tenant: "t".into(),
             subscription: "s".into(),
             subscription_name: "n".into(),
@@ -245,7 +241,6 @@ mod tests {
         );
         assert_eq!(out.secrets["note"].expose(), "only my key");
         assert_eq!(out.missing, ["purge"]);
-        assert_eq!(out.complete().unwrap_err().len(), 1);
         assert!(out.defaulted.contains("suffix"));
         assert!(!format!("{out:?}").contains("only my key"));
     }
@@ -255,7 +250,7 @@ mod tests {
         let out = resolve(&specs(), &given(&[("days", " 90"), ("purge", "true"), ("note", "s3")]), &context()).unwrap();
         assert_eq!((&out.values["days"], &out.values["purge"]), (&json!(90), &json!(true)));
         assert_eq!(out.secrets["note"].expose(), "s3");
-        assert!(out.complete().is_ok());
+        assert!(out.missing.is_empty());
 
         let bad = given(&[("days", "x"), ("region", "Italy North"), ("purge", "yes"), ("sufix", "q")]);
         let problems = resolve(&specs(), &bad, &context()).unwrap_err();
@@ -273,6 +268,7 @@ mod tests {
         let spec = InputSpec { pattern: Some("^x$".into()), secret: true, ..spec("pin", InputKind::String) };
         let problem = spec.parse("hunter2").unwrap_err();
         assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        assert!(problem.to_string().contains("--set-file pin=FILE"), "{problem}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 #![doc = env!("CARGO_PKG_DESCRIPTION")]
 
+mod cloud;
 pub mod codes;
 mod document;
 pub mod expr;
@@ -12,3 +13,5 @@ pub mod playbook;
 pub mod plugin;
 pub mod policy;
 pub mod problem;
+
+pub use cloud::CloudName;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::CloudName;
 use crate::expr::{Context, Scope};
 use crate::id::StepPath;
 use crate::inputs::InputDefault;
@@ -23,7 +24,7 @@ pub struct Plan {
     /// How much it takes for granted.
     pub level: String,
     /// Where it would run.
-    pub cloud: String,
+    pub cloud: CloudName,
     /// How long it takes there.
     pub minutes: u32,
     /// The steps in order of execution.
@@ -135,13 +136,13 @@ pub fn plan(
         })
         .collect();
     let costs = || choices.iter().filter_map(|c| c.cost);
-    let embedded = context.cloud == "embedded";
+    let embedded = context.cloud == CloudName::Embedded;
     Ok(Plan {
         playbook: lab.id.clone(),
         title: lab.title.clone(),
         summary: lab.summary.clone(),
         level: lab.level.clone(),
-        cloud: context.cloud.clone(),
+        cloud: context.cloud,
         minutes: if embedded { lab.minutes.embedded } else { lab.minutes.azure },
         steps,
         usd_per_hour: costs().map(|c| c.0).sum(),
@@ -151,7 +152,8 @@ pub fn plan(
     })
 }
 
-/// The scope inside a part, as far as its inputs are known.
+/// The scope inside a part. An input that is not known yet stands for itself as the caller wrote it (`${rg.name}`),
+/// since the names inside the part would tell a reader of the plan nothing.
 fn inside(outer: &Scope, enter: &Enter) -> Scope {
     let mut inputs = Map::new();
     for spec in &enter.inputs {
@@ -159,8 +161,8 @@ fn inside(outer: &Scope, enter: &Enter) -> Scope {
             InputDefault::Plain(value) => Some(value.clone()),
             InputDefault::Template(template) => template.render(outer).ok(),
         };
-        let given = enter.with.get(&spec.name).map(|with| with.render(outer).ok());
-        if let Some(value) = given.unwrap_or_else(default) {
+        let given = enter.with.get(&spec.name).map(|with| with.preview(outer));
+        if let Some(value) = given.or_else(default) {
             inputs.insert(spec.name.clone(), value);
         }
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::CloudName;
 use crate::document::{self, At, Source};
 use crate::id::Digest;
 use crate::plugin::{Limits, PluginRef};
@@ -16,8 +17,8 @@ use crate::problem::{Problem, codes};
 /// What this machine allows. Without a file: both clouds, any subscription, and the plugins that come with Sealbook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// `embedded`, `azure`.
-    pub clouds: BTreeSet<String>,
+    /// Clouds that may be used.
+    pub clouds: BTreeSet<CloudName>,
     /// Ids of the subscriptions that may be acted on with `--cloud azure`; none: any.
     pub subscriptions: Option<BTreeSet<String>>,
     /// Plugins that do not come with Sealbook, by the digest of their bytes.
@@ -36,7 +37,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            clouds: ["azure", "embedded"].map(String::from).into(),
+            clouds: [CloudName::Azure, CloudName::Embedded].into(),
             subscriptions: None,
             plugins: BTreeMap::new(),
             unlisted_plugins: false,
@@ -58,7 +59,7 @@ struct Authored {
     #[expect(dead_code, reason = "checked by the schema")]
     version: Option<u32>,
     /// Clouds that may be used.
-    clouds: Option<Vec<Cloud>>,
+    clouds: Option<Vec<CloudName>>,
     /// Subscriptions that may be acted on with `--cloud azure`.
     subscriptions: Option<Vec<String>>,
     /// Other plugins, by the digest of their bytes.
@@ -74,13 +75,6 @@ struct Authored {
     /// How long a step may go on retrying, `30m`.
     #[schemars(regex(pattern = r"^[0-9]{1,6}(s|m|h)$"), example = &"30m")]
     retry_within: Option<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Cloud {
-    Embedded,
-    Azure,
 }
 
 #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
@@ -129,8 +123,7 @@ impl Policy {
         if let Some(authored) = authored {
             policy.plugins = plugins(source, &authored, &mut problems);
             if let Some(clouds) = authored.clouds {
-                let name = |c| if matches!(c, Cloud::Azure) { "azure" } else { "embedded" };
-                policy.clouds = clouds.into_iter().map(|c| name(c).to_owned()).collect();
+                policy.clouds = clouds.into_iter().collect();
             }
             policy.subscriptions =
                 authored.subscriptions.map(|s| s.into_iter().map(|g| g.to_ascii_lowercase()).collect());
@@ -160,12 +153,11 @@ impl Policy {
     ///
     /// # Errors
     /// A problem with the line that would allow it.
-    pub fn admits_cloud(&self, cloud: &str) -> Result<(), Problem> {
-        if self.clouds.contains(cloud) {
+    pub fn admits_cloud(&self, cloud: CloudName) -> Result<(), Problem> {
+        if self.clouds.contains(&cloud) {
             return Ok(());
         }
-        let all: Vec<String> =
-            self.clouds.iter().map(String::as_str).chain([cloud]).map(|c| format!("\"{c}\"")).collect();
+        let all: Vec<String> = self.clouds.iter().chain([&cloud]).map(|c| format!("\"{c}\"")).collect();
         Err(forbidden(format!("the cloud `{cloud}` may not be used"), format!("clouds = [{}]", all.join(", "))))
     }
 
@@ -308,12 +300,12 @@ memory_mib = 64
         let policy = Policy::parse("policy.toml", FULL).unwrap();
         let firewall: PluginRef = "vault-firewall@0.1".parse().unwrap();
         let zero: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
-        assert!(policy.admits_cloud("embedded").is_ok());
+        assert!(policy.admits_cloud(CloudName::Embedded).is_ok());
         assert!(policy.admits_subscription("1b4df8a5-4C55-4fb6-9a24-4c5f6e7a8b9c").is_ok());
         assert!(policy.admits_plugin(&firewall, &zero, false).is_ok());
         assert!(policy.admits_cost(1.5).is_ok());
         let problems = [
-            policy.admits_cloud("azure"),
+            policy.admits_cloud(CloudName::Azure),
             policy.admits_subscription("2"),
             policy.admits_plugin(&firewall, &Digest::of(b"other"), false),
             policy.admits_plugin(&"other@0.1".parse().unwrap(), &zero, false),
@@ -336,7 +328,7 @@ memory_mib = 64
     fn without_a_file_only_what_comes_with_sealbook_runs() {
         let policy = Policy::default();
         let plugin: PluginRef = "x@0.1".parse().unwrap();
-        assert!(policy.admits_cloud("azure").is_ok() && policy.admits_subscription("any").is_ok());
+        assert!(policy.admits_cloud(CloudName::Azure).is_ok() && policy.admits_subscription("any").is_ok());
         assert!(policy.admits_plugin(&plugin, &Digest::of(b""), true).is_ok());
         assert!(policy.admits_plugin(&plugin, &Digest::of(b""), false).is_err());
         assert!(policy.admits_cost(1e9).is_ok());
@@ -350,7 +342,7 @@ memory_mib = 64
         let lines: Vec<String> = problems.iter().map(|p| p.plain(&|_| Some(text))).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         policy.toml:1:11: SB0205 the policy can't be used: `version` can't be 2; it is always 1
-        policy.toml:2:11: SB0205 the policy can't be used: `clouds[1]` can't be `aws`; it may be `embedded` or `azure`
+        policy.toml:2:11: SB0205 the policy can't be used: `clouds[1]` can't be `aws`; it may be `azure` or `embedded`
         policy.toml:3:1: SB0205 the policy can't be used: a policy has no key `usd`; its keys are `clouds`, `limits`, `plugins`, `retry_within`, `subscriptions`, `unlisted_plugins`, `usd_per_hour` and `version`
         policy.toml:4:16: SB0205 the policy can't be used: `retry_within` can't be `soon`; write it like "30m"
         policy.toml:6:1: SB0205 the policy can't be used: `x` is not a plugin (name@0.1)

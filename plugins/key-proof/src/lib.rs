@@ -53,7 +53,7 @@ impl Step for KeyProof {
         ))
         .also("Unwrap it again and compare both, without showing either")
         .az(format!(
-            "az keyvault key encrypt --id {} --algorithm {} --data-type base64 --value $(openssl rand -base64 32)",
+            "az rest --method post --resource https://vault.azure.net --url $(az keyvault key show --id {} --query key.kid -o tsv)/wrapkey?api-version=2025-07-01 --body '{{\"alg\":\"{}\",\"value\":\"'$(openssl rand -base64 32 | tr '/+' '_-' | tr -d =)'\"}}'",
             i.key,
             i.algorithm()
         )))

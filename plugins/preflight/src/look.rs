@@ -42,7 +42,10 @@ impl In {
         }
         match obstacles.is_empty() {
             true => Ok(Out { location: self.location.clone(), looks }),
-            false => Err(Problem::precondition(obstacles.join("; "), cures.join(" "))),
+            false => {
+                cures.dedup();
+                Err(Problem::precondition(obstacles.join("; "), cures.join(" ")))
+            }
         }
     }
 
@@ -52,7 +55,7 @@ impl In {
             Some(region) => seen("region", region["displayName"].as_str().unwrap_or(&self.location)),
             None => cure(
                 format!("There is no region {} in this subscription", self.location),
-                "Choose a region that `az account list-locations` shows, with --set region=….",
+                "Start again in a region that `az account list-locations` shows: --set region=….",
             ),
         })
     }
@@ -65,11 +68,13 @@ impl In {
         let found =
             sizes.iter().find(|s| s["resourceType"] == "virtualMachines" && s["name"] == size && self.offered_here(s));
         let Some(found) = found else {
-            let fix = format!("Choose another region: az vm list-skus --size {size} --query \"[].locations\".");
+            let fix = format!(
+                "Start again in a region that offers it: az vm list-skus --size {size} --query \"[].locations\"."
+            );
             return Ok(vec![cure(format!("{} does not offer the machine size {size}", self.location), fix)]);
         };
         if let Some(reason) = self.restriction(found) {
-            let fix = "Choose another region with --set region=…, or ask Azure support to lift the restriction. Free trials can't have confidential machines.";
+            let fix = "Start again in another region (--set region=…), or ask Azure support to lift the restriction. Free trials can't have confidential machines.";
             return Ok(vec![cure(
                 format!("{size} is restricted for this subscription in {} ({reason})", self.location),
                 fix,
@@ -89,7 +94,7 @@ impl In {
         let sku = self.storage_sku.as_str();
         let found =
             skus.iter().find(|s| s["resourceType"] == "storageAccounts" && s["name"] == sku && self.offered_here(s));
-        let fix = "Choose another region with --set region=….";
+        let fix = "Start again in another region: --set region=….";
         Ok(match (found, found.and_then(|s| self.restriction(s))) {
             (None, _) => cure(format!("{} does not offer {sku} storage", self.location), fix),
             (_, Some(reason)) => cure(format!("{sku} storage is restricted in {} ({reason})", self.location), fix),
@@ -123,7 +128,7 @@ impl In {
             let until = deleted["properties"]["scheduledPurgeDate"].as_str().unwrap_or("its retention ends");
             return Ok(cure(
                 format!("A deleted vault holds the name {name} until {until}"),
-                "Choose another ending of the names with --set suffix=….",
+                "Start again with another ending of the names: --set suffix=….",
             ));
         }
         let id = self.subscription.join("providers/Microsoft.KeyVault/checkNameAvailability")?;
@@ -154,7 +159,7 @@ impl In {
                 "The quota for {what} in {} is {limit}, of which {used} are used, and {wanted} more are needed",
                 self.location
             ),
-            "Ask for more in the portal (Quotas), or choose another region with --set region=….",
+            "Ask for more in the portal (Quotas) and resume, or start again in another region: --set region=….",
         )
     }
 
@@ -189,5 +194,5 @@ fn free(what: String, answer: &Value) -> Looked {
         return seen(what, "free");
     }
     let why = answer["message"].as_str().or_else(|| answer["reason"].as_str()).unwrap_or("Azure does not say why");
-    cure(format!("The {what} can't be had: {why}"), "Choose another ending of the names with --set suffix=….")
+    cure(format!("The {what} can't be had: {why}"), "Start again with another ending of the names: --set suffix=….")
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use chrono::Duration;
-use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, environment};
+use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, SignIn, environment};
 use sealbook_cloud::{CloudError, Fault, FaultKind};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
@@ -17,8 +17,8 @@ use crate::{connect, out, prompt};
 pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
     match command {
         CloudCommand::Serve { port } => serve(app, port).await,
-        CloudCommand::Exec { command } => exec(app, &command).await,
-        CloudCommand::Env => env(app),
+        CloudCommand::Exec { who, command } => exec(app, who.into(), &command).await,
+        CloudCommand::Env { who } => env(app, who.into()),
         CloudCommand::Reset { yes } => reset(app, yes),
         CloudCommand::Fault(args) => fault(app, &args),
         CloudCommand::Clock { forward } => clock(app, forward.as_deref()),
@@ -51,7 +51,7 @@ async fn serve(app: &App, port: u16) -> Result<u8, Failure> {
 }
 
 /// Runs a command with the right environment, serving for as long as it runs unless somebody serves already.
-async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
+async fn exec(app: &App, who: SignIn, command: &[String]) -> Result<u8, Failure> {
     let cloud = connect::open_embedded(app)?;
     let seed = cloud.seed().map_err(|e| broken(&e))?;
     let (running, own) = match running(app) {
@@ -68,7 +68,7 @@ async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
     for name in FOREIGN_VARIABLES {
         child.env_remove(name);
     }
-    child.args(arguments).envs(environment(endpoint, &seed)).stdin(Stdio::inherit());
+    child.args(arguments).envs(environment(endpoint, &seed, who)).stdin(Stdio::inherit());
     let status = child
         .status()
         .await
@@ -85,13 +85,14 @@ async fn exec(app: &App, command: &[String]) -> Result<u8, Failure> {
 }
 
 /// Prints exports for a shell.
-fn env(app: &App) -> Result<u8, Failure> {
+fn env(app: &App, who: SignIn) -> Result<u8, Failure> {
     let Some(endpoint) = running(app) else {
         return Err(Problem::new(codes::CLOUD_NOT_RUNNING, "the embedded Azure is not being served")
             .fix("start it in another terminal: sealbook cloud serve; or run one command: sealbook cloud exec -- COMMAND")
             .into());
     };
-    let variables = environment(&endpoint, &connect::open_embedded(app)?.seed().map_err(|e| broken(&e))?);
+    let seed = connect::open_embedded(app)?.seed().map_err(|e| broken(&e))?;
+    let variables = environment(&endpoint, &seed, who);
     match app.output() {
         Output::Json => out::json(&variables.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
         Output::Human => {
@@ -143,13 +144,15 @@ fn fault(app: &App, args: &FaultArgs) -> Result<u8, Failure> {
                 .map(|f| {
                     vec![
                         name(f),
+                        parameters(&f.kind),
+                        or_all(&f.host),
                         or_all(&f.method),
                         or_all(&f.path),
                         f.times.map_or_else(|| "until cleared".into(), |t| t.to_string()),
                     ]
                 })
                 .collect();
-            out::data(&table(&["FAULT", "METHOD", "URL HAS", "TIMES"], &rows));
+            out::data(&table(&["FAULT", "WITH", "HOST HAS", "METHOD", "PATH HAS", "TIMES"], &rows));
         }
     }
     Ok(0)
@@ -168,6 +171,18 @@ fn name(fault: &Fault) -> String {
         FaultKind::NoSku { .. } => "missing-sku",
     }
     .to_owned()
+}
+
+/// What else was said of a fault.
+fn parameters(kind: &FaultKind) -> String {
+    let seconds = |span: &std::time::Duration| format!("{} s", span.as_secs());
+    let place = |region: &Option<String>| region.clone().unwrap_or_else(|| "any region".into());
+    match kind {
+        FaultKind::Throttle { retry_after } => format!("{retry_after} s"),
+        FaultKind::SlowOperation { extra: span } | FaultKind::RoleDelay { delay: span } => seconds(span),
+        FaultKind::NoQuota { region, .. } | FaultKind::NoSku { region, .. } => place(region),
+        FaultKind::ServerError | FaultKind::DropBefore | FaultKind::DropAfter => String::new(),
+    }
 }
 
 /// The fault that the arguments describe.
@@ -199,7 +214,7 @@ fn clock(app: &App, forward: Option<&str>) -> Result<u8, Failure> {
     let now = cloud.now().map_err(|e| broken(&e))?;
     match app.output() {
         Output::Json => out::json(&json!({ "now": now })),
-        Output::Human => out::data(&now.to_rfc3339()),
+        Output::Human => out::data(&now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
     }
     Ok(0)
 }

@@ -1,5 +1,6 @@
 //! One file per command: what it reads, what it asks, what it prints.
 
+mod asker;
 mod cloud;
 mod doctor;
 mod read;
@@ -26,7 +27,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&app, args).await,
         Command::Resume(args) => run::resume(&app, args).await,
         Command::Undo { run, yes, azure } => run::undo(&app, run.as_deref(), yes, &azure).await,
-        Command::Verify { run, step, azure } => run::verify(&app, &run, step.as_deref(), &azure).await,
+        Command::Verify { run, step, azure } => run::verify(&app, run.as_deref(), step.as_deref(), &azure).await,
         Command::Runs { command } => read::runs(&app, command),
         Command::Status { run } => read::status(&app, run.as_deref()),
         Command::Log { run } => read::log(&app, run.as_deref()),

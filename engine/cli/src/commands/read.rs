@@ -16,7 +16,7 @@ pub async fn list(app: &App) -> Result<u8, Failure> {
     let runtime = app.runtime()?;
     let mut labs = Vec::new();
     for id in assets::playbooks() {
-        labs.push(library::load(id, &runtime).await.map_err(Failure::Rejected)?.lab);
+        labs.push(library::load(id, &runtime, app.policy()).await.map_err(Failure::Rejected)?.lab);
     }
     match app.output() {
         Output::Json => out::json(
@@ -37,7 +37,7 @@ pub async fn list(app: &App) -> Result<u8, Failure> {
 /// Shows one playbook.
 pub async fn show(app: &App, name: &str) -> Result<u8, Failure> {
     let runtime = app.runtime()?;
-    let lab = library::load(name, &runtime).await.map_err(Failure::Rejected)?.lab;
+    let lab = library::load(name, &runtime, app.policy()).await.map_err(Failure::Rejected)?.lab;
     match app.output() {
         Output::Json => out::json(&json!({
             "id": lab.id, "title": lab.title, "summary": lab.summary, "level": lab.level,
@@ -51,7 +51,7 @@ pub async fn show(app: &App, name: &str) -> Result<u8, Failure> {
 /// Checks a playbook.
 pub async fn check(app: &App, path: &str) -> Result<u8, Failure> {
     let runtime = app.runtime()?;
-    match library::load(path, &runtime).await {
+    match library::load(path, &runtime, app.policy()).await {
         Ok(loaded) => {
             match app.output() {
                 Output::Json => out::json(&json!({ "playbook": loaded.lab.id, "problems": [] })),

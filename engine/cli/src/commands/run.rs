@@ -1,25 +1,22 @@
 //! `plan`, `run`, `resume`, `undo`, `verify`: everything that meets a cloud.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::sync::Arc;
 
 use sealbook_azure::Account;
 use sealbook_engine::event::Events;
 use sealbook_engine::host::{HostSettings, PluginHost};
 use sealbook_engine::run::{self, Engine, RunSummary, Runs, Session, StartRequest, Status};
+use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
 use sealbook_model::id::{RunId, StepPath};
-use sealbook_model::inputs::{InputSpec, Resolved, resolve};
-use sealbook_model::journal::{Consent, Mode};
-use sealbook_model::plan::{Plan, plan as make_plan};
-use sealbook_model::playbook::{Answers, Choice, Lab};
+use sealbook_model::journal::Mode;
+use sealbook_model::plan::plan as make_plan;
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
+use super::asker::Asker;
 use crate::app::{App, Failure};
-use crate::args::{AzureArgs, CloudChoice, InputArgs, Output, PlanArgs, ResumeArgs, RunArgs};
+use crate::args::{AzureArgs, Output, PlanArgs, ResumeArgs, RunArgs};
 use crate::connect::{self, Connection};
 use crate::learner::Terminal;
 use crate::library::{self, Loaded, Rejected};
@@ -27,19 +24,12 @@ use crate::render::text::{Tone, command, line, usd};
 use crate::render::{Reporter, narrate, plan as show_plan};
 use crate::{out, prompt, signals};
 
-/// What the learner gave and chose.
-struct Answered {
-    inputs: Resolved,
-    prompted: Vec<String>,
-    answers: Answers,
-}
-
 /// Shows what a run would do.
 pub async fn plan(app: &App, args: PlanArgs) -> Result<u8, Failure> {
-    let loaded = library::load(&args.playbook, &app.runtime()?).await.map_err(Failure::Rejected)?;
+    let loaded = library::load(&args.playbook, &app.runtime()?, app.policy()).await.map_err(Failure::Rejected)?;
     // A plan is pure: it needs no sign-in, so who and where stay to be seen.
-    let context = unknown_place(connect::name(args.cloud))?;
-    let mut asker = Asker { app, given: given(&args.inputs)?, confirmed: Vec::new(), quiet: true };
+    let context = unknown_place(args.cloud.into())?;
+    let mut asker = Asker::new(app, &args.inputs, true, &[])?;
     let answered = asker.answer(&loaded.lab, &context).map_err(|r| with_files(r, &loaded))?;
     let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context)
         .map_err(|p| rejected(p, &loaded))?;
@@ -53,7 +43,7 @@ pub async fn plan(app: &App, args: PlanArgs) -> Result<u8, Failure> {
 /// Runs a playbook.
 pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
     let runtime = app.runtime()?;
-    let loaded = library::load(&args.playbook, &runtime).await.map_err(Failure::Rejected)?;
+    let loaded = library::load(&args.playbook, &runtime, app.policy()).await.map_err(Failure::Rejected)?;
     if args.hands_on && !args.yes {
         prompt::needs_terminal(
             &app.ui(),
@@ -61,9 +51,9 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
             "a terminal, or leave --hands-on out",
         )?;
     }
-    let connection = connect::connect(app, args.cloud, &args.azure).await?;
+    let connection = connect::connect(app, args.cloud.into(), &args.azure).await?;
     let context = context(&connection, Runs::new(app.home()).fresh_id());
-    let mut asker = Asker { app, given: given(&args.inputs)?, confirmed: args.confirm.clone(), quiet: args.yes };
+    let mut asker = Asker::new(app, &args.inputs, args.yes, &args.confirm)?;
     let answered = asker.answer(&loaded.lab, &context).map_err(|r| with_files(r, &loaded))?;
     let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context)
         .map_err(|p| rejected(p, &loaded))?;
@@ -114,10 +104,10 @@ pub async fn undo(app: &App, run: Option<&str>, yes: bool, azure: &AzureArgs) ->
 }
 
 /// Looks again at what a run proved.
-pub async fn verify(app: &App, run: &str, step: Option<&str>, azure: &AzureArgs) -> Result<u8, Failure> {
+pub async fn verify(app: &App, run: Option<&str>, step: Option<&str>, azure: &AzureArgs) -> Result<u8, Failure> {
     let step: Option<StepPath> =
         step.map(str::parse).transpose().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
-    let (run, connection) = reconnect(app, Some(run), azure, true, "verify").await?;
+    let (run, connection) = reconnect(app, run, azure, true, "verify").await?;
     let work = Work::new(app, app.runtime()?, connection, Arc::new(Reporter::new(app.ui())), true);
     let verdicts = work.engine.verify(&run, step.as_ref(), &work.session).await?;
     let failed = verdicts.iter().filter(|v| !v.passed).count();
@@ -204,8 +194,8 @@ impl Work {
         // Once undone, what really stays has been listed above.
         let foreseen = summary.leaves.iter().filter(|_| summary.status != Status::Undone);
         lines.extend(foreseen.map(|l| line(Tone::Warn, "stays", l.clone())));
+        // What happened and its cure were told when it happened.
         if let Some(problem) = &summary.problem {
-            lines.extend(problem.fix.iter().map(|f| line(Tone::Plain, "fix", f.clone())));
             lines.push(command("more", format!("sealbook explain {}", problem.code)));
         }
         if let Some(next) = &summary.next {
@@ -234,13 +224,12 @@ async fn reconnect(
             .fix("start a new one: sealbook run")
             .into());
     };
-    let cloud = if began.cloud == "azure" { CloudChoice::Azure } else { CloudChoice::Embedded };
     let args = AzureArgs {
         tenant: Some(began.tenant.clone()),
         subscription: Some(began.subscription.clone()),
         credential: azure.credential,
     };
-    let connection = connect::connect(app, cloud, &args).await?;
+    let connection = connect::connect(app, began.cloud, &args).await?;
     let now = &connection.account;
     if (&now.tenant, &now.subscription_id) != (&began.tenant, &began.subscription) {
         return Err(Problem::new(codes::WRONG_SUBSCRIPTION, format!("run {run} belongs to another cloud"))
@@ -251,128 +240,15 @@ async fn reconnect(
             .fix("sign in there; on an embedded Azure that was reset, `sealbook runs rm` removes the run")
             .into());
     }
-    if cloud == CloudChoice::Azure && !yes {
+    if began.cloud == CloudName::Azure && !yes {
         prompt::needs_terminal(&app.ui(), format!("{verb} works on Azure itself").as_str(), "--yes")?;
         confirm_account(now)?;
     }
     Ok((run, connection))
 }
 
-/// Asks for what is missing, once each.
-struct Asker<'a> {
-    app: &'a App,
-    given: BTreeMap<String, String>,
-    confirmed: Vec<String>,
-    quiet: bool,
-}
-
-impl Asker<'_> {
-    /// Choices first, since they decide which steps there are; then inputs.
-    fn answer(&mut self, lab: &Lab, context: &Context) -> Result<Answered, Failure> {
-        let answers = self.choices(lab)?;
-        let resolved = resolve(&lab.inputs, &self.given, context).map_err(unfit)?;
-        let mut asked = self.given.clone();
-        for name in &resolved.missing {
-            let Some(spec) = lab.inputs.iter().find(|i| i.name == *name) else { continue };
-            prompt::needs_terminal(
-                &self.app.ui(),
-                &format!("the playbook needs the input `{name}`"),
-                &format!("--set {name}=…"),
-            )?;
-            asked.insert(name.clone(), ask_input(spec)?);
-        }
-        let prompted = resolved.missing;
-        let inputs = resolve(&lab.inputs, &asked, context).map_err(unfit)?;
-        Ok(Answered { inputs, prompted, answers })
-    }
-
-    fn choices(&mut self, lab: &Lab) -> Result<Answers, Failure> {
-        let mut answers = Answers::new();
-        // Answering one choice may open another.
-        while let Some(choice) = lab.choices(&answers).into_iter().find(|c| !answers.contains_key(&c.path)) {
-            let option = self.choose(&choice)?;
-            answers.insert(choice.path, option);
-        }
-        Ok(answers)
-    }
-
-    fn choose(&mut self, choice: &Choice) -> Result<String, Failure> {
-        let ids: Vec<&str> = choice.options.iter().map(|o| o.id.as_str()).collect();
-        if let Some(given) = self.given.remove(choice.path.as_str()) {
-            if ids.contains(&given.as_str()) {
-                return Ok(given);
-            }
-            return Err(Problem::new(codes::USAGE, format!("`{given}` is no option of `{}`", choice.path))
-                .fix(format!("one of: {}", ids.join(", ")))
-                .into());
-        }
-        if let (Some(default), true) = (&choice.default, self.quiet || !self.app.ui().can_ask || ids.len() == 1) {
-            return Ok(default.clone());
-        }
-        prompt::needs_terminal(
-            &self.app.ui(),
-            &choice.question,
-            &format!("--set {}=<{}>", choice.path, ids.join("|")),
-        )?;
-        let options: Vec<String> = choice
-            .options
-            .iter()
-            .map(|o| {
-                let cost = o.cost.as_ref().map_or_else(String::new, |c| {
-                    format!(" ({} an hour, {} after clean-up)", usd(c.usd_per_hour), usd(c.usd_after_undo))
-                });
-                format!("{}: {}{cost}", o.id, o.when.as_deref().unwrap_or(""))
-            })
-            .collect();
-        let default = choice.default.as_ref().and_then(|d| ids.iter().position(|id| id == d));
-        let picked = prompt::choose(&choice.question, &options, default).map_err(|e| prompt::broken_off(&e))?;
-        Ok(ids[picked].to_owned())
-    }
-
-    /// Consent to the plan, and typed consent to what is costly. On Azure itself, to the account too.
-    fn consent(&self, plan: &Plan, connection: &Connection, yes: bool) -> Result<Vec<Consent>, Failure> {
-        let mut consents = Vec::new();
-        for choice in plan.choices.iter() {
-            let Some(text) = &choice.confirm else { continue };
-            if !self.confirmed.contains(text) {
-                prompt::needs_terminal(
-                    &self.app.ui(),
-                    &format!("`{}` costs {text}", choice.option),
-                    &format!("--confirm {text:?}"),
-                )?;
-                let typed =
-                    prompt::ask(&format!("Type this to agree: {text}\n>")).map_err(|e| prompt::broken_off(&e))?;
-                if typed != *text {
-                    return Err(Problem::new(codes::NOT_CONFIRMED, "you did not agree to the cost")
-                        .fix("choose another option, or type the text exactly")
-                        .into());
-                }
-            }
-            consents.push(Consent { subject: choice.path.to_string(), text: text.clone() });
-        }
-        if connection.cloud == "azure" && !yes {
-            prompt::needs_terminal(&self.app.ui(), "the run works on Azure itself", "--yes")?;
-            confirm_account(&connection.account)?;
-        }
-        if !yes && self.app.ui().can_ask && !prompt::yes("Start?", true).map_err(|e| prompt::broken_off(&e))? {
-            return Err(Problem::new(codes::NOT_CONFIRMED, "the run was not started").into());
-        }
-        // The embedded Azure costs nothing and touches nothing outside the home: without a terminal it needs no --yes.
-        consents.push(Consent {
-            subject: "plan".into(),
-            text: format!(
-                "{} steps, {} an hour, {} after clean-up",
-                plan.steps.len(),
-                usd(plan.usd_per_hour),
-                usd(plan.usd_after_undo)
-            ),
-        });
-        Ok(consents)
-    }
-}
-
 /// Names the account and asks.
-fn confirm_account(account: &Account) -> Result<(), Failure> {
+pub fn confirm_account(account: &Account) -> Result<(), Failure> {
     let question = format!(
         "Use subscription {} ({}) in tenant {} as {}?",
         account.subscription_name, account.subscription_id, account.tenant, account.principal_name
@@ -385,56 +261,12 @@ fn confirm_account(account: &Account) -> Result<(), Failure> {
         .into())
 }
 
-fn ask_input(spec: &InputSpec) -> Result<String, Failure> {
-    let question = spec.prompt.clone().unwrap_or_else(|| spec.name.clone());
-    loop {
-        let answer = if spec.secret {
-            prompt::ask_secret(&format!("{question}:"))
-        } else {
-            prompt::ask(&format!("{question}:"))
-        };
-        let answer = answer.map_err(|e| prompt::broken_off(&e))?;
-        match spec.parse(&answer) {
-            Ok(_) => return Ok(answer),
-            Err(problem) => out::note(&problem.what),
-        }
-    }
-}
-
-/// The `--set` and `--set-file` pairs.
-fn given(args: &InputArgs) -> Result<BTreeMap<String, String>, Problem> {
-    let mut given = BTreeMap::new();
-    let pair = |text: &str, flag: &str| {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            Problem::new(codes::USAGE, format!("`{flag} {text}` has no `=`")).fix(format!("{flag} name=value"))
-        })?;
-        Ok::<_, Problem>((name.trim().to_owned(), value.to_owned()))
-    };
-    for text in &args.set {
-        let (name, value) = pair(text, "--set")?;
-        given.insert(name, value);
-    }
-    for text in &args.set_file {
-        let (name, path) = pair(text, "--set-file")?;
-        let read = if path == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        } else {
-            fs::read_to_string(&path)
-        };
-        let value =
-            read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
-        given.insert(name, value.trim_end_matches(['\r', '\n']).to_owned());
-    }
-    Ok(given)
-}
-
 /// The context of a run that is about to start.
 fn context(connection: &Connection, run: RunId) -> Context {
     let account = &connection.account;
     Context {
         run,
-        cloud: connection.cloud.into(),
+        cloud: connection.cloud,
         tenant: account.tenant.clone(),
         subscription: account.subscription_id.clone(),
         subscription_name: account.subscription_name.clone(),
@@ -446,22 +278,18 @@ fn context(connection: &Connection, run: RunId) -> Context {
     }
 }
 
-fn unknown_place(cloud: &str) -> Result<Context, Problem> {
+fn unknown_place(cloud: CloudName) -> Result<Context, Problem> {
     // The id that names will be made of is drawn when the run starts; this one only shows where it goes.
     let run = "yourid".parse().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
     let nobody = "00000000-0000-0000-0000-000000000000".to_owned();
     Ok(Context {
         run,
-        cloud: cloud.into(),
+        cloud,
         tenant: nobody.clone(),
         subscription: nobody.clone(),
         subscription_name: "your subscription".into(),
         me: Me { id: nobody, name: "you".into(), kind: "User".into() },
     })
-}
-
-fn unfit(problems: Vec<Problem>) -> Failure {
-    Failure::Rejected(Rejected { problems, files: BTreeMap::new() })
 }
 
 fn rejected(problems: Vec<Problem>, loaded: &Loaded) -> Failure {

@@ -1,6 +1,7 @@
 //! What `list`, `show`, `runs` and `status` print for people.
 
 use sealbook_engine::run::RunInfo;
+use sealbook_model::CloudName;
 use sealbook_model::inputs::InputDefault;
 use sealbook_model::playbook::{Answers, Lab};
 use sealbook_model::problem::codes;
@@ -17,12 +18,12 @@ pub fn runs(infos: &[RunInfo]) -> String {
             let unreadable = [codes::JOURNAL_DAMAGED, codes::JOURNAL_NEWER, codes::JOURNAL_FOREIGN];
             let damaged = i.problem.as_ref().is_some_and(|p| unreadable.contains(&p.code));
             let state = if damaged { "damaged" } else { i.status.word() };
-            let steps = done(i).to_string();
+            let steps = done(i);
             vec![
                 i.run.to_string(),
                 state.into(),
                 steps,
-                i.cloud.clone(),
+                i.cloud.map_or("", CloudName::as_str).into(),
                 i.started.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M").to_string()),
                 i.playbook.clone(),
             ]
@@ -31,9 +32,10 @@ pub fn runs(infos: &[RunInfo]) -> String {
     table(&["RUN", "STATUS", "DONE", "CLOUD", "STARTED", "PLAYBOOK"], &rows)
 }
 
-/// Steps that have their verdict.
-fn done(info: &RunInfo) -> usize {
-    info.steps.iter().filter(|s| matches!(s.phase, "satisfied" | "succeeded" | "skipped" | "undone")).count()
+/// How many steps have their verdict, of how many.
+fn done(info: &RunInfo) -> String {
+    let done = info.steps.iter().filter(|s| matches!(s.phase, "satisfied" | "succeeded" | "skipped" | "undone"));
+    format!("{} of {}", done.count(), info.of)
 }
 
 /// Where one run stands.
@@ -43,7 +45,13 @@ pub fn run(info: &RunInfo) -> Vec<Line> {
         line(
             Tone::Plain,
             "run",
-            format!("{}, {}, {} steps done, on the {} cloud", info.run, info.status.word(), done(info), info.cloud),
+            format!(
+                "{}, {}, {} steps done, on the {} cloud",
+                info.run,
+                info.status.word(),
+                done(info),
+                info.cloud.map_or("unknown", CloudName::as_str)
+            ),
         ),
     ];
     if let Some(pid) = info.holder {

@@ -30,11 +30,8 @@ pub fn lines(event: &Event) -> Vec<Line> {
                 } else {
                     String::new()
                 };
-                out.push(line(
-                    Tone::Warn,
-                    "cost",
-                    format!("{}: {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour)),
-                ));
+                let text = format!("{}: on Azure {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour));
+                out.push(line(Tone::Warn, "cost", text));
             }
             out.extend(preview.az.iter().map(|az| command("az", safe(az))));
             out
@@ -100,7 +97,8 @@ pub fn seen(evidence: &Evidence) -> Line {
 /// The paragraphs of a text.
 fn text(label: &'static str, text: &str) -> Option<Line> {
     let text = text.trim();
-    (!text.is_empty()).then(|| line(Tone::Plain, label, safe(text)))
+    // Emphasis is for the web page that the same text may become.
+    (!text.is_empty()).then(|| line(Tone::Plain, label, safe(text).replace("**", "")))
 }
 
 /// A message as a sentence.

@@ -1,12 +1,13 @@
 //! The plan for people.
 
+use sealbook_model::CloudName;
 use sealbook_model::plan::Plan;
 
 use super::text::{Line, Tone, command, line, usd};
 
 /// The plan in lines; `detailed` adds grants and commands.
 pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
-    let place = if plan.cloud == "azure" {
+    let place = if plan.cloud == CloudName::Azure {
         "Azure: real resources, real cost"
     } else {
         "the embedded Azure: no subscription, no cost"
@@ -35,8 +36,11 @@ pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
     } else {
         String::new()
     };
-    if plan.cloud == "azure" || plan.usd_per_hour > 0.0 || plan.usd_after_undo > 0.0 {
+    if plan.cloud == CloudName::Azure {
         out.push(line(Tone::Warn, "cost", format!("{} an hour while it stands{after}", usd(plan.usd_per_hour))));
+    } else if plan.usd_per_hour > 0.0 || plan.usd_after_undo > 0.0 {
+        let text = format!("nothing here; on Azure {} an hour while it stands{after}", usd(plan.usd_per_hour));
+        out.push(line(Tone::Plain, "cost", text));
     }
     out.extend(plan.leaves.iter().map(|l| line(Tone::Warn, "stays", l.clone())));
     out

@@ -1,6 +1,5 @@
 //! How to reach a running server: the endpoint file, and the environment that points official clients at it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lock;
 use crate::Seed;
+use crate::opening::private;
 
 const FILE: &str = "endpoint.json";
 const FORMAT: u32 = 1;
@@ -146,6 +146,7 @@ pub const FOREIGN_VARIABLES: &[&str] = &[
     "all_proxy",
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_SECRET",
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_PASSWORD",
     "AZURE_USERNAME",
@@ -155,15 +156,39 @@ pub const FOREIGN_VARIABLES: &[&str] = &[
     "MSI_SECRET",
 ];
 
+/// As whom official clients sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// The person in front of the labs: whom they give roles to.
+    Learner,
+    /// The service principal of an application: Owner of the subscription, without any role on data.
+    Application,
+}
+
+/// The public client of the Azure CLI, with which a person's sign-in by password works.
+const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
 /// The environment in which `az` and the official SDKs talk to the embedded Azure, unmodified.
 ///
 /// The values hold secrets of the embedded Azure in clear: that is what they are for.
 #[must_use]
-pub fn environment(endpoint: &Endpoint, seed: &Seed) -> Vec<(String, String)> {
+pub fn environment(endpoint: &Endpoint, seed: &Seed, who: SignIn) -> Vec<(String, String)> {
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
     let proxy = endpoint.proxy_url();
     let ca = path(endpoint.ca_pem());
-    [
+    let secret = |text: &SecretString| text.expose().to_owned();
+    // What the environment credential of the official SDKs reads.
+    let credential = match who {
+        SignIn::Learner => vec![
+            ("AZURE_CLIENT_ID", AZURE_CLI.to_owned()),
+            ("AZURE_USERNAME", seed.user.clone()),
+            ("AZURE_PASSWORD", secret(&seed.password)),
+        ],
+        SignIn::Application => {
+            vec![("AZURE_CLIENT_ID", seed.client_id.clone()), ("AZURE_CLIENT_SECRET", secret(&seed.client_secret))]
+        }
+    };
+    let common = [
         ("HTTPS_PROXY", proxy.clone()),
         ("HTTP_PROXY", proxy),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
@@ -176,26 +201,18 @@ pub fn environment(endpoint: &Endpoint, seed: &Seed) -> Vec<(String, String)> {
         ("SSL_CERT_FILE", ca),
         ("AZURE_TENANT_ID", seed.tenant.clone()),
         ("AZURE_SUBSCRIPTION_ID", seed.subscription.clone()),
-        ("AZURE_CLIENT_ID", seed.client_id.clone()),
-        ("AZURE_CLIENT_SECRET", seed.client_secret.expose().to_owned()),
         ("SEALBOOK_USER", seed.user.clone()),
-        ("SEALBOOK_PASSWORD", seed.password.expose().to_owned()),
+        ("SEALBOOK_PASSWORD", secret(&seed.password)),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", endpoint.url()),
         ("AZURE_CONFIG_DIR", path(endpoint.az_config_dir())),
         ("AZURE_CORE_COLLECT_TELEMETRY", "no".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    common.into_iter().chain(credential).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// 256 random bits in hex: safe in a URL, a header and a shell.
 fn fresh_secret() -> SecretString {
-    let mut text = String::with_capacity(64);
-    for byte in sealbook_crypto::random::<32>() {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.into()
+    hex::encode(sealbook_crypto::random::<32>()).into()
 }
 
 /// Writes a file that only its owner may read, so that a reader sees the old bytes or the new ones, never a part.
@@ -203,11 +220,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&temporary).and_then(|mut file| {
+    let written = private().write(true).create(true).truncate(true).open(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)

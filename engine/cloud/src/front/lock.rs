@@ -1,11 +1,12 @@
 //! One server per home: an operating-system lock that ends with the process that holds it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::server::ServeError;
+use crate::opening::private;
 
 const FILE: &str = "serve.lock";
 
@@ -31,8 +32,7 @@ impl ServeLock {
     pub(super) async fn take(dir: &Path, pid: u32) -> Result<Self, ServeError> {
         let path = dir.join(FILE);
         let failed = |source| ServeError::Io { what: "take the lock", path: path.clone(), source };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = private().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let mut tries = TRIES;
         loop {
             match file.try_lock() {

@@ -20,5 +20,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::{Endpoint, FOREIGN_VARIABLES, environment};
+pub use endpoint::{Endpoint, FOREIGN_VARIABLES, SignIn, environment};
 pub use server::{Options, ServeError, Server};

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::authority::Authority;
 use super::client::{Door, SendError};
 use super::server::{Handler, ServeError};
-use super::{Endpoint, Options, Server, environment};
+use super::{Endpoint, Options, Server, SignIn, environment};
 use crate::{Dropped, MachineIdentities, Seed};
 
 /// Answers with what it was asked: method, URL, headers and body.
@@ -411,14 +411,16 @@ async fn environment_for_official_clients() {
         client_oid: String::new(),
     };
     let endpoint = server.endpoint();
-    let shown: String = environment(endpoint, &seed)
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect::<String>()
-        .replace(dir.path().to_str().unwrap(), "DIR")
-        .replace(endpoint.proxy_secret.expose(), "SECRET")
-        .replace(&endpoint.port.to_string(), "PORT");
-    insta::assert_snapshot!(shown, @r"
+    let shown = |who: SignIn| {
+        environment(endpoint, &seed, who)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect::<String>()
+            .replace(dir.path().to_str().unwrap(), "DIR")
+            .replace(endpoint.proxy_secret.expose(), "SECRET")
+            .replace(&endpoint.port.to_string(), "PORT")
+    };
+    insta::assert_snapshot!(shown(SignIn::Learner), @r"
     HTTPS_PROXY=http://sealbook:SECRET@127.0.0.1:PORT
     HTTP_PROXY=http://sealbook:SECRET@127.0.0.1:PORT
     NO_PROXY=127.0.0.1,localhost
@@ -430,13 +432,17 @@ async fn environment_for_official_clients() {
     SSL_CERT_FILE=DIR/ca.pem
     AZURE_TENANT_ID=tenant
     AZURE_SUBSCRIPTION_ID=subscription
-    AZURE_CLIENT_ID=client
-    AZURE_CLIENT_SECRET=secret
     SEALBOOK_USER=learner@example
     SEALBOOK_PASSWORD=password
     AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:PORT
     AZURE_CONFIG_DIR=DIR/az
     AZURE_CORE_COLLECT_TELEMETRY=no
+    AZURE_CLIENT_ID=04b07795-8ddb-461a-bbee-02f9e1bf7b46
+    AZURE_USERNAME=learner@example
+    AZURE_PASSWORD=password
     ");
+    let application = shown(SignIn::Application);
+    assert!(application.ends_with("AZURE_CLIENT_ID=client\nAZURE_CLIENT_SECRET=secret\n"), "{application}");
+    assert!(!application.contains("AZURE_USERNAME"), "{application}");
     assert!(!format!("{endpoint:?}").contains(endpoint.door.expose()));
 }

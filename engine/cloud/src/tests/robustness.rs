@@ -92,7 +92,9 @@ fn secrets_are_sealed_and_files_private() {
     let seed = cloud.seed().unwrap();
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&home), 0o700);
-    assert_eq!(mode(&home.join("cloud.key")), 0o600);
+    for file in ["cloud.key", "cloud.db", "cloud.db-wal", "cloud.db-shm"] {
+        assert_eq!(mode(&home.join(file)), 0o600, "{file}");
+    }
     for file in std::fs::read_dir(&home).unwrap() {
         let path = file.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();

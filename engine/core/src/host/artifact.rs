@@ -13,9 +13,9 @@ use sealbook_crypto::{SealKey, SecretBytes, Sha256, random, sha256};
 use sealbook_model::id::{RunId, StepPath};
 use serde::{Deserialize, Serialize};
 
-use super::cache::{create_private, private_folder};
 use super::fault::Fault;
 use super::handle::is_name;
+use crate::files;
 use crate::journal::RunVault;
 use crate::step::{Failure, StepError};
 
@@ -90,10 +90,10 @@ impl Shelf {
         }
         let (shelf, reference) = (self.clone(), format!("artifact:{step}/{name}"));
         on_disk(move || {
-            private_folder(&shelf.folder)?;
-            let draft = shelf.folder.join(format!(".{}.part", hex::encode(random::<8>())));
+            files::private_folder(&shelf.folder)?;
+            let draft = files::draft(&shelf.folder);
             let id = random::<16>();
-            let mut file = create_private(&draft)?;
+            let mut file = files::private().read(true).write(true).create_new(true).open(&draft)?;
             file.write_all(MAGIC)?;
             file.write_all(&id)?;
             let (buffer, hash) = (Vec::new(), Sha256::new());

@@ -5,13 +5,14 @@
 //! the name too, so that entries can't be swapped. Whatever does not fit is compiled anew and overwritten.
 
 use std::hash::{Hash, Hasher};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sealbook_crypto::{SecretBytes, Sha256, hmac_sha256, random, verify_hmac_sha256};
+use sealbook_crypto::{SecretBytes, Sha256, hmac_sha256, verify_hmac_sha256};
 use sealbook_model::id::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::files;
 
 const TAG: usize = 32;
 
@@ -49,9 +50,9 @@ impl Cache {
     /// Stores a compiled component. A failure costs the next start its speed, nothing else.
     pub(crate) fn store(&self, digest: &Digest, component: &Component) {
         let stored = component.serialize().map_err(std::io::Error::other).and_then(|code| {
-            private_folder(&self.folder)?;
+            files::private_folder(&self.folder)?;
             let tag = hmac_sha256(self.key.expose(), &self.message(digest, &code));
-            write_private(&self.folder, &self.path(digest), &[&tag, &code])
+            files::write_atomic(&self.path(digest), &[tag.as_slice(), &code].concat())
         });
         if let Err(error) = stored {
             tracing::debug!(%error, "compiled component was not cached");
@@ -66,43 +67,6 @@ impl Cache {
         let name = format!("sealbook-aot-1 {digest} {} ", self.compatibility);
         [name.as_bytes(), code].concat()
     }
-}
-
-/// Makes a folder that only its owner may enter, or makes an existing one so.
-pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-/// Opens a new file that only its owner may read.
-pub(crate) fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).read(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
-/// Writes a file whole or not at all, so that another process never reads half of it.
-fn write_private(folder: &Path, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    let draft = folder.join(format!(".{}.part", hex::encode(random::<8>())));
-    let written = (|| {
-        let mut file = create_private(&draft)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        std::fs::rename(&draft, path)
-    })();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&draft);
-    }
-    written
 }
 
 /// Turns wasmtime's hash of compiler, target and settings into bytes that are stable from build to build.
@@ -121,6 +85,8 @@ impl Hasher for Compatibility {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::host::engine::engine;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sealbook_azure::Azure;
 use sealbook_model::grant::{Capability, Use, Verb};
-use sealbook_model::id::{Digest, RunId};
+use sealbook_model::id::Digest;
 use sealbook_model::plugin::Description;
 use sealbook_model::policy::Policy;
 use serde_json::{Value, json};
@@ -95,18 +95,6 @@ impl PluginHost {
         Self { runtime, azure, artifacts, policy, keys: Arc::default(), tasks: TaskTracker::new() }
     }
 
-    /// Awaits the effects whose callers are gone: after the first Ctrl-C, before the journal is closed.
-    pub async fn settle(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.tasks.reopen();
-    }
-
-    /// Forgets the keys that a run made in this process.
-    pub fn forget(&self, run: &RunId) {
-        self.keys.forget(run);
-    }
-
     async fn call(&self, call: &Call, export: Export<'_>) -> Result<Answer, Failure> {
         let description = self.runtime.describe(&call.component).await?;
         let ceilings = Ceilings::of(description.limits, &self.policy);
@@ -162,6 +150,12 @@ impl Host for PluginHost {
             Answer::Leftovers(leftovers) => Ok(leftovers),
             _ => Err(mixed_up()),
         }
+    }
+
+    async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
     }
 
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {

@@ -46,11 +46,6 @@ impl Keyring {
         self.lock().insert((run.clone(), reference.to_owned()), bytes);
     }
 
-    /// Forgets a run's keys.
-    pub(crate) fn forget(&self, run: &RunId) {
-        self.lock().retain(|(owner, _), _| owner != run);
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(RunId, String), SecretBytes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,6 +13,7 @@ use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
 use super::chain::{self, Link};
+use crate::files;
 use crate::home::{self, Home};
 
 /// How often, and how long each time, a taken lock is tried again: a process that only looks who holds it has it for
@@ -107,7 +108,7 @@ pub(super) fn anchor(home: &Home, key: &[u8; 32], run: &RunId) -> Option<Anchor>
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
-    home::private().read(true).write(true).create(true).truncate(false).open(path)
+    files::private().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 fn pid(file: &mut File) -> Option<u32> {

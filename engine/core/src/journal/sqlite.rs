@@ -14,6 +14,7 @@ use super::chain::{self, Link};
 use super::load::{APPLICATION, Contents, Reason, column, connect, load, mac_key};
 use super::lock::{self, RunLock};
 use super::store::{Header, RecordStore};
+use crate::files;
 use crate::home::{self, Home};
 
 const SCHEMA: &str = "
@@ -64,9 +65,9 @@ impl SqliteStore {
         let fresh = home.runs_dir().join(format!(".{run}.new"));
         let failed = |e: std::io::Error| unwritable(run, e.to_string());
         remove_files(&fresh).map_err(failed)?;
-        home::private().write(true).create_new(true).open(&fresh).map_err(failed)?;
+        files::private().write(true).create_new(true).open(&fresh).map_err(failed)?;
         write_new(&fresh, &header, &mac_key(home), first).map_err(|e| unwritable(run, e.to_string()))?;
-        fs::rename(&fresh, &path).and_then(|()| home::sync_folder(&home.runs_dir())).map_err(failed)?;
+        fs::rename(&fresh, &path).and_then(|()| files::sync_folder(&home.runs_dir())).map_err(failed)?;
         Self::open_locked(home, run, lock).map(|(store, _)| store)
     }
 
@@ -127,7 +128,7 @@ impl SqliteStore {
         }
         remove_files(&path)
             .and_then(|()| lock.remove())
-            .and_then(|()| home::sync_folder(&home.runs_dir()))
+            .and_then(|()| files::sync_folder(&home.runs_dir()))
             .map_err(|e| home::unusable(&path, &e))
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{TimeZone, Utc};
 use rusqlite::{Connection, params};
 use sealbook_crypto::{SealKey, SecretBytes};
+use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
 use sealbook_model::id::{Digest, RunId};
 use sealbook_model::journal::{Mode, Record, RunStarted};
@@ -38,7 +39,7 @@ fn started(run: &RunId) -> RunStarted {
         plugins: BTreeMap::new(),
         context: Context {
             run: run.clone(),
-            cloud: "embedded".into(),
+            cloud: CloudName::Embedded,
             tenant: "t".into(),
             subscription: "s".into(),
             subscription_name: "Lab".into(),
@@ -136,8 +137,9 @@ fn journals_of_format_1_are_read() {
     let runs = folder.path().join("runs");
     fs::create_dir_all(&runs).unwrap();
     // Written anew and not copied: what a checkout gives is readable by others.
-    crate::home::write_atomic(&folder.path().join("home.key"), &fs::read(fixture().join("home.key")).unwrap()).unwrap();
-    crate::home::write_atomic(&runs.join("k3f7qa.db"), &fs::read(fixture().join("k3f7qa.db")).unwrap()).unwrap();
+    crate::files::write_atomic(&folder.path().join("home.key"), &fs::read(fixture().join("home.key")).unwrap())
+        .unwrap();
+    crate::files::write_atomic(&runs.join("k3f7qa.db"), &fs::read(fixture().join("k3f7qa.db")).unwrap()).unwrap();
     let home = Arc::new(Home::open(folder.path()).unwrap());
     let run = run_id("k3f7qa");
     for journal in

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealbook_model::CloudName;
 use sealbook_model::expr::Context;
 use sealbook_model::grant::{Gate, Grant};
 use sealbook_model::id::{Digest, StepPath};
@@ -54,7 +55,7 @@ impl Attempt {
             };
             let step = state.step(path).ok_or_else(|| unreadable("it never started".into()))?;
             let component = state.component(path).ok_or_else(|| unreadable("its plugin is not known".into()))?;
-            let gate = gate(step, &self.policy, &self.context.cloud).map_err(unreadable)?;
+            let gate = gate(step, &self.policy, self.context.cloud).map_err(unreadable)?;
             Ok(Facts {
                 path: path.clone(),
                 component,
@@ -178,7 +179,7 @@ impl Attempt {
 }
 
 /// The gate of a started step, from its recorded asks and grants and today's policy.
-fn gate(step: &StepState, policy: &Arc<Policy>, cloud: &str) -> Result<Gate, String> {
+fn gate(step: &StepState, policy: &Arc<Policy>, cloud: CloudName) -> Result<Gate, String> {
     let parse = |texts: &[String]| -> Result<Vec<Grant>, String> {
         texts.iter().map(|text| Grant::parse(text).map_err(|e| format!("`{text}`: {e}"))).collect()
     };

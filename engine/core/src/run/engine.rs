@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::SubsecRound;
 use sealbook_crypto::{SealKey, SecretBytes};
+use sealbook_model::CloudName;
 use sealbook_model::expr::Context;
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::{End, Ended, Goal, Pinned, Record, RunStarted, RunState};
@@ -137,6 +138,11 @@ impl Engine {
     ) -> Result<Vec<Verdict>, Problem> {
         let journal = Journal::look(&self.home, run, self.settings.clock.clone())?;
         let started = journal.with(|state| begun(run, state).cloned())?;
+        if journal.with(|state| state.ended == Some(Ended::Undone { complete: true })) {
+            return Err(Problem::new(codes::RUN_ENDED, format!("run {run} was taken back"))
+                .because("nothing that it proved stands any more")
+                .fix("sealbook status shows what was proved and what remains"));
+        }
         self.admit(&started)?;
         let only = match step {
             None => None,
@@ -197,9 +203,9 @@ impl Engine {
     /// Holds a run against the machine's policy as it is today.
     fn admit(&self, started: &RunStarted) -> Result<(), Problem> {
         let (policy, context) = (&self.settings.policy, &started.context);
-        policy.admits_cloud(&context.cloud)?;
+        policy.admits_cloud(context.cloud)?;
         // The embedded Azure makes its subscription up: the policy's are those of the real one.
-        if context.cloud != "embedded" {
+        if context.cloud == CloudName::Azure {
             policy.admits_subscription(&context.subscription)?;
         }
         started.plugins.iter().try_for_each(|(name, p)| policy.admits_plugin(name, &p.component, p.built_in))
@@ -219,7 +225,7 @@ impl Engine {
             host: self.host.clone(),
             policy: self.settings.policy.clone(),
             session: session.clone(),
-            pace: Pace::of(&context.cloud),
+            pace: Pace::of(context.cloud),
             context,
             jitter: self.settings.jitter.clone(),
             generation,
@@ -238,6 +244,7 @@ impl Engine {
         begin(&journal, Goal::Run, 0, session).await?;
         let scopes = Scopes::new(&started.context, &started.inputs);
         let result = Forward::new(&attempt, nodes, scopes.clone(), started.mode).run().await;
+        self.host.settle().await;
         let outputs = || journal.with(|state| outputs(nodes, scopes.clone(), state));
         let last = match result {
             Ok(()) => Record::RunFinished { end: End::Succeeded, outputs: outputs() },
@@ -269,7 +276,9 @@ impl Engine {
             journal.record(Record::UndoStarted { generation }).await?;
         }
         let attempt = self.attempt(journal.clone(), started.context.clone(), generation, session);
-        let last = match back(&attempt, nodes.as_deref().unwrap_or_default()).await {
+        let result = back(&attempt, nodes.as_deref().unwrap_or_default()).await;
+        self.host.settle().await;
+        let last = match result {
             Ok(failed) => Record::UndoFinished { generation, complete: failed.is_empty() },
             Err(Stop::Interrupted | Stop::Failed(_)) => Record::RunInterrupted,
             Err(Stop::Broken(problem)) => return Err(problem),

@@ -97,7 +97,7 @@ pub(super) fn problem(run: &RunId, step: &StepPath, stage: Stage, failure: &Fail
         _ => problem,
     };
     match &failure.error {
-        StepError::Precondition { fix, .. } if !fix.is_empty() => problem.fix(format!("{fix}, then: {resume}")),
+        StepError::Precondition { fix, .. } if !fix.is_empty() => problem.fix(fix.clone()),
         StepError::Denied { line, .. } if !line.is_empty() => problem.fix(line.clone()),
         StepError::Conflict { candidates, .. } if !candidates.is_empty() => {
             problem.because(format!("it may be one of {}", candidates.join(", "))).fix(resume)

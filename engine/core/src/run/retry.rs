@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealbook_model::CloudName;
 use tokio::time::Instant;
 
 /// Where waits get their randomness: numbers in `[0, 1)`.
@@ -51,15 +52,17 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of a cloud, by name. The embedded one answers at once and forgets faults quickly.
+    /// The pace of a cloud. The embedded one answers at once and forgets faults quickly.
     #[must_use]
-    pub fn of(cloud: &str) -> Self {
-        if cloud == "embedded" {
-            let (base, cap) = (Duration::from_millis(100), Duration::from_millis(400));
-            Self { base, cap, within: Duration::from_secs(60), lesson: Duration::from_secs(60) }
-        } else {
-            let (base, cap) = (Duration::from_millis(500), Duration::from_secs(30));
-            Self { base, cap, within: Duration::from_secs(300), lesson: Duration::from_secs(600) }
+    pub fn of(cloud: CloudName) -> Self {
+        let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+        match cloud {
+            CloudName::Embedded => {
+                Self { base: millis(100), cap: millis(400), within: seconds(60), lesson: seconds(60) }
+            }
+            CloudName::Azure => {
+                Self { base: millis(500), cap: seconds(30), within: seconds(300), lesson: seconds(600) }
+            }
         }
     }
 }

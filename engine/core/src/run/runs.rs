@@ -93,7 +93,7 @@ impl Runs {
             run: run.clone(),
             playbook: started.playbook.clone(),
             title: started.title.clone(),
-            cloud: started.context.cloud.clone(),
+            cloud: Some(started.context.cloud),
             mode: started.mode,
             started: state.began,
             last: state.last,
@@ -101,6 +101,7 @@ impl Runs {
             undoing: state.goal == Some(Goal::Undo),
             attempts: state.attempts,
             holder,
+            of: self.steps_of(started).unwrap_or(state.order.len()),
             steps: steps(&state),
             live: live(&state),
             leftovers: state.leftovers(),
@@ -144,6 +145,11 @@ impl Runs {
             descriptions.insert(plugin.to_string(), description);
         }
         compile(&bundle, &descriptions).map_err(merged)
+    }
+
+    fn steps_of(&self, started: &RunStarted) -> Result<usize, Problem> {
+        let nodes = self.lab(started)?.flatten(&started.answers).map_err(merged)?;
+        Ok(nodes.iter().filter(|node| matches!(node, Node::Step(_))).count())
     }
 
     /// The next hint for a step (none named: the one the run is at), recorded as shown when the run is not being
@@ -245,7 +251,10 @@ pub(super) fn find<'a>(nodes: &'a [Node], state: &RunState, path: Option<&StepPa
         }),
         None => steps
             .find(|step| state.step(&step.path).is_none_or(|known| !known.settled() && known.phase != Phase::Undone))
-            .ok_or_else(|| Problem::new(codes::RUN_ENDED, "every step of this run has its verdict")),
+            .ok_or_else(|| {
+                Problem::new(codes::RUN_ENDED, "every step of this run has its verdict")
+                    .fix("sealbook runs lists your runs; sealbook undo cleans up after the latest")
+            }),
     }
 }
 
@@ -254,7 +263,7 @@ fn unreadable(run: RunId, problem: Problem) -> RunInfo {
         run,
         playbook: String::new(),
         title: String::new(),
-        cloud: String::new(),
+        cloud: None,
         mode: Mode::Auto,
         started: None,
         last: None,
@@ -263,6 +272,7 @@ fn unreadable(run: RunId, problem: Problem) -> RunInfo {
         attempts: 0,
         holder: None,
         steps: Vec::new(),
+        of: 0,
         live: Vec::new(),
         leftovers: Vec::new(),
         next: None,

@@ -1,6 +1,7 @@
 //! What is told about runs.
 
 use chrono::{DateTime, Utc};
+use sealbook_model::CloudName;
 use sealbook_model::id::{RunId, StepPath};
 use sealbook_model::journal::{End, Ended, Goal, Mode, Phase, RunState};
 use sealbook_model::problem::Problem;
@@ -116,7 +117,7 @@ pub struct StepLine {
     pub hints: u32,
     /// Whether the learner did it by hand; none: nobody was asked.
     pub by_learner: Option<bool>,
-    /// Whether its quiz was answered right.
+    /// Whether its quiz was answered right; none: it was passed over.
     pub quiz: Option<bool>,
     /// Why it failed.
     pub error: Option<String>,
@@ -131,8 +132,8 @@ pub struct RunInfo {
     pub playbook: String,
     /// Its title.
     pub title: String,
-    /// `embedded` or `azure`; empty when the journal can't be read.
-    pub cloud: String,
+    /// Where it works; none when the journal can't be read.
+    pub cloud: Option<CloudName>,
     /// Who does the work.
     pub mode: Mode,
     /// When it began.
@@ -149,6 +150,8 @@ pub struct RunInfo {
     pub holder: Option<u32>,
     /// Each step that was reached.
     pub steps: Vec<StepLine>,
+    /// Number of steps that the playbook has under the run's choices.
+    pub of: usize,
     /// What costs by the hour and stands.
     pub live: Vec<Live>,
     /// What remains after undo.
@@ -181,7 +184,7 @@ pub(super) fn steps(state: &RunState) -> Vec<StepLine> {
         retries: step.retries,
         hints: step.hints,
         by_learner: step.by_learner,
-        quiz: step.quiz.map(|quiz| quiz.right),
+        quiz: step.quiz.filter(|quiz| quiz.choice.is_some()).map(|quiz| quiz.right),
         error: step.failure.as_ref().map(|(_, failure)| failure.to_string()),
     };
     state.order.iter().filter_map(|path| Some(line((path, state.step(path)?)))).collect()

@@ -15,7 +15,7 @@ use serde_json::Value;
 use toml::de::{DeTable, Deserializer};
 
 pub(crate) use at::{At, Loose, LooseAt};
-pub(crate) use shape::snake;
+pub(crate) use shape::{article, snake};
 
 use crate::problem::{Problem, Span, codes, line_col};
 
@@ -111,8 +111,11 @@ fn syntax(message: &str) -> Problem {
 
 /// Refuses control characters, and those that make text read differently from what it says ("Trojan source").
 pub(crate) fn characters(source: Source<'_>, problems: &mut Vec<Problem>) {
-    for (at, c) in
-        source.text.char_indices().filter(|(at, c)| is_forbidden(*c) && !(*at == 0 && *c == '\u{feff}')).take(20)
+    for (at, c) in source
+        .text
+        .char_indices()
+        .filter(|(at, c)| is_forbidden(*c) && *c != '\r' && !(*at == 0 && *c == '\u{feff}'))
+        .take(20)
     {
         problems.push(forbidden(c).at(source.span(at..at + c.len_utf8())));
     }
@@ -130,9 +133,9 @@ fn forbidden(c: char) -> Problem {
         .fix("take it out")
 }
 
-/// Control characters but for line ends and tabs, and direction overrides. Joiners stay: scripts need them.
+/// Control characters (a lone carriage return too: it overwrites the line before it) but for line ends and tabs, and direction overrides. Joiners stay: scripts need them.
 pub(crate) fn is_forbidden(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    (c.is_control() && !matches!(c, '\n' | '\t'))
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 

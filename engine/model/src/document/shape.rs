@@ -356,7 +356,8 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn article(kinds: &[&str]) -> String {
+/// The types of a JSON Schema in words.
+pub(crate) fn article(kinds: &[&str]) -> String {
     let named = kinds.iter().map(|kind| match *kind {
         "string" => "a text",
         "integer" => "a whole number",

@@ -5,12 +5,13 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
+//! use sealbook_model::CloudName;
 //! use sealbook_model::expr::{Context, Me, Scope, Template};
 //! use serde_json::json;
 //!
 //! let context = Context {
 //!     run: "abc234".parse().unwrap(),
-//!     cloud: "embedded".into(),
+//!     cloud: CloudName::Embedded,
 //!     tenant: "t".into(),
 //!     subscription: "s".into(),
 //!     subscription_name: "Learning".into(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::value;
+use crate::CloudName;
 use crate::id::RunId;
 
 /// What a run is made in: who, where, which. Journaled, so that a resume sees the same.
@@ -16,8 +17,8 @@ use crate::id::RunId;
 pub struct Context {
     /// The run.
     pub run: RunId,
-    /// `embedded` or `azure`.
-    pub cloud: String,
+    /// Where it works.
+    pub cloud: CloudName,
     /// The tenant's id.
     pub tenant: String,
     /// The subscription's id, without `/subscriptions/`.

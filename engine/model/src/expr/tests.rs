@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Context, Expr, Me, Scope, Template, With};
+use crate::CloudName;
 
 fn scope() -> Scope {
     let context = Context {
         run: "abc234".parse().unwrap(),
-        cloud: "embedded".into(),
+        cloud: CloudName::Embedded,
         tenant: "t-1".into(),
         subscription: "s-1".into(),
         subscription_name: "Learning".into(),

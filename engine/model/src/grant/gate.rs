@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Capability, Grant, Reach, Use, Verb, shown};
+use crate::CloudName;
 use crate::policy::Policy;
 use crate::problem::{Problem, codes};
 
@@ -96,8 +97,8 @@ impl Gate {
 
     /// Says which cloud the step acts on: the policy's subscriptions are those of the real one.
     #[must_use]
-    pub fn on_cloud(mut self, cloud: &str) -> Self {
-        self.real = cloud != "embedded";
+    pub fn on_cloud(mut self, cloud: CloudName) -> Self {
+        self.real = cloud == CloudName::Azure;
         self
     }
 

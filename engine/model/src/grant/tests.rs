@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Capability, DeniedBy, Gate, Grant, Use, Verb};
+use crate::CloudName;
 use crate::policy::Policy;
 
 const SUB: &str = "/subscriptions/1b4df8a5-4c55-4fb6-9a24-4c5f6e7a8b9c";
@@ -350,7 +351,7 @@ fn the_policy_has_the_last_word_on_the_real_cloud() {
         (denial.by, denial.line.as_str()),
         (DeniedBy::Policy, "subscriptions = [\"1b4df8a5-4c55-4fb6-9a24-4c5f6e7a8b9c\"]")
     );
-    assert!(other.on_cloud("embedded").allows(&wanted(Capability::Azure, Verb::Read, SUB)).is_ok());
+    assert!(other.on_cloud(CloudName::Embedded).allows(&wanted(Capability::Azure, Verb::Read, SUB)).is_ok());
     let listed = gate(&all, &all, "version = 1\nsubscriptions = [\"1B4DF8A5-4C55-4FB6-9A24-4C5F6E7A8B9C\"]");
     assert!(listed.allows(&wanted(Capability::Azure, Verb::Read, SUB)).is_ok());
 }

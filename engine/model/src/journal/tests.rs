@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::CloudName;
 use crate::expr::{Context, Me};
 use crate::id::{Digest, StepPath};
 
@@ -31,7 +32,7 @@ fn run_started() -> Record {
         plugins: [("group@0.1".parse().unwrap(), pinned)].into(),
         context: Context {
             run: "k3f7qa".parse().unwrap(),
-            cloud: "embedded".into(),
+            cloud: CloudName::Embedded,
             tenant: "t".into(),
             subscription: "s".into(),
             subscription_name: "Lab".into(),

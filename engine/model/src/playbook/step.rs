@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::CloudName;
 use crate::expr::{Expr, ExprError, Scope, Template, With};
 use crate::grant::{Capability, Gate, Grant, Verb};
 use crate::id::StepPath;
@@ -229,6 +231,7 @@ impl Step {
     }
 }
 
-fn cloud(scope: &Scope) -> &str {
-    scope.get("cloud").and_then(Value::as_str).unwrap_or_default()
+fn cloud(scope: &Scope) -> CloudName {
+    // A scope that does not say it gets the stricter rules.
+    scope.get("cloud").and_then(|name| CloudName::deserialize(name).ok()).unwrap_or(CloudName::Azure)
 }

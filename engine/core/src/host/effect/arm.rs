@@ -253,9 +253,14 @@ impl ArmDelete {
             return Ok(self.mark.bearer_of_tags(thing));
         }
         match self.touched {
-            Some(Ownership::Ours | Ownership::Unknown) => return Ok(Bearer::Run { op: String::new() }),
+            Some(Ownership::Ours) => return Ok(Bearer::Run { op: String::new() }),
             Some(Ownership::Foreign) => return Ok(Bearer::Stranger { run: None }),
-            None => {}
+            // The name of a role assignment is derived from run and effect: nobody else's has it.
+            Some(Ownership::Unknown) if self.target.id.role_assignment().is_some() => {
+                return Ok(Bearer::Run { op: String::new() });
+            }
+            // Sent or not, somebody else may have made it meanwhile: only what it is part of can tell.
+            Some(Ownership::Unknown) | None => {}
         }
         // Rights on a thing of ours may be somebody else's: they are known by the ledger alone.
         let above = if self.target.id.role_assignment().is_some() { None } else { self.target.id.tracked_above() };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{TimeZone, Utc};
+use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::{Consent, Mode, Record};
@@ -60,7 +61,7 @@ pub struct Kit {
     pub cancel: CancellationToken,
     pub policy: Policy,
     pub mode: Mode,
-    pub cloud: &'static str,
+    pub cloud: CloudName,
     /// Whether the host looks for what it may have made before it makes it again.
     pub reconciles: bool,
 }
@@ -174,7 +175,7 @@ impl Kit {
             cancel: CancellationToken::new(),
             policy: Policy::default(),
             mode: Mode::Auto,
-            cloud: "embedded",
+            cloud: CloudName::Embedded,
             reconciles: true,
         }
     }
@@ -227,7 +228,7 @@ impl Kit {
             plugins: BTreeMap::from([("thing@0.1".parse().unwrap(), plugin)]),
             context: Context {
                 run: run_id(),
-                cloud: self.cloud.into(),
+                cloud: self.cloud,
                 tenant: "72f988bf-86f1-41af-91ab-2d7cd011db47".into(),
                 subscription: "1b4df8a5-4c55-4fb6-9a24-4c5f6e7a8b9c".into(),
                 subscription_name: "Lab".into(),
@@ -489,6 +490,8 @@ impl Host for ScriptHost {
         };
         Ok(if keeps { vec![leftover] } else { Vec::new() })
     }
+
+    async fn settle(&self) {}
 
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {
         self.called("read", call)?;

@@ -1,5 +1,6 @@
 //! Looking at runs.
 
+use sealbook_model::CloudName;
 use sealbook_model::problem::codes;
 
 use super::kit::*;
@@ -57,7 +58,7 @@ async fn how_a_run_stands() {
     kit.start().await;
     let info = kit.runs().info(&run_id()).unwrap();
     assert_eq!((info.status, info.attempts, info.holder, info.undoing), (Status::Failed, 1, None, false));
-    assert_eq!((info.playbook.as_str(), info.cloud.as_str()), ("demo", "embedded"));
+    assert_eq!((info.playbook.as_str(), info.cloud), ("demo", Some(CloudName::Embedded)));
     assert_eq!(info.live, [Live { step: step("rg"), item: "rg".into(), usd_per_hour: 0.5 }]);
     let phases: Vec<_> = info.steps.iter().map(|line| (line.step.as_str(), line.phase)).collect();
     assert_eq!(phases, [("rg", "succeeded"), ("key", "failed")]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealbook_model::CloudName;
 use sealbook_model::problem::codes;
 use tokio::time::Instant;
 
@@ -42,11 +43,11 @@ async fn what_may_pass_is_tried_again_and_recorded() {
 async fn budgets_by_cloud_step_and_machine() {
     let policy = sealbook_model::policy::Policy::parse("policy.toml", "version = 1\nretry_within = \"20s\"").unwrap();
     let rows = [
-        ("embedded", "", None, 60),
-        ("azure", "", None, 300),
-        ("embedded", "retry = { within = \"90s\" }", None, 90),
-        ("embedded", "retry = { within = \"90s\" }", Some(policy.clone()), 20),
-        ("azure", "", Some(policy), 20),
+        (CloudName::Embedded, "", None, 60),
+        (CloudName::Azure, "", None, 300),
+        (CloudName::Embedded, "retry = { within = \"90s\" }", None, 90),
+        (CloudName::Embedded, "retry = { within = \"90s\" }", Some(policy.clone()), 20),
+        (CloudName::Azure, "", Some(policy), 20),
     ];
     for (cloud, more, policy, budget) in rows {
         let mut kit = Kit::new(&thing("rg", "", more));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::names::Fields;
-use crate::document::{Loose, LooseAt};
+use crate::document::{Loose, LooseAt, article};
 use crate::expr::Template;
 use crate::grant::shown;
 use crate::inputs::{InputKind, InputSpec, regex};
@@ -136,7 +136,7 @@ fn fits(file: &mut File<'_>, owner: &str, root: &Value, schema: &Value, value: &
     let number = given == "integer" && wanted.contains(&"number");
     if !wanted.is_empty() && !wanted.contains(&given) && !number {
         let wanted: Vec<&str> = wanted.into_iter().filter(|w| *w != "null").collect();
-        let what = format!("{owner} wants {} for `{path}`, this is {}", kinds(&wanted), kinds(&[given]));
+        let what = format!("{owner} wants {} for `{path}`, this is {}", article(&wanted), article(&[given]));
         file.say(codes::UNFIT_WITH, what, value.span(), None);
         return;
     }
@@ -194,19 +194,6 @@ fn fits(file: &mut File<'_>, owner: &str, root: &Value, schema: &Value, value: &
         }
         _ => {}
     }
-}
-
-fn kinds(kinds: &[&str]) -> String {
-    let named = kinds.iter().map(|kind| match *kind {
-        "string" => "a text",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "boolean" => "true or false",
-        "array" => "a list",
-        "object" => "a table",
-        other => other,
-    });
-    named.collect::<Vec<_>>().join(" or ")
 }
 
 /// Follows `$ref`, and takes the one alternative that is not null.

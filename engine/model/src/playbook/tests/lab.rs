@@ -205,7 +205,7 @@ fn the_plan_says_what_is_known() {
         plan.steps.iter().map(|s| format!("{}/{} {} — {}", s.index, s.of, s.path, s.grants.join(" | "))).collect();
     insta::assert_snapshot!(format!("{}\nleaves {:?}\nby hand {:?}", shown.join("\n"), plan.leaves, plan.steps[3].by_hand), @r#"
     1/11 rg — azure:read,write /subscriptions/1b4df8a5-4c55-4fb6-9a24-4c5f6e7a8b9c/resourceGroups/cmk-abc234
-    2/11 key_store/vault — azure:read,write ${inputs.group}/providers/Microsoft.KeyVault/vaults/cmkhsmabc234
+    2/11 key_store/vault — azure:read,write ${rg.id}/providers/Microsoft.KeyVault/vaults/cmkhsmabc234
     3/11 key_store/officer — azure:assign ${vault.id} role='Key Vault Crypto Officer'
     4/11 key — keyvault:read,create ${key_store.uri}keys/cmk-lab-storage
     5/11 account — azure:read,write ${rg.id}/providers/Microsoft.Storage/storageAccounts/cmklababc234

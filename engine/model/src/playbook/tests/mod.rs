@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Bundle, Lab, compile};
+use crate::CloudName;
 use crate::expr::{Context, Me};
 use crate::plugin::{Description, Limits};
 use crate::problem::Problem;
@@ -22,7 +23,7 @@ pub(super) const HSM: &str = include_str!("managed-hsm.toml");
 pub(super) fn context() -> Context {
     Context {
         run: "abc234".parse().unwrap(),
-        cloud: "embedded".into(),
+        cloud: CloudName::Embedded,
         tenant: "tenant-1".into(),
         subscription: "1b4df8a5-4c55-4fb6-9a24-4c5f6e7a8b9c".into(),
         subscription_name: "Learning".into(),

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder with mode 0700, and its parents; one that exists is left as it is.
-pub(super) fn new_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn new_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -14,7 +14,7 @@ pub(super) fn new_private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder with mode 0700; one that exists and lets others in is closed to them.
-pub(super) fn private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     new_private_folder(path)?;
     #[cfg(unix)]
     {
@@ -35,22 +35,25 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
+/// The path of a new file in the making, hidden, in the folder where it will stand.
+pub(crate) fn draft(folder: &Path) -> PathBuf {
+    folder.join(format!(".{}.part", hex::encode(sealbook_crypto::random::<8>())))
+}
+
 /// Writes a file as a whole: a new one beside it, flushed to disk, then renamed over it.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let suffix = hex::encode(sealbook_crypto::random::<8>());
-    let temporary = folder.join(format!(".{name}.{suffix}"));
+    let draft = draft(folder);
     let written = (|| {
-        let mut file = private().write(true).create_new(true).open(&temporary)?;
+        let mut file = private().write(true).create_new(true).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        fs::rename(&draft, path)?;
         sync_folder(folder)
     })();
     if written.is_err() {
         // The rest of a failed write is only litter: the error that matters is already known.
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(&draft);
     }
     written
 }

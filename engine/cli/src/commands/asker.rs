@@ -1,0 +1,213 @@
+//! What a run needs to know before it starts: inputs, choices and consent, from the command line or asked for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+
+use sealbook_model::CloudName;
+use sealbook_model::expr::Context;
+use sealbook_model::inputs::{InputSpec, Resolved, resolve};
+use sealbook_model::journal::Consent;
+use sealbook_model::plan::Plan;
+use sealbook_model::playbook::{Answers, Choice, Lab};
+use sealbook_model::problem::{Problem, codes};
+
+use crate::app::{App, Failure};
+use crate::args::InputArgs;
+use crate::connect::Connection;
+use crate::library::Rejected;
+use crate::render::text::usd;
+use crate::{out, prompt};
+
+/// What the learner gave and chose.
+pub struct Answered {
+    /// Values and secrets.
+    pub inputs: Resolved,
+    /// The inputs that were asked for.
+    pub prompted: Vec<String>,
+    /// The options that were chosen.
+    pub answers: Answers,
+}
+
+/// Asks for what is missing, once each.
+pub struct Asker<'a> {
+    app: &'a App,
+    given: BTreeMap<String, Given>,
+    confirmed: Vec<String>,
+    quiet: bool,
+}
+
+/// A value from the command line.
+struct Given {
+    value: String,
+    /// Whether it stood among the arguments, where every process of the machine can read it.
+    in_the_open: bool,
+}
+
+impl<'a> Asker<'a> {
+    /// Takes what the command line gives. `quiet`: take defaults without asking; `confirmed`: typed consent.
+    pub fn new(app: &'a App, args: &InputArgs, quiet: bool, confirmed: &[String]) -> Result<Self, Problem> {
+        Ok(Self { app, given: given(args)?, confirmed: confirmed.to_vec(), quiet })
+    }
+
+    /// Choices first, since they decide which steps there are; then inputs.
+    pub fn answer(&mut self, lab: &Lab, context: &Context) -> Result<Answered, Failure> {
+        let answers = self.choices(lab)?;
+        self.refuse_open_secrets(&lab.inputs)?;
+        let mut asked: BTreeMap<String, String> =
+            self.given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
+        let resolved = resolve(&lab.inputs, &asked, context).map_err(unfit)?;
+        for name in &resolved.missing {
+            let Some(spec) = lab.inputs.iter().find(|i| i.name == *name) else { continue };
+            prompt::needs_terminal(&self.app.ui(), &format!("the playbook needs the input `{name}`"), &spec.flag())?;
+            asked.insert(name.clone(), ask_input(spec)?);
+        }
+        let prompted = resolved.missing;
+        let inputs = resolve(&lab.inputs, &asked, context).map_err(unfit)?;
+        Ok(Answered { inputs, prompted, answers })
+    }
+
+    /// Other programs can read arguments, and shells keep them.
+    fn refuse_open_secrets(&self, specs: &[InputSpec]) -> Result<(), Problem> {
+        let open = |spec: &&InputSpec| spec.secret && self.given.get(&spec.name).is_some_and(|g| g.in_the_open);
+        specs.iter().find(open).map_or(Ok(()), |spec| {
+            let name = &spec.name;
+            Err(Problem::new(codes::USAGE, format!("the input `{name}` is secret, and --set shows it to others"))
+                .because("arguments stand in the list of processes and in the shell's history")
+                .fix(format!("put it in a file: --set-file {name}=FILE; or pipe it: --set-file {name}=-")))
+        })
+    }
+
+    fn choices(&mut self, lab: &Lab) -> Result<Answers, Failure> {
+        let mut answers = Answers::new();
+        // Answering one choice may open another.
+        while let Some(choice) = lab.choices(&answers).into_iter().find(|c| !answers.contains_key(&c.path)) {
+            let option = self.choose(&choice)?;
+            answers.insert(choice.path, option);
+        }
+        Ok(answers)
+    }
+
+    fn choose(&mut self, choice: &Choice) -> Result<String, Failure> {
+        let ids: Vec<&str> = choice.options.iter().map(|o| o.id.as_str()).collect();
+        if let Some(Given { value: given, .. }) = self.given.remove(choice.path.as_str()) {
+            if ids.contains(&given.as_str()) {
+                return Ok(given);
+            }
+            return Err(Problem::new(codes::USAGE, format!("`{given}` is no option of `{}`", choice.path))
+                .fix(format!("one of: {}", ids.join(", ")))
+                .into());
+        }
+        if let (Some(default), true) = (&choice.default, self.quiet || !self.app.ui().can_ask || ids.len() == 1) {
+            return Ok(default.clone());
+        }
+        prompt::needs_terminal(
+            &self.app.ui(),
+            &choice.question,
+            &format!("--set {}=<{}>", choice.path, ids.join("|")),
+        )?;
+        let options: Vec<String> = choice
+            .options
+            .iter()
+            .map(|o| {
+                let cost = o.cost.as_ref().map_or_else(String::new, |c| {
+                    format!(" ({} an hour, {} after clean-up)", usd(c.usd_per_hour), usd(c.usd_after_undo))
+                });
+                format!("{}: {}{cost}", o.id, o.when.as_deref().unwrap_or(""))
+            })
+            .collect();
+        let default = choice.default.as_ref().and_then(|d| ids.iter().position(|id| id == d));
+        let picked = prompt::choose(&choice.question, &options, default).map_err(|e| prompt::broken_off(&e))?;
+        Ok(ids[picked].to_owned())
+    }
+
+    /// Consent to the plan, and typed consent to what is costly. On Azure itself, to the account too.
+    pub fn consent(&self, plan: &Plan, connection: &Connection, yes: bool) -> Result<Vec<Consent>, Failure> {
+        let mut consents = Vec::new();
+        for choice in plan.choices.iter() {
+            let Some(text) = &choice.confirm else { continue };
+            if !self.confirmed.contains(text) {
+                prompt::needs_terminal(
+                    &self.app.ui(),
+                    &format!("`{}` costs {text}", choice.option),
+                    &format!("--confirm {text:?}"),
+                )?;
+                let typed =
+                    prompt::ask(&format!("Type this to agree: {text}\n>")).map_err(|e| prompt::broken_off(&e))?;
+                if typed != *text {
+                    return Err(Problem::new(codes::NOT_CONFIRMED, "you did not agree to the cost")
+                        .fix("choose another option, or type the text exactly")
+                        .into());
+                }
+            }
+            consents.push(Consent { subject: choice.path.to_string(), text: text.clone() });
+        }
+        if connection.cloud == CloudName::Azure && !yes {
+            prompt::needs_terminal(&self.app.ui(), "the run works on Azure itself", "--yes")?;
+            super::run::confirm_account(&connection.account)?;
+        }
+        if !yes && self.app.ui().can_ask && !prompt::yes("Start?", true).map_err(|e| prompt::broken_off(&e))? {
+            return Err(Problem::new(codes::NOT_CONFIRMED, "the run was not started").into());
+        }
+        // The embedded Azure costs nothing and touches nothing outside the home: without a terminal it needs no --yes.
+        consents.push(Consent {
+            subject: "plan".into(),
+            text: format!(
+                "{} steps, {} an hour, {} after clean-up",
+                plan.steps.len(),
+                usd(plan.usd_per_hour),
+                usd(plan.usd_after_undo)
+            ),
+        });
+        Ok(consents)
+    }
+}
+
+fn ask_input(spec: &InputSpec) -> Result<String, Failure> {
+    let question = spec.prompt.clone().unwrap_or_else(|| spec.name.clone());
+    loop {
+        let answer = if spec.secret {
+            prompt::ask_secret(&format!("{question}:"))
+        } else {
+            prompt::ask(&format!("{question}:"))
+        };
+        let answer = answer.map_err(|e| prompt::broken_off(&e))?;
+        match spec.parse(&answer) {
+            Ok(_) => return Ok(answer),
+            Err(problem) => out::note(&problem.what),
+        }
+    }
+}
+
+/// The `--set` and `--set-file` pairs.
+fn given(args: &InputArgs) -> Result<BTreeMap<String, Given>, Problem> {
+    let mut given = BTreeMap::new();
+    let pair = |text: &str, flag: &str| {
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Problem::new(codes::USAGE, format!("`{flag} {text}` has no `=`")).fix(format!("{flag} name=value"))
+        })?;
+        Ok::<_, Problem>((name.trim().to_owned(), value.to_owned()))
+    };
+    for text in &args.set {
+        let (name, value) = pair(text, "--set")?;
+        given.insert(name, Given { value, in_the_open: true });
+    }
+    for text in &args.set_file {
+        let (name, path) = pair(text, "--set-file")?;
+        let read = if path == "-" {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map(|_| text)
+        } else {
+            fs::read_to_string(&path)
+        };
+        let value =
+            read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
+        let value = value.trim_end_matches(['\r', '\n']).to_owned();
+        given.insert(name, Given { value, in_the_open: false });
+    }
+    Ok(given)
+}
+
+fn unfit(problems: Vec<Problem>) -> Failure {
+    Failure::Rejected(Rejected { problems, files: BTreeMap::new() })
+}
