@@ -67,6 +67,54 @@ fn programs_get_problems_as_data() {
     let problem = &done.json()["problems"][0];
     assert_eq!((&problem["code"], problem["fix"].is_string()), (&"SB0506".into(), true), "{problem}");
     assert!(done.stderr.is_empty(), "{}", done.stderr);
+    let done = lab.run(&["--output", "json", "bogus"]).expect(2);
+    assert_eq!((&done.json()["problems"][0]["code"], done.stderr.as_str()), (&"SB0701".into(), ""));
+}
+
+#[test]
+fn undo_without_a_name_takes_the_latest_run_that_stands() {
+    let lab = Lab::warm();
+    let run = |id: &str| lab.run(&["--output", "json", "run", id, "--yes"]).expect(0).last()["run"].clone();
+    let (first, second) = (run("key-vault-premium"), run("key-vault-premium"));
+    for expected in [second, first] {
+        assert_eq!(lab.run(&["--output", "json", "undo", "--yes"]).expect(0).last()["run"], expected);
+    }
+}
+
+#[test]
+fn doctor_finds_a_broken_policy() {
+    let lab = Lab::warm();
+    let config = lab.home().join("config/sealbook");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("policy.toml"), "clouds = 1\n").unwrap();
+    let done = lab.run(&["doctor"]).expect(2);
+    assert!(
+        done.stdout.contains("policy.toml can't be used") && done.stdout.contains("embedded Azure"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn a_plugin_that_lies_beside_a_playbook_and_can_t_be_used_is_no_reason_to_take_another() {
+    let lab = Lab::warm();
+    let own = lab.home().join("key-vault-premium/plugins");
+    std::fs::create_dir_all(&own).unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks/key-vault-premium");
+    crate::support::copy(std::path::Path::new(root), own.parent().unwrap());
+    let path = own.parent().unwrap().to_str().unwrap();
+    lab.run(&["check", path]).expect(0);
+    let file = own.join("role@0.1.wasm");
+    std::fs::File::create(&file).unwrap().set_len(17 << 20).unwrap();
+    let done = lab.run(&["check", path]);
+    assert!(done.code != Some(0) && done.stderr.contains("role@0.1.wasm"), "{}", done.stderr);
+    std::fs::remove_file(&file).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/etc/hostname", &file).unwrap();
+        let done = lab.run(&["check", path]);
+        assert!(done.code != Some(0) && done.stderr.contains("leads out"), "{}", done.stderr);
+    }
 }
 
 #[test]

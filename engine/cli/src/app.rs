@@ -8,14 +8,13 @@ use std::sync::Arc;
 use sealbook_crypto::SecretBytes;
 use sealbook_engine::home::Home;
 use sealbook_engine::host::{Runtime, RuntimeSettings};
-use sealbook_engine::journal::Gates;
 use sealbook_model::id::Digest;
 use sealbook_model::policy::Policy;
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
 use crate::args::{Global, Output};
-use crate::gates;
+use crate::hooks::Hooks;
 use crate::library::Rejected;
 use crate::out;
 use crate::render::problem;
@@ -37,6 +36,14 @@ impl From<Problem> for Failure {
 }
 
 impl Failure {
+    /// The first problem in words.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Problem(p) => p.to_string(),
+            Self::Rejected(r) => r.problems.first().map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
     /// Shows it (as one JSON line on stdout where programs listen), and returns its exit code.
     pub fn report(&self, ui: &Ui) -> u8 {
         let none = BTreeMap::new();
@@ -59,19 +66,24 @@ pub struct App {
     output: Output,
     home: Arc<Home>,
     policy: Policy,
-    gates: Gates,
+    hooks: Hooks,
 }
 
 impl App {
-    /// Opens the home and reads the machine's policy.
+    /// Opens the home and reads the machine's policy, without which nothing is done.
     pub fn open(global: Global) -> Result<Self, Failure> {
+        Self::open_with(global, read_policy()?)
+    }
+
+    /// Opens the home under a given policy.
+    pub fn open_with(global: Global, policy: Policy) -> Result<Self, Failure> {
         let ui = ui::decide(&global, Surroundings::read());
         let root = match global.home.filter(|h| !h.as_os_str().is_empty()) {
             Some(root) => root,
             None => default_home()?,
         };
         let home = Arc::new(Home::open(root)?);
-        Ok(Self { ui, output: global.output, home, policy: read_policy()?, gates: gates::from_environment() })
+        Ok(Self { ui, output: global.output, home, policy, hooks: Hooks::from_environment() })
     }
 
     /// How to show things.
@@ -94,9 +106,9 @@ impl App {
         &self.policy
     }
 
-    /// The crash tests' hooks; inert in a release build.
-    pub fn gates(&self) -> Gates {
-        self.gates.clone()
+    /// The tests' hooks; inert in a release build.
+    pub fn hooks(&self) -> Hooks {
+        self.hooks.clone()
     }
 
     /// The engine that runs components, with the home's cache of compiled ones.
@@ -130,9 +142,9 @@ fn default_home() -> Result<PathBuf, Problem> {
     })
 }
 
-/// The folder of the machine's policy.
-pub fn config_folder() -> Option<PathBuf> {
-    folder("XDG_CONFIG_HOME", ".config")
+/// Where the machine's policy stands, if there is one.
+pub fn policy_file() -> Option<PathBuf> {
+    Some(folder("XDG_CONFIG_HOME", ".config")?.join("policy.toml"))
 }
 
 fn folder(variable: &str, below_home: &str) -> Option<PathBuf> {
@@ -146,8 +158,8 @@ fn folder(variable: &str, below_home: &str) -> Option<PathBuf> {
 }
 
 /// The machine owner's policy: `policy.toml` in the configuration folder. None there: the default.
-fn read_policy() -> Result<Policy, Failure> {
-    let Some(path) = config_folder().map(|f| f.join("policy.toml")) else { return Ok(Policy::default()) };
+pub fn read_policy() -> Result<Policy, Failure> {
+    let Some(path) = policy_file() else { return Ok(Policy::default()) };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Policy::default()),

@@ -231,7 +231,8 @@ pub struct RunArgs {
     /// Do the steps yourself; Sealbook judges, hints, and helps where you ask.
     #[arg(long)]
     pub hands_on: bool,
-    /// Consent to the plan and take the defaults. Costs that need typed consent are not answered by this.
+    /// Consent to the plan and take the defaults. Costs that need typed consent are not answered by this. On the
+    /// embedded Azure, where nothing costs, a run without a terminal does not ask.
     #[arg(long, short)]
     pub yes: bool,
     /// The text that a costly choice asks you to type; repeatable.

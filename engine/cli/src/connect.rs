@@ -54,7 +54,7 @@ fn embedded(app: &App) -> Result<Settings, Problem> {
     let door = Endpoint::find(&app.home().cloud_dir()).ok().flatten().and_then(|e| Door::new(&e).ok());
     let credential =
         Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
-    let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.gates()));
+    let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.hooks()));
     Ok(Settings {
         tenant: Some(seed.tenant),
         subscription: Some(seed.subscription),

@@ -16,14 +16,15 @@ use crate::ui::Ui;
 pub struct Terminal {
     ui: Ui,
     yes: bool,
+    embedded: bool,
     reporter: Arc<Reporter>,
     cancel: CancellationToken,
 }
 
 impl Terminal {
-    /// `yes`: take every default.
-    pub fn new(ui: Ui, yes: bool, reporter: Arc<Reporter>, cancel: CancellationToken) -> Self {
-        Self { ui, yes, reporter, cancel }
+    /// `yes`: take every default; `embedded`: the work is on the embedded Azure.
+    pub fn new(ui: Ui, yes: bool, embedded: bool, reporter: Arc<Reporter>, cancel: CancellationToken) -> Self {
+        Self { ui, yes, embedded, reporter, cancel }
     }
 
     fn asks(&self) -> bool {
@@ -51,6 +52,14 @@ impl Learner for Terminal {
         if task.tried == 0 {
             lines.push(line(Tone::Head, "", format!("Your turn: {}", task.title)));
             lines.push(command("try", task.by_hand.clone()));
+            if self.embedded {
+                // Typed anywhere else, the command would meet Azure itself.
+                let text = "in another terminal, after: sealbook cloud exec -- sh";
+                lines.push(line(Tone::Dim, "where", text));
+                let text =
+                    "the first time, sign `az` in there: az login -u \"$SEALBOOK_USER\" -p \"$SEALBOOK_PASSWORD\"";
+                lines.push(line(Tone::Dim, "", text));
+            }
         }
         lines.extend(task.missing.iter().map(|m| line(Tone::Warn, "not yet", m.clone())));
         self.reporter.lines(&lines);

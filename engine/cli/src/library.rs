@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::assets;
 /// Largest file of a playbook, in bytes.
 const FILE_MAX: u64 = 4 << 20;
 /// Largest component beside a playbook, in bytes.
-const COMPONENT_MAX: u64 = 64 << 20;
+const COMPONENT_MAX: u64 = 16 << 20;
 
 /// A compiled playbook and what it was compiled from.
 pub struct Loaded {
@@ -73,11 +74,10 @@ fn find(name: &str) -> Result<Found, Problem> {
     let (Some(folder), Some(file_name)) = (file.parent(), file.file_name()) else {
         return Err(Problem::new(codes::UNKNOWN_PLAYBOOK, format!("`{name}` is not a playbook's path")));
     };
-    fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
     let id = folder.file_name().map_or_else(|| "playbook".to_owned(), |n| n.to_string_lossy().into_owned());
     let root = format!("{id}/{}", file_name.to_string_lossy());
     let roots = Roots { own: id, folder: folder.to_path_buf() };
-    Ok(Found { bundle: Bundle::gather(&root, &mut |path| roots.read(path)), roots: Some(roots) })
+    Ok(Found { bundle: Bundle::gather(&root, &mut |path| roots.text(path)), roots: Some(roots) })
 }
 
 /// Where the files of a playbook on disk lie: its own beside it, parts in `parts/` beside the playbook's folder, else
@@ -88,7 +88,8 @@ struct Roots {
 }
 
 impl Roots {
-    fn read(&self, path: &str) -> Option<String> {
+    /// A file of the playbook; none when there is no such file, or none that may be read.
+    fn text(&self, path: &str) -> Option<String> {
         // Names come from the playbook: they must stay below the folders.
         if path.split('/').any(|s| s.is_empty() || s == "." || s == "..") || path.contains('\\') {
             return None;
@@ -97,25 +98,51 @@ impl Roots {
             Some(own) => self.folder.join(own),
             None => self.folder.parent()?.join(path),
         };
-        let own = || fs::read_to_string(self.inside(&on_disk, FILE_MAX)?).ok();
-        own().or_else(|| assets::playbook_file(path).map(str::to_owned))
+        let own = self.read(&on_disk, FILE_MAX).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        own.or_else(|| assets::playbook_file(path).map(str::to_owned))
     }
 
-    /// The component of a plugin that comes with the playbook.
-    fn plugin(&self, reference: &PluginRef) -> Option<Arc<[u8]>> {
+    /// The component of a plugin that comes with the playbook; none when none lies there. One that can't be used is a
+    /// problem, never a reason to take the standard plugin of the same name.
+    fn plugin(&self, reference: &PluginRef) -> Result<Option<Arc<[u8]>>, Problem> {
         let path = self.folder.join("plugins").join(format!("{reference}.wasm"));
-        fs::read(self.inside(&path, COMPONENT_MAX)?).ok().map(Arc::from)
+        match self.read(&path, COMPONENT_MAX) {
+            Ok(bytes) => Ok(Some(Arc::from(bytes))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => Ok(None),
+            Err(e) => Err(Problem::new(codes::COMPONENT_INVALID, format!("`{}` can't be used", path.display()))
+                .because(e.to_string())
+                .fix("put a component there, or take the file away")),
+        }
     }
 
-    /// A plain file that really lies below the playbook's folder, or beside it in `parts/`: no link leads out, no
-    /// device is read for ever.
-    fn inside(&self, path: &Path, max: u64) -> Option<PathBuf> {
-        let path = path.canonicalize().ok()?;
+    /// Reads a plain file that really lies below the playbook's folder, or beside it in `parts/`: no link leads out, no
+    /// device is read for ever, and what is judged is the handle that is read.
+    fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+        let path = path.canonicalize()?;
         let parts = self.folder.parent().map(|p| p.join("parts"));
-        let inside = path.starts_with(&self.folder) || parts.is_some_and(|p| path.starts_with(p));
-        let small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= max);
-        (inside && small).then_some(path)
+        if !path.starts_with(&self.folder) && !parts.is_some_and(|p| path.starts_with(p)) {
+            return Err(io::Error::other("it is a link that leads out of the playbook's folder"));
+        }
+        read_plain(&path, max)
     }
+}
+
+fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    // Opening a pipe would wait for a writer.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
@@ -129,7 +156,7 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>, policy: &Policy) -> Result
     let mut described = Vec::new();
     // What is no reference, or names no plugin, is the compiler's to report, with its place in the file.
     for reference in bundle.plugins().into_iter().filter_map(|r| r.parse::<PluginRef>().ok()) {
-        let own = roots.as_ref().and_then(|roots| roots.plugin(&reference));
+        let own = roots.as_ref().map_or(Ok(None), |roots| roots.plugin(&reference))?;
         let built_in = own.is_none();
         let Some(component) = own.or_else(|| assets::plugin(&reference)) else { continue };
         policy.admits_plugin(&reference, &Digest::of(&component), built_in)?;

@@ -6,7 +6,7 @@ mod args;
 mod assets;
 mod commands;
 mod connect;
-mod gates;
+mod hooks;
 mod learner;
 mod library;
 mod out;
@@ -24,10 +24,26 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::Failure;
 use crate::args::Cli;
-use crate::ui::Surroundings;
+use crate::ui::{Mode, Surroundings, Ui};
+
+/// Answers arguments that make no sense, and requests for help.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let json = args.windows(2).any(|w| w == ["--output", "json"]) || args.iter().any(|a| a == "--output=json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let what = error.to_string();
+    let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let ui = Ui { mode: Mode::Json, color: false, can_ask: false };
+    Failure::from(Problem::new(codes::USAGE, what).fix("sealbook --help")).report(&ui).into()
+}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
     // Diagnosis for the curious (`SEALBOOK_LOG=debug`), on stderr; runs themselves are told by events.
     let filter = EnvFilter::try_from_env("SEALBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();

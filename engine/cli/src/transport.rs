@@ -8,13 +8,14 @@ use http::{Method, Request, Response};
 use sealbook_azure::{HttpSend, TransportError};
 use sealbook_cloud::Cloud;
 use sealbook_cloud::front::client::{Door, SendError};
-use sealbook_engine::journal::Gates;
+
+use crate::hooks::Hooks;
 
 /// The injected transport.
 pub struct EmbeddedTransport {
     cloud: Cloud,
     door: Option<Door>,
-    gates: Gates,
+    hooks: Hooks,
 }
 
 impl std::fmt::Debug for EmbeddedTransport {
@@ -24,22 +25,25 @@ impl std::fmt::Debug for EmbeddedTransport {
 }
 
 impl EmbeddedTransport {
-    /// Sends to `door` while somebody answers there, else to `cloud`. `gates` are the crash tests' hooks.
-    pub fn new(cloud: Cloud, door: Option<Door>, gates: Gates) -> Arc<Self> {
-        Arc::new(Self { cloud, door, gates })
+    /// Sends to `door` while somebody answers there, else to `cloud`. `hooks` are the tests'.
+    pub fn new(cloud: Cloud, door: Option<Door>, hooks: Hooks) -> Arc<Self> {
+        Arc::new(Self { cloud, door, hooks })
     }
 }
 
 #[async_trait]
 impl HttpSend for EmbeddedTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        if !is_effect(&request) {
-            return self.pass_on(request).await;
+        let asked = self.hooks.exchanges.asked(&request);
+        let effect = is_effect(&request);
+        if effect {
+            self.hooks.gates.pass("before", "send");
         }
-        self.gates.pass("before", "send");
         let answer = self.pass_on(request).await;
-        self.gates.pass("after", "response");
-        answer
+        if effect {
+            self.hooks.gates.pass("after", "response");
+        }
+        answer.inspect(|answer| self.hooks.exchanges.answered(asked, answer))
     }
 }
 
@@ -58,7 +62,7 @@ impl EmbeddedTransport {
         let effect = is_effect(&request);
         let answer = self.cloud.handle(request).await;
         if effect {
-            self.gates.pass("after", "commit");
+            self.hooks.gates.pass("after", "commit");
         }
         answer.map_err(lost)
     }

@@ -85,6 +85,7 @@ impl Cloud {
         opening::make_private_folder(&config.dir)?;
         let sealing = opening::key(&config.dir.join("cloud.key"))?;
         let path = config.dir.join("cloud.db");
+        opening::private_database(&path)?;
         let pool = Pool::new(path.clone());
         let mut connection = pool.take()?;
         opening::prepare(&mut connection, &path, &sealing, config.wall.read())?;
@@ -198,7 +199,10 @@ impl Cloud {
     /// # Errors
     /// The database can't be read.
     pub fn inventory(&self) -> Result<Vec<crate::inventory::Item>, CloudError> {
-        self.with(|tx, _| crate::inventory::read(tx))
+        self.with(|tx, inner| {
+            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            crate::inventory::read(tx)
+        })
     }
 
     /// How often each operation was answered with which status: operation id, status, count.

@@ -140,12 +140,23 @@ fn unknown_host(request: &Request) -> Done {
     Done { answer: refusal.render_arm(), service: "", operation: None, code: Some(refusal.code) }
 }
 
+/// Lets happen what is due by the clocks.
+fn tick(cx: &mut Cx<'_>) -> Result<(), Refusal> {
+    lro::advance(cx)?;
+    registry::PROVIDERS.iter().try_for_each(|provider| provider.tick(cx))
+}
+
+/// Lets happen what is due, for a look at the cloud that comes without a request.
+pub(crate) fn catch_up(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>) -> Result<(), Refusal> {
+    let request =
+        http::Request::get("https://management.azure.com/").body(bytes::Bytes::new()).map_err(Refusal::internal)?;
+    let request = Request::parse(request).map_err(Refusal::internal)?;
+    tick(&mut context(tx, sealing, wall, &request)?)
+}
+
 /// Serves a request inside a savepoint of its own: a refused operation leaves no trace but its log lines.
 fn serve(cx: &mut Cx<'_>, service: &'static dyn Service, fate: Option<&Fault>) -> Result<Done, Refusal> {
-    lro::advance(cx)?;
-    for provider in registry::PROVIDERS {
-        provider.tick(cx)?;
-    }
+    tick(cx)?;
     let found = found(service, cx.request);
     let matched = match &found {
         Found::One(operation, params) => Some((*operation, params.clone())),

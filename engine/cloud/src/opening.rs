@@ -56,6 +56,34 @@ pub(crate) fn make_private_folder(dir: &Path) -> Result<(), CloudError> {
     builder.create(dir).map_err(|source| CloudError::Io { path: dir.to_owned(), source })
 }
 
+/// Makes the database's file with mode 0600, or takes others' rights to an existing one away. SQLite would make it
+/// readable for everybody; its journals take the mode of the file.
+///
+/// An existing file is never opened: closing it again would end the locks that SQLite's connections in this process
+/// hold on it (POSIX ties them to the process and the file), and another process would then take the log away.
+pub(crate) fn private_database(path: &Path) -> Result<(), CloudError> {
+    let failed = |source| CloudError::Io { path: path.to_owned(), source };
+    match private().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        Ok(_) => return Ok(()),
+        Err(_) => {}
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        for ending in ["", "-wal", "-shm"] {
+            let file = std::path::PathBuf::from(format!("{}{ending}", path.display()));
+            match std::fs::metadata(&file) {
+                Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Reads the key that seals secrets in the database, making it when it is missing. When two processes do so at once,
 /// the first link wins and both read the same key.
 pub(crate) fn key(path: &Path) -> Result<SealKey, CloudError> {

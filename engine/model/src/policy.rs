@@ -32,6 +32,8 @@ pub struct Policy {
     /// How long a step may go on retrying.
     pub retry_within: Option<Duration>,
     digest: Digest,
+    /// Where it stands, for messages; none: there is no file yet.
+    file: Option<String>,
 }
 
 impl Default for Policy {
@@ -45,6 +47,7 @@ impl Default for Policy {
             limits: Limits::default(),
             retry_within: None,
             digest: Digest::of(b""),
+            file: None,
         }
     }
 }
@@ -119,7 +122,7 @@ impl Policy {
         let source = Source { file, text };
         let mut problems = Vec::new();
         let authored = document::read::<Authored>(source, &SCHEMA, &mut problems);
-        let mut policy = Self { digest: Digest::of(text.as_bytes()), ..Self::default() };
+        let mut policy = Self { digest: Digest::of(text.as_bytes()), file: Some(file.to_owned()), ..Self::default() };
         if let Some(authored) = authored {
             policy.plugins = plugins(source, &authored, &mut problems);
             if let Some(clouds) = authored.clouds {
@@ -158,7 +161,8 @@ impl Policy {
             return Ok(());
         }
         let all: Vec<String> = self.clouds.iter().chain([&cloud]).map(|c| format!("\"{c}\"")).collect();
-        Err(forbidden(format!("the cloud `{cloud}` may not be used"), format!("clouds = [{}]", all.join(", "))))
+        let what = format!("the cloud `{cloud}` may not be used");
+        Err(self.forbidden(what, &format!("clouds = [{}]", all.join(", "))))
     }
 
     /// Whether a subscription of the real cloud may be acted on.
@@ -170,7 +174,7 @@ impl Policy {
             return Ok(());
         }
         let what = format!("the subscription {guid} may not be acted on");
-        Err(forbidden(what, format!("subscriptions = [\"{guid}\"]")))
+        Err(self.forbidden(what, &format!("subscriptions = [\"{guid}\"]")))
     }
 
     pub(crate) fn allows_subscription(&self, guid: &str) -> bool {
@@ -192,7 +196,17 @@ impl Policy {
         };
         Err(Problem::new(codes::PLUGIN_NOT_ADMITTED, format!("the plugin {plugin} may not run on this machine"))
             .because(why)
-            .fix(format!("add to policy.toml under [plugins]: \"{plugin}\" = [\"{digest}\"]")))
+            .fix(match &self.file {
+                Some(file) => format!("add to {file} under [plugins]: \"{plugin}\" = [\"{digest}\"]"),
+                None => format!("sealbook doctor names the policy's file; write into it: version = 1, and under [plugins]: \"{plugin}\" = [\"{digest}\"]"),
+            }))
+    }
+
+    fn forbidden(&self, what: String, line: &str) -> Problem {
+        let file = self.file.as_deref().unwrap_or("policy.toml");
+        Problem::new(codes::FORBIDDEN_BY_POLICY, what)
+            .because("the machine's policy does not list it")
+            .fix(format!("set in {file}: {line}"))
     }
 
     /// Whether what stands at one time may cost so much.
@@ -257,12 +271,6 @@ fn plugins(
         }
     }
     out
-}
-
-fn forbidden(what: String, line: String) -> Problem {
-    Problem::new(codes::FORBIDDEN_BY_POLICY, what)
-        .because("the machine's policy does not list it")
-        .fix(format!("set in policy.toml: {line}"))
 }
 
 /// Reads `90s`, `10m`, `2h`.

@@ -97,9 +97,13 @@ impl Step for Preflight {
     }
 
     fn verify(cx: &Cx, i: &In, outputs: &Out) -> Result<Vec<Evidence>> {
-        // Names and quota were free before the run used them; only what lasts is looked at again.
-        let mut evidence: Vec<_> =
-            outputs.looks.iter().map(|l| Evidence::new(l.what.as_str(), true, l.seen.as_str())).collect();
+        let mut evidence = vec![match i.region(cx)? {
+            Ok(look) => Evidence::new(look.what, true, look.seen),
+            Err((failing, _)) => Evidence::new("region", false, failing),
+        }];
+        // Names and quota were free before the lab used them: that can't be looked at again, only told.
+        let before = outputs.looks.iter().filter(|look| look.what != "region");
+        evidence.extend(before.map(|l| Evidence::new(format!("{}, before the lab", l.what), true, l.seen.as_str())));
         if let Some(provider) = i.provider {
             evidence.push(Evidence::same(format!("provider {provider}"), &i.state(cx, provider)?, "Registered"));
         }

@@ -49,7 +49,7 @@ impl In {
         }
     }
 
-    fn region(&self, cx: &Cx) -> Result<Looked> {
+    pub(super) fn region(&self, cx: &Cx) -> Result<Looked> {
         let regions = cx.azure().list(&self.subscription.join("locations")?)?;
         Ok(match regions.iter().find(|r| r["name"] == self.location.as_str()) {
             Some(region) => seen("region", region["displayName"].as_str().unwrap_or(&self.location)),
@@ -155,10 +155,7 @@ impl In {
             );
         }
         cure(
-            format!(
-                "The quota for {what} in {} is {limit}, of which {used} are used, and {wanted} more are needed",
-                self.location
-            ),
+            format!("The quota for {what} in {} is {limit}; {used} in use, {wanted} more needed", self.location),
             "Ask for more in the portal (Quotas) and resume, or start again in another region: --set region=….",
         )
     }

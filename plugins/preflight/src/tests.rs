@@ -45,12 +45,12 @@ fn a_good_region_needs_nothing() {
         seen,
         [
             "region: Italy North",
-            "machine size Standard_DC2as_v5: offered in italynorth, without restriction",
-            "quota for vCPUs of the family standardDCASv5Family: 0 of 2 used in italynorth, 2 needed",
-            "storage: Standard_LRS is offered in italynorth",
-            "quota for storage accounts: 3 of 250 used in italynorth, 1 needed",
-            "storage account name acct: free",
-            "vault name v-lab: free",
+            "machine size Standard_DC2as_v5, before the lab: offered in italynorth, without restriction",
+            "quota for vCPUs of the family standardDCASv5Family, before the lab: 0 of 2 used in italynorth, 2 needed",
+            "storage, before the lab: Standard_LRS is offered in italynorth",
+            "quota for storage accounts, before the lab: 3 of 250 used in italynorth, 1 needed",
+            "storage account name acct, before the lab: free",
+            "vault name v-lab, before the lab: free",
             "provider Microsoft.KeyVault: Registered",
         ]
     );
@@ -76,7 +76,7 @@ fn every_obstacle_has_its_cure() {
                 &format!("{P}/Microsoft.Compute/locations/italynorth/usages"),
                 [usage("standardDCASv5Family", 1, 2)],
             ),
-            "is 2, of which 1 are used, and 2 more are needed",
+            "is 2; 1 in use, 2 more needed",
         ),
         (
             world().collection(

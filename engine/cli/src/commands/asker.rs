@@ -188,9 +188,16 @@ fn given(args: &InputArgs) -> Result<BTreeMap<String, Given>, Problem> {
         })?;
         Ok::<_, Problem>((name.trim().to_owned(), value.to_owned()))
     };
+    let mut once = |name: String, given_now: Given| match given.insert(name.clone(), given_now) {
+        Some(_) => Err(Problem::new(codes::USAGE, format!("`{name}` is given twice")).fix("give it once")),
+        None => Ok(()),
+    };
+    if args.set_file.iter().filter(|text| text.ends_with("=-")).count() > 1 {
+        return Err(Problem::new(codes::USAGE, "only one input can come from standard input"));
+    }
     for text in &args.set {
         let (name, value) = pair(text, "--set")?;
-        given.insert(name, Given { value, in_the_open: true });
+        once(name, Given { value, in_the_open: true })?;
     }
     for text in &args.set_file {
         let (name, path) = pair(text, "--set-file")?;
@@ -203,7 +210,7 @@ fn given(args: &InputArgs) -> Result<BTreeMap<String, Given>, Problem> {
         let value =
             read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
         let value = value.trim_end_matches(['\r', '\n']).to_owned();
-        given.insert(name, Given { value, in_the_open: false });
+        once(name, Given { value, in_the_open: false })?;
     }
     Ok(given)
 }

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::app::{App, Failure, config_folder};
-use crate::args::Output;
+use sealbook_model::policy::Policy;
+
+use crate::app::{App, Failure, policy_file, read_policy};
+use crate::args::{Global, Output};
 use crate::render::text::{Tone, line};
 use crate::{assets, connect, library, out};
 
@@ -15,18 +17,25 @@ struct Finding {
 }
 
 /// Looks at home, policy, WebAssembly, plugins and the embedded Azure. Exit code 2 when something needs a cure.
-pub async fn doctor(app: &App) -> Result<u8, Failure> {
+pub async fn doctor(global: Global) -> Result<u8, Failure> {
+    let (policy, refused) = match read_policy() {
+        Ok(policy) => (policy, None),
+        // Looking does nothing that a policy could forbid.
+        Err(failure) => (Policy::default(), Some(failure)),
+    };
+    let app = &App::open_with(global, policy)?;
     let home = app.home();
-    let mut findings = vec![
-        good("home", home.root().display().to_string()),
-        good(
+    let file = policy_file().map_or_else(|| "policy.toml".into(), |path| path.display().to_string());
+    let mut findings = vec![good("home", home.root().display().to_string())];
+    findings.push(match &refused {
+        None if policy_file().is_some_and(|path| path.exists()) => good("policy", file),
+        None => good("policy", format!("none, so the defaults hold; it would stand in {file}")),
+        Some(failure) => bad(
             "policy",
-            match config_folder().map(|f| f.join("policy.toml")) {
-                Some(path) if path.exists() => path.display().to_string(),
-                _ => "none: the defaults hold".into(),
-            },
+            format!("{file} can't be used: {}", failure.problem()),
+            "mend it: nothing else runs until then",
         ),
-    ];
+    });
     findings.push(match app.runtime() {
         Err(problem) => bad(
             "WebAssembly",

@@ -18,6 +18,9 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Completions { shell } => return Ok(texts::completions(*shell)),
         _ => {}
     }
+    if matches!(cli.command, Command::Doctor) {
+        return doctor::doctor(cli.global).await;
+    }
     let app = App::open(cli.global)?;
     match cli.command {
         Command::List => read::list(&app).await,
@@ -34,7 +37,6 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
         Command::Cloud { command } => cloud::cloud(&app, command).await,
-        Command::Doctor => doctor::doctor(&app).await,
-        Command::Explain { .. } | Command::Completions { .. } => Ok(0),
+        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } => Ok(0),
     }
 }

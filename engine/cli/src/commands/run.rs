@@ -88,7 +88,15 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<u8, Failure> {
 
 /// Cleans up after a run.
 pub async fn undo(app: &App, run: Option<&str>, yes: bool, azure: &AzureArgs) -> Result<u8, Failure> {
-    let id = Runs::new(app.home()).resolve(run)?;
+    let runs = Runs::new(app.home());
+    let id = match run {
+        Some(_) => runs.resolve(run)?,
+        // The latest one may be undone already, and an earlier one still standing.
+        None => match runs.latest_to_undo()? {
+            Some(id) => id,
+            None => runs.resolve(None)?,
+        },
+    };
     if !yes {
         prompt::needs_terminal(&app.ui(), "undo deletes what the run made", "--yes")?;
         let question = format!("Delete what run {id} made?");
@@ -124,6 +132,16 @@ pub async fn verify(app: &App, run: Option<&str>, step: Option<&str>, azure: &Az
             lines.extend(verdict.evidence.iter().map(narrate::seen));
             lines.extend(verdict.error.iter().flat_map(|e| narrate::failure("It could not be verified.", &e.error)));
         }
+        let looked = |step: &StepPath| verdicts.iter().any(|v| v.step == *step);
+        let info = Runs::new(app.home()).info(&run)?;
+        let passed_over: Vec<&str> = info.steps.iter().filter(|s| !looked(&s.step)).map(|s| s.step.as_str()).collect();
+        if step.is_none() && !passed_over.is_empty() {
+            let text = format!(
+                "not looked at again: {}. What is undone, was there before or showed a passing moment has nothing to look at.",
+                passed_over.join(", ")
+            );
+            lines.push(line(Tone::Dim, "note", text));
+        }
         app.data(&lines);
     }
     Ok(if failed == 0 { 0 } else { 21 })
@@ -134,6 +152,8 @@ struct Work {
     engine: Engine,
     session: Session,
     reporter: Arc<Reporter>,
+    /// Whether faults were set on the embedded Azure.
+    misbehaves: bool,
 }
 
 impl Work {
@@ -152,15 +172,17 @@ impl Work {
             policy: Arc::new(app.policy().clone()),
         });
         let mut settings = run::Settings::new(Arc::new(app.policy().clone()), env!("CARGO_PKG_VERSION"));
-        settings.gates = app.gates();
+        settings.gates = app.hooks().gates;
         let engine = Engine::new(app.home(), Arc::new(host), settings);
+        let embedded = connection.cloud == CloudName::Embedded;
+        let misbehaves = embedded && connect::open_embedded(app).is_ok_and(|c| c.faults().is_ok_and(|f| !f.is_empty()));
         let shown = reporter.clone();
         let session = Session {
-            learner: Arc::new(Terminal::new(app.ui(), yes, reporter.clone(), cancel.clone())),
+            learner: Arc::new(Terminal::new(app.ui(), yes, embedded, reporter.clone(), cancel.clone())),
             events: Events::new(move |event| shown.event(&event)),
             cancel,
         };
-        Self { engine, session, reporter }
+        Self { engine, session, reporter, misbehaves }
     }
 
     /// Shows how it ended. The last line of a failure is the command that continues.
@@ -184,11 +206,12 @@ impl Work {
         lines.push(line(Tone::Head, "", ""));
         lines.push(line(tone, word, format!("Run {} {}.", summary.run, summary.status.word())));
         for live in summary.live.iter().filter(|l| l.usd_per_hour > 0.0) {
-            lines.push(line(
-                Tone::Warn,
-                "costs",
-                format!("{} ({}): {} an hour", live.item, live.step, usd(live.usd_per_hour)),
-            ));
+            let text = format!("{} ({}): on Azure {} an hour", live.item, live.step, usd(live.usd_per_hour));
+            lines.push(line(Tone::Warn, "costs", text));
+        }
+        if summary.status == Status::Failed && self.misbehaves {
+            let text = "The embedded Azure was told to misbehave: `sealbook cloud fault` shows how, `sealbook cloud fault --clear` ends it.";
+            lines.push(line(Tone::Warn, "note", text));
         }
         lines.extend(summary.leftovers.iter().map(narrate::leftover));
         // Once undone, what really stays has been listed above.

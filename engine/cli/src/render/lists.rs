@@ -61,7 +61,7 @@ pub fn run(info: &RunInfo) -> Vec<Line> {
         out.push(line(
             Tone::Warn,
             "stands",
-            format!("{} ({}), {} an hour", live.item, live.step, usd(live.usd_per_hour)),
+            format!("{} ({}), on Azure {} an hour", live.item, live.step, usd(live.usd_per_hour)),
         ));
     }
     out.extend(info.leftovers.iter().map(narrate::leftover));

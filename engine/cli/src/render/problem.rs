@@ -16,13 +16,24 @@ pub fn render(problem: &Problem, files: &BTreeMap<String, String>, ui: &Ui) -> S
         && let Some(text) = files.get(&span.file)
     {
         let theme = if ui.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let shown = Shown { problem, source: NamedSource::new(safe(&span.file), text.clone()) };
+        let shown = Shown { problem, source: NamedSource::new(safe(&span.file), harmless(text)) };
         let mut out = String::new();
         if GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut out, &shown).is_ok() {
             return out;
         }
     }
     narrated(problem, files)
+}
+
+/// The text with every character that a terminal would act on replaced by as many bytes, so that places stay right.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let shown = c == '\n' || c == '\t' || safe(c.encode_utf8(&mut [0; 4])).starts_with(c);
+            let n = if shown { 1 } else { c.len_utf8() };
+            std::iter::repeat_n(if shown { c } else { '?' }, n)
+        })
+        .collect()
 }
 
 fn narrated(problem: &Problem, files: &BTreeMap<String, String>) -> String {
@@ -108,5 +119,7 @@ mod tests {
         ");
         let rich = Ui { mode: Mode::Rich, ..plain };
         assert!(render(&problem, &files, &rich).contains("here"));
+        let text = "a\u{1b}[2Jb\u{202e}c\u{7}é\r\n";
+        assert_eq!((harmless(text).as_str(), harmless(text).len()), ("a?[2Jb???c?é?\n", text.len()));
     }
 }

@@ -33,6 +33,8 @@ impl Reporter {
         let target =
             if ui.mode == Mode::Rich { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
+        // A finished bar is not drawn: there is none but while a step runs.
+        bar.finish_and_clear();
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
@@ -75,10 +77,7 @@ impl Reporter {
 
     /// Takes the live line away until the next step begins: somebody is about to be asked.
     pub fn rest(&self) {
-        let live = self.live();
-        live.bar.disable_steady_tick();
-        live.bar.set_message("");
-        live.bar.suspend(|| ());
+        self.live().bar.finish_and_clear();
     }
 
     /// Takes the live line away for good.
@@ -107,7 +106,7 @@ impl Reporter {
         let live = self.live();
         match event {
             Event::StepStarted { step, .. } => {
-                live.bar.reset_elapsed();
+                live.bar.reset();
                 live.bar.set_message(step.to_string());
                 live.bar.enable_steady_tick(Duration::from_millis(250));
             }
@@ -124,10 +123,7 @@ impl Reporter {
             Event::StepSucceeded { .. }
             | Event::StepFailed { .. }
             | Event::StepSkipped { .. }
-            | Event::StepUndone { .. } => {
-                live.bar.disable_steady_tick();
-                live.bar.set_message("");
-            }
+            | Event::StepUndone { .. } => live.bar.finish_and_clear(),
             _ => {}
         }
     }

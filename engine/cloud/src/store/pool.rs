@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::opening::private;
-
 /// How long a request waits for another process' transaction.
 const BUSY: Duration = Duration::from_secs(60);
 /// How many idle connections are kept.
@@ -42,9 +40,6 @@ impl Pool {
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // SQLite would make it readable for everybody; its journals take the mode of the file. What can't be made here is
-    // refused by SQLite itself, in its words.
-    let _ = private().write(true).create(true).truncate(false).open(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;

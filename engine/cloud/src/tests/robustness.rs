@@ -30,6 +30,36 @@ async fn two_handles_share_one_cloud() {
     }
 }
 
+/// POSIX ends a process' locks on a file when it closes any handle on it, so nothing but SQLite may open the database.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_database_stays_locked_while_it_is_open() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let cloud = Cloud::open(CloudConfig::new(dir.path())).unwrap();
+    let inode = std::fs::metadata(dir.path().join("cloud.db")).unwrap().ino();
+    let locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains(&format!(":{inode} ")) && line.contains(&std::process::id().to_string()))
+    };
+    assert!(locked());
+    let ask =
+        || cloud.handle(http::Request::get("https://management.azure.com/tenants").body(Default::default()).unwrap());
+    futures::future::join_all((0..16).map(|_| ask())).await;
+    assert!(locked(), "after requests on several connections");
+    drop(Cloud::open(CloudConfig::new(dir.path())).unwrap());
+    assert!(locked(), "after another handle came and went");
+}
+
+#[test]
+fn what_is_due_has_happened_when_one_looks() {
+    let cloud = testing::cloud();
+    let before = cloud.cloud.inventory().unwrap().len();
+    cloud.cloud.advance(std::time::Duration::from_secs(3600)).unwrap();
+    assert_eq!(cloud.cloud.inventory().unwrap().len(), before);
+}
+
 #[test]
 fn many_processes_may_make_the_cloud_at_once() {
     let dir = tempfile::tempdir().unwrap();

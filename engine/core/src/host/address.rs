@@ -47,13 +47,15 @@ impl ArmId {
         }
     }
 
-    /// The tracked resource that this one belongs to: the nearest above it, or the resource group.
-    pub(crate) fn tracked_above(&self) -> Option<Self> {
+    /// The tracked resource that this one is a part of. Locks, settings and the like are extensions, which anybody may
+    /// attach: they are part of nothing.
+    pub(crate) fn whole(&self) -> Option<Self> {
         let mut path = self.0.as_str();
         while let Some((above, _)) = path.rsplit_once('/') {
             let id = Self(above.to_owned());
             if id.is_tracked() {
-                return Some(id);
+                let part = &self.0[above.len()..];
+                return (!part.to_ascii_lowercase().contains("/providers/")).then_some(id);
             }
             path = above;
         }
@@ -229,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn children_belong_to_the_nearest_tracked_resource() {
+    fn children_are_part_of_the_nearest_tracked_resource_and_extensions_of_nothing() {
         const A: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a";
         for (id, above) in [
             (format!("{A}/blobServices/default/containers/c"), Some(A)),
-            (format!("{A}/providers/Microsoft.Authorization/locks/l"), Some(A)),
-            (A.to_owned(), Some("/subscriptions/s/resourceGroups/rg")),
+            (format!("{A}/providers/Microsoft.Authorization/locks/l"), None),
+            (A.to_owned(), None),
             ("/subscriptions/s/providers/Microsoft.KeyVault/locations/l/deletedVaults/v".to_owned(), None),
         ] {
-            assert_eq!(ArmId::parse(&id).unwrap().tracked_above().as_ref().map(ArmId::as_str), above, "{id}");
+            assert_eq!(ArmId::parse(&id).unwrap().whole().as_ref().map(ArmId::as_str), above, "{id}");
         }
     }
 

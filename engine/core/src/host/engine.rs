@@ -19,8 +19,6 @@ use super::link::{self, Links, Plugin};
 
 /// Memories in the pool: calls that find none wait for one.
 const POOL: u32 = 128;
-/// A component larger than this is refused before the compiler sees it.
-const COMPONENT_MAX: usize = 64 << 20;
 
 /// Where component bytes come from: the home's content-addressed store, or the binary itself.
 pub trait Components: Send + Sync {
@@ -178,9 +176,7 @@ impl Runtime {
 
     async fn compile(&self, digest: &Digest, bytes: Option<Vec<u8>>) -> Result<Component, Fault> {
         let bytes = bytes.ok_or_else(|| Fault::Unloadable(format!("its bytes ({digest}) are not in this home")))?;
-        if bytes.len() > COMPONENT_MAX {
-            return Err(Fault::Unloadable(format!("it has {} bytes, {COMPONENT_MAX} are allowed", bytes.len())));
-        }
+        super::screen::screen(&bytes).map_err(Fault::Unloadable)?;
         if Digest::of(&bytes) != *digest {
             return Err(Fault::Unloadable(format!("its bytes do not have the digest {digest}: they were changed")));
         }

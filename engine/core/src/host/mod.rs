@@ -26,6 +26,7 @@ mod link;
 mod marks;
 mod provider;
 mod reconcile;
+mod screen;
 mod text;
 mod wasi;
 

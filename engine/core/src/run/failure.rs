@@ -102,6 +102,9 @@ pub(super) fn problem(run: &RunId, step: &StepPath, stage: Stage, failure: &Fail
         StepError::Conflict { candidates, .. } if !candidates.is_empty() => {
             problem.because(format!("it may be one of {}", candidates.join(", "))).fix(resume)
         }
+        StepError::Permanent { .. } => {
+            problem.fix(format!("another try alone won't help: mend the cause, then {resume}; or sealbook undo {run}"))
+        }
         _ => problem.fix(resume),
     }
 }

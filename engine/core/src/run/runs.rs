@@ -80,6 +80,15 @@ impl Runs {
         }
     }
 
+    /// The latest run that still has something to take back; none: there is nothing.
+    ///
+    /// # Errors
+    /// SB0704 when the folder can't be read.
+    pub fn latest_to_undo(&self) -> Result<Option<RunId>, Problem> {
+        let open = |info: &RunInfo| self.state(&info.run).is_ok_and(|state| !state.to_undo().is_empty());
+        Ok(self.list()?.into_iter().find(open).map(|info| info.run))
+    }
+
     /// How a run stands.
     ///
     /// # Errors

@@ -262,10 +262,9 @@ impl ArmDelete {
             // Sent or not, somebody else may have made it meanwhile: only what it is part of can tell.
             Some(Ownership::Unknown) | None => {}
         }
-        // Rights on a thing of ours may be somebody else's: they are known by the ledger alone.
-        let above = if self.target.id.role_assignment().is_some() { None } else { self.target.id.tracked_above() };
-        let Some(above) = above else { return Ok(Bearer::Stranger { run: None }) };
-        let owner = self.target.arm.get(above.as_str(), None).await.map_err(|error| failure::of(&error))?;
+        // Rights and locks on a thing of ours may be somebody else's: they are known by the ledger alone.
+        let Some(whole) = self.target.id.whole() else { return Ok(Bearer::Stranger { run: None }) };
+        let owner = self.target.arm.get(whole.as_str(), None).await.map_err(|error| failure::of(&error))?;
         Ok(self.mark.bearer_of_tags(&owner.unwrap_or_default()))
     }
 }
