@@ -21,7 +21,7 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates with a single place where they may be named, as folders (a trailing slash) or files.
-const PLACES: [(&str, &[&str]); 12] = [
+const PLACES: [(&str, &[&str]); 13] = [
     ("aws_lc_rs", &["engine/crypto/"]),
     ("azure_core", &["engine/azure/"]),
     ("azure_identity", &["engine/azure/"]),
@@ -32,6 +32,7 @@ const PLACES: [(&str, &[&str]); 12] = [
     ("hyper", &["engine/cloud/src/front/"]),
     ("rusqlite", &["engine/core/src/journal/", "engine/cloud/"]),
     ("toml", &["engine/model/", "engine/cli/"]),
+    ("wasmparser", &["engine/core/src/host/"]),
     ("wasmtime", &["engine/core/src/host/"]),
     ("wasmtime_wasi", &["engine/core/src/host/"]),
 ];
