@@ -98,7 +98,8 @@ impl Roots {
             Some(own) => self.folder.join(own),
             None => self.folder.parent()?.join(path),
         };
-        let own = self.read(&on_disk, FILE_MAX).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        // What is no UTF-8 becomes U+FFFD, which the compiler refuses with its place.
+        let own = self.read(&on_disk, FILE_MAX).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         own.or_else(|| assets::playbook_file(path).map(str::to_owned))
     }
 
@@ -168,6 +169,14 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>, policy: &Policy) -> Result
         }));
     }
     let mut plugins = BTreeMap::new();
+    if described.len() < bundle.plugins().len() {
+        // Some name means nothing: then the compiler needs all names, to say what may have been meant.
+        for reference in assets::plugins().filter_map(|r| r.parse::<PluginRef>().ok()) {
+            let Some(component) = assets::plugin(&reference) else { continue };
+            let description = describe(runtime, &component).await?;
+            plugins.insert(reference, Plugin { component, description, built_in: true });
+        }
+    }
     for task in described {
         let (reference, plugin) = task
             .await

@@ -11,7 +11,8 @@ pub(crate) fn check(id: &str) -> Result<(), AzureError> {
         return Err(refused(id, "it must start with `/`"));
     };
     if id.len() > LONGEST {
-        return Err(refused(&id[..40], "it is too long"));
+        let start: String = id.chars().take(40).collect();
+        return Err(refused(&start, "it is too long"));
     }
     for segment in path.split('/') {
         if segment.is_empty() {

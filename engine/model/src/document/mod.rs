@@ -125,6 +125,7 @@ fn forbidden(c: char) -> Problem {
     let name = format!("U+{:04X}", u32::from(c));
     let why = match c {
         '\0' => "a NUL ends texts early in other programs",
+        '\u{fffd}' => "it stands where the file is not UTF-8: save it as UTF-8 text",
         c if c.is_control() => "it is a control character",
         _ => "it changes how the text around it is read",
     };
@@ -136,7 +137,7 @@ fn forbidden(c: char) -> Problem {
 /// Control characters (a lone carriage return too: it overwrites the line before it) but for line ends and tabs, and direction overrides. Joiners stay: scripts need them.
 pub(crate) fn is_forbidden(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{fffd}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Where in the file a byte of a decoded string stands. Exact when the string was written without escapes.
