@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use crate::config::{CloudConfig, CloudError, Wall};
 use crate::dispatch::{self, Outcome};
+use crate::entra::device;
 use crate::fault::{self, Fault};
 use crate::http::{Answer, Request};
-use crate::identity::principals;
+use crate::identity::{principals, tenants};
 use crate::operation::Access;
 use crate::refusal::Refusal;
 use crate::seed::{self, Seed};
@@ -114,6 +115,61 @@ impl Cloud {
     /// The database can't be read.
     pub fn seed(&self) -> Result<Seed, CloudError> {
         self.with(|tx, inner| seed::read(tx, &inner.sealing))
+    }
+
+    /// Who can sign in to each tenant; the first is that of [`Cloud::seed`].
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn tenants(&self) -> Result<Vec<Seed>, CloudError> {
+        self.with(|tx, inner| seed::read_all(tx, &inner.sealing))
+    }
+
+    /// Makes one more tenant, with a user, a service principal and a subscription of its own; `name` is shown as the
+    /// tenant's and the subscription's. No request can do this.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn add_tenant(&self, name: &str) -> Result<Seed, CloudError> {
+        self.with(|tx, inner| {
+            let now = dispatch::clocks(tx, inner.wall.read())?;
+            seed::add_tenant(tx, &inner.sealing, now, name)
+        })
+    }
+
+    /// Signs the tenant's learner in on the device that shows this code, as the verification page would after the right
+    /// password. Says whether such a code was waiting; one that has expired or was answered is not.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn approve_device_code(&self, user_code: &str) -> Result<bool, CloudError> {
+        self.with(|tx, inner| {
+            let now = dispatch::clocks(tx, inner.wall.read())?;
+            let Some(waiting) = device::waiting(tx, now, user_code)? else { return Ok(false) };
+            let tenant = match &waiting.tenant {
+                Some(tenant) => tenants::find(tx, tenant)?,
+                None => None,
+            };
+            let tenant = match tenant {
+                Some(tenant) => tenant,
+                None => tenants::first(tx)?,
+            };
+            device::approve(tx, &waiting, &tenant.user)?;
+            Ok(true)
+        })
+    }
+
+    /// Turns down the sign-in on the device that shows this code. Says whether such a code was waiting.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn decline_device_code(&self, user_code: &str) -> Result<bool, CloudError> {
+        self.with(|tx, inner| {
+            let now = dispatch::clocks(tx, inner.wall.read())?;
+            let Some(waiting) = device::waiting(tx, now, user_code)? else { return Ok(false) };
+            device::decline(tx, &waiting)?;
+            Ok(true)
+        })
     }
 
     /// Throws everything away and starts with a fresh tenant, for every process that has the cloud open.

@@ -94,7 +94,7 @@ pub(crate) struct Cx<'a> {
     pub request_id: Uuid,
     /// The caller's correlation id, else this request's own.
     pub correlation_id: String,
-    /// The tenant.
+    /// The tenant that the request is about: that of what it names, else that of its caller, else the first.
     pub tenant: String,
     pub(crate) sealing: &'a SealKey,
     pub(crate) entries: Vec<(Entry, Value)>,

@@ -1,18 +1,21 @@
 //! One request: one transaction, from the host name to the request log.
 
 use chrono::{DateTime, Duration, Utc};
+use http::Method;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use sealbook_crypto::SealKey;
 use uuid::Uuid;
 
+use crate::arm::Arm;
 use crate::cx::{Caller, Cx};
 use crate::fault::{self, Fault, FaultKind};
 use crate::http::{Answer, Request};
+use crate::identity::token::TokenError;
 use crate::operation::{self, Access, Found, Operation, Params};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::store::{log, settings};
-use crate::{audit, lro, registry, seed};
+use crate::{audit, insights, lro, registry, seed};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -125,7 +128,15 @@ fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request:
 }
 
 fn found(service: &dyn Service, request: &Request) -> Found {
-    operation::find(&service.tables(), service.discriminators(), request)
+    let (tables, discriminators) = (service.tables(), service.discriminators());
+    let found = operation::find(&tables, discriminators, request);
+    match &found {
+        Found::OtherMethods(methods) if methods.contains(&Method::GET) && service.heads(request) => {
+            let asked = Request { method: Method::GET, ..request.clone() };
+            operation::find(&tables, discriminators, &asked)
+        }
+        _ => found,
+    }
 }
 
 fn unknown_host(request: &Request) -> Done {
@@ -177,7 +188,9 @@ fn serve(cx: &mut Cx<'_>, service: &'static dyn Service, fate: Option<&Fault>) -
     let (mut answer, code) = match result {
         Ok(answer) => (answer, None),
         Err(refusal) => {
-            cx.tx.execute_batch("ROLLBACK TO operation")?;
+            if !refusal.rest.keeps {
+                cx.tx.execute_batch("ROLLBACK TO operation")?;
+            }
             report(cx, &refusal);
             (service.render(cx, &refusal), Some(refusal.code))
         }
@@ -188,6 +201,11 @@ fn serve(cx: &mut Cx<'_>, service: &'static dyn Service, fate: Option<&Fault>) -
     {
         cx.audit(entry);
     }
+    if let Some((operation, _)) = &matched
+        && service.name() == Arm.name()
+    {
+        insights::activity::record(cx, operation, &answer, code.as_deref())?;
+    }
     finish(cx, service, &mut answer);
     Ok(Done { answer, service: service.name(), operation: matched.map(|(operation, _)| operation), code })
 }
@@ -196,18 +214,18 @@ fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Resu
     let (operation, params) = match found {
         Found::One(operation, params) => (operation, params),
         Found::OtherMethods(methods) => {
-            cx.caller = service.authenticate(cx)?;
+            authenticate(cx, service)?;
             return Err(other_methods(cx, &methods));
         }
         Found::Nothing => {
-            cx.caller = service.authenticate(cx)?;
+            authenticate(cx, service)?;
             let gap = format!("{} {}{}", cx.request.method, cx.request.host, cx.request.path);
             let refusal = service.unknown(cx);
             return Err(if refusal.gap.is_none() { refusal.gap(gap) } else { refusal });
         }
     };
     if operation.access != Access::Open {
-        cx.caller = service.authenticate(cx)?;
+        authenticate(cx, service)?;
     }
     check_version(cx, service, operation, &params)?;
     service.before(cx, operation, &params)?;
@@ -224,6 +242,24 @@ fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Resu
     }
     service.ready(cx, operation, &params)?;
     (operation.run)(cx, &params)
+}
+
+/// Finds out who calls; a token of another tenant than the one that the request is about is refused.
+fn authenticate(cx: &mut Cx<'_>, service: &'static dyn Service) -> Result<(), Refusal> {
+    let needed = service.tenant(cx)?;
+    if let Some(tenant) = &needed {
+        cx.tenant.clone_from(tenant);
+    }
+    let caller = service.authenticate(cx)?;
+    // A credential that is no token (a key of the resource itself) belongs to no tenant.
+    if !caller.tenant.is_empty() {
+        if needed.is_some_and(|tenant| !tenant.eq_ignore_ascii_case(&caller.tenant)) {
+            return Err(service.unauthorized(cx, &TokenError::Issuer { given: caller.issuer }));
+        }
+        cx.tenant.clone_from(&caller.tenant);
+    }
+    cx.caller = caller;
+    Ok(())
 }
 
 fn check_version(

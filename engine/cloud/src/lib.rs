@@ -17,6 +17,7 @@ mod fault;
 pub mod front;
 mod http;
 mod identity;
+mod insights;
 mod inventory;
 mod keyvault;
 mod lro;

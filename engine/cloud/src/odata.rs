@@ -7,6 +7,16 @@ use crate::refusal::Refusal;
 pub(crate) enum Term {
     /// `field eq 'value'`.
     Eq(String, String),
+    /// `field ne 'value'`.
+    Ne(String, String),
+    /// `field ge 'value'`; the value may stand without quotes, as instants do.
+    Ge(String, String),
+    /// `field le 'value'`; likewise.
+    Le(String, String),
+    /// `startswith(field,'value')`.
+    StartsWith(String, String),
+    /// `substringof('value',field)`.
+    Contains(String, String),
     /// `name()` or `name('argument')`.
     Call(String, Option<String>),
     /// `field/any(c:c eq 'value')`.
@@ -57,16 +67,49 @@ fn name(text: &str) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
+/// A literal in quotes, or a word without any: an instant, a GUID, a namespace.
+fn word(text: &str) -> Option<String> {
+    let text = text.trim();
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ":.-+_".contains(c));
+    literal(text).or_else(|| plain.then(|| text.to_owned()))
+}
+
 fn comparison(text: &str) -> Option<(String, String)> {
     let (field, value) = text.split_once(" eq ")?;
     Some((name(field)?, literal(value)?))
+}
+
+/// The other comparisons, tried in order.
+fn compared(term: &str) -> Option<Term> {
+    if let Some((field, value)) = term.split_once(" eq ") {
+        return Some(Term::Eq(name(field)?, word(value)?));
+    }
+    if let Some((field, value)) = term.split_once(" ne ") {
+        return Some(Term::Ne(name(field)?, literal(value)?));
+    }
+    if let Some((field, value)) = term.split_once(" ge ") {
+        return Some(Term::Ge(name(field)?, word(value)?));
+    }
+    let (field, value) = term.split_once(" le ")?;
+    Some(Term::Le(name(field)?, word(value)?))
 }
 
 fn parse_term(term: &str) -> Option<Term> {
     if let Some((field, value)) = comparison(term) {
         return Some(Term::Eq(field, value));
     }
+    if !term.ends_with(')') {
+        return compared(term);
+    }
     let (head, arguments) = term.strip_suffix(')')?.split_once('(')?;
+    if head.eq_ignore_ascii_case("startswith") {
+        let (field, value) = arguments.split_once(',')?;
+        return Some(Term::StartsWith(name(field)?, literal(value)?));
+    }
+    if head.eq_ignore_ascii_case("substringof") {
+        let (value, field) = arguments.rsplit_once(',')?;
+        return Some(Term::Contains(name(field)?, literal(value)?));
+    }
     if let Some(field) = head.strip_suffix("/any") {
         let (variable, body) = arguments.split_once(':')?;
         let (compared, value) = comparison(body.trim())?;
@@ -98,7 +141,19 @@ mod tests {
                 Some(vec![Term::Any("servicePrincipalNames".into(), "id".into())]),
             ),
             ("name eq 'it''s'", Some(vec![eq("name", "it's")])),
-            ("name ne 'x'", None),
+            ("name ne 'x'", Some(vec![Term::Ne("name".into(), "x".into())])),
+            (
+                "eventTimestamp ge 2026-01-02T03:04:05Z and eventTimestamp le '2026-01-03T00:00:00Z'",
+                Some(vec![
+                    Term::Ge("eventTimestamp".into(), "2026-01-02T03:04:05Z".into()),
+                    Term::Le("eventTimestamp".into(), "2026-01-03T00:00:00Z".into()),
+                ]),
+            ),
+            ("resourceProvider eq Microsoft.KeyVault", Some(vec![eq("resourceProvider", "Microsoft.KeyVault")])),
+            ("startswith(displayName,'a, b')", Some(vec![Term::StartsWith("displayName".into(), "a, b".into())])),
+            ("substringof('a,b', name)", Some(vec![Term::Contains("name".into(), "a,b".into())])),
+            ("name eq x y", None),
+            ("startswith(name)", None),
             ("name eq 'x' or name eq 'y'", None),
         ];
         for (filter, expected) in table {

@@ -36,6 +36,7 @@ pub(crate) fn prepare(
         lro::SCHEMA,
         fault::SCHEMA,
         identity::principals::SCHEMA,
+        identity::tenants::SCHEMA,
         identity::keys::SCHEMA,
     ];
     for schema in shared.into_iter().chain(registry::PROVIDERS.iter().map(|p| p.schema())) {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::http::Answer;
 
-/// Why an operation did not run or did not succeed. Everything the operation wrote is rolled back.
+/// Why an operation did not run or did not succeed. Everything the operation wrote is rolled back, unless it says
+/// otherwise ([`Refusal::keep`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     /// HTTP status.
@@ -27,6 +28,8 @@ pub(crate) struct Rest {
     details: Vec<Value>,
     headers: Vec<(&'static str, String)>,
     cause: Option<String>,
+    /// Whether what the operation wrote stays.
+    pub keeps: bool,
 }
 
 impl Refusal {
@@ -62,6 +65,12 @@ impl Refusal {
     /// Adds a header.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.rest.headers.push((name, value.into()));
+        self
+    }
+
+    /// Keeps what the operation wrote: for refusals that must be remembered, such as a guess at a code.
+    pub fn keep(mut self) -> Self {
+        self.rest.keeps = true;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use crate::arm::Arm;
 use crate::service::{Provider, Service};
-use crate::{authorization, compute, entra, keyvault, resources, storage};
+use crate::{authorization, compute, entra, insights, keyvault, resources, storage};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
@@ -10,6 +10,7 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &authorization::PROVIDER,
     &entra::PROVIDER,
     &compute::PROVIDER,
+    &insights::PROVIDER,
     &keyvault::PROVIDER,
     &storage::PROVIDER,
     #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::authorization::roles;
 use crate::cx::PrincipalKind;
 use crate::identity::keys;
 use crate::identity::principals::{self, Principal};
+use crate::identity::tenants::{self, Tenant};
 use crate::refusal::Refusal;
 use crate::store::settings;
 
@@ -25,8 +26,10 @@ pub(crate) const SUBSCRIPTION: &str = "subscription";
 pub(crate) const SUBSCRIPTION_NAME: &str = "subscription-name";
 /// Display name of the tenant.
 pub(crate) const TENANT_NAME: &str = "Sealbook (embedded)";
-const USER: &str = "seed-user";
-const CLIENT: &str = "seed-client";
+/// Setting: object id of the learner.
+pub(crate) const USER: &str = "seed-user";
+/// Setting: object id of the service principal for command-line tools.
+pub(crate) const CLIENT: &str = "seed-client";
 
 /// How long a new role assignment takes to work, unless a fault says otherwise, in milliseconds.
 const RBAC_DELAY: i64 = 500;
@@ -64,25 +67,26 @@ fn guid() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// Fills an empty cloud.
-pub(crate) fn plant(tx: &Connection, sealing: &SealKey, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let subscription = guid();
-    let domain = format!("sealbook{}.onmicrosoft.com", hex::encode(sealbook_crypto::random::<3>()));
-    settings::set(tx, TENANT, &guid())?;
-    settings::set(tx, DOMAIN, &domain)?;
-    settings::set(tx, SUBSCRIPTION, &subscription)?;
-    settings::set(tx, SUBSCRIPTION_NAME, &"Sealbook Embedded")?;
-    settings::set(tx, settings::CLOCK_OFFSET, &0)?;
-    settings::set(tx, settings::RBAC_DELAY, &RBAC_DELAY)?;
-    settings::set(tx, settings::DIRECTORY_DELAY, &DIRECTORY_DELAY)?;
-    keys::create(tx, sealing)?;
+/// Ids that the subscription of a tenant and what is in it hang on.
+struct Place<'a> {
+    domain: &'a str,
+    subscription: &'a str,
+}
+
+/// Makes the two principals of a tenant, who own its subscription.
+fn people(
+    tx: &Connection,
+    sealing: &SealKey,
+    now: DateTime<Utc>,
+    place: &Place<'_>,
+) -> Result<(Principal, Principal), Refusal> {
     let learner = Principal {
         oid: guid(),
         app_id: None,
         kind: PrincipalKind::User,
         managed: false,
         name: "Learner".to_owned(),
-        upn: Some(format!("learner@{domain}")),
+        upn: Some(format!("learner@{}", place.domain)),
         resource: None,
         created: now,
     };
@@ -96,20 +100,17 @@ pub(crate) fn plant(tx: &Connection, sealing: &SealKey, now: DateTime<Utc>) -> R
         resource: None,
         created: now,
     };
-    for (setting, principal) in [(USER, &learner), (CLIENT, &tools)] {
+    let scope = format!("/subscriptions/{}", place.subscription);
+    for principal in [&learner, &tools] {
         let aad = principals::secret_aad(&principal.oid);
         let sealed = sealing.seal(aad.as_bytes(), secret().expose().as_bytes());
         principals::add(tx, principal, Some(&sealed))?;
-        settings::set(tx, setting, &principal.oid)?;
         assignments::add(
             tx,
             &Assignment {
                 name: guid(),
-                scope: format!("/subscriptions/{subscription}"),
-                role_definition: format!(
-                    "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{}",
-                    roles::OWNER
-                ),
+                scope: scope.clone(),
+                role_definition: format!("{scope}/providers/Microsoft.Authorization/roleDefinitions/{}", roles::OWNER),
                 principal: principal.oid.clone(),
                 principal_type: principal.kind.as_str().to_owned(),
                 description: None,
@@ -119,31 +120,75 @@ pub(crate) fn plant(tx: &Connection, sealing: &SealKey, now: DateTime<Utc>) -> R
             },
         )?;
     }
-    Ok(())
+    Ok((learner, tools))
 }
 
-/// Reads who can sign in.
-pub(crate) fn read(tx: &Connection, sealing: &SealKey) -> Result<Seed, Refusal> {
-    let text = |name: &str| -> Result<String, Refusal> {
-        settings::get(tx, name)?.ok_or_else(|| Refusal::internal(format!("the cloud has no setting `{name}`")))
+fn domain() -> String {
+    format!("sealbook{}.onmicrosoft.com", hex::encode(sealbook_crypto::random::<3>()))
+}
+
+/// Fills an empty cloud.
+pub(crate) fn plant(tx: &Connection, sealing: &SealKey, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let (subscription, domain) = (guid(), domain());
+    settings::set(tx, TENANT, &guid())?;
+    settings::set(tx, DOMAIN, &domain)?;
+    settings::set(tx, SUBSCRIPTION, &subscription)?;
+    settings::set(tx, SUBSCRIPTION_NAME, &"Sealbook Embedded")?;
+    settings::set(tx, settings::CLOCK_OFFSET, &0)?;
+    settings::set(tx, settings::RBAC_DELAY, &RBAC_DELAY)?;
+    settings::set(tx, settings::DIRECTORY_DELAY, &DIRECTORY_DELAY)?;
+    keys::create(tx, sealing)?;
+    let place = Place { domain: &domain, subscription: &subscription };
+    let (learner, tools) = people(tx, sealing, now, &place)?;
+    settings::set(tx, USER, &learner.oid)?;
+    settings::set(tx, CLIENT, &tools.oid)
+}
+
+/// Makes one more tenant, with a user, a service principal and a subscription of its own.
+pub(crate) fn add_tenant(tx: &Connection, sealing: &SealKey, now: DateTime<Utc>, name: &str) -> Result<Seed, Refusal> {
+    let (subscription, domain) = (guid(), domain());
+    let place = Place { domain: &domain, subscription: &subscription };
+    let (learner, tools) = people(tx, sealing, now, &place)?;
+    let tenant = Tenant {
+        id: guid(),
+        domain,
+        name: name.to_owned(),
+        subscription,
+        subscription_name: name.to_owned(),
+        user: learner.oid,
+        client: tools.oid,
     };
-    let principal = |name: &str| -> Result<(Principal, SecretString), Refusal> {
-        let oid = text(name)?;
+    tenants::add(tx, &tenant)?;
+    read_tenant(tx, sealing, tenant)
+}
+
+/// Reads who can sign in to the first tenant.
+pub(crate) fn read(tx: &Connection, sealing: &SealKey) -> Result<Seed, Refusal> {
+    read_tenant(tx, sealing, tenants::first(tx)?)
+}
+
+/// Reads who can sign in to each tenant, the first one first.
+pub(crate) fn read_all(tx: &Connection, sealing: &SealKey) -> Result<Vec<Seed>, Refusal> {
+    tenants::all(tx)?.into_iter().map(|tenant| read_tenant(tx, sealing, tenant)).collect()
+}
+
+fn read_tenant(tx: &Connection, sealing: &SealKey, tenant: Tenant) -> Result<Seed, Refusal> {
+    let principal = |oid: &str| -> Result<(Principal, SecretString), Refusal> {
         let principal =
-            principals::get(tx, &oid)?.ok_or_else(|| Refusal::internal(format!("the cloud has no principal {oid}")))?;
-        let sealed: Vec<u8> = tx.query_row("SELECT secret FROM principals WHERE oid = ?1", [&oid], |row| row.get(0))?;
+            principals::get(tx, oid)?.ok_or_else(|| Refusal::internal(format!("the cloud has no principal {oid}")))?;
+        let sealed: Vec<u8> = tx.query_row("SELECT secret FROM principals WHERE oid = ?1", [oid], |row| row.get(0))?;
         let opened = sealing
-            .open(principals::secret_aad(&oid).as_bytes(), &sealed)
+            .open(principals::secret_aad(oid).as_bytes(), &sealed)
             .map_err(|_| Refusal::internal("a principal's secret does not open with the cloud's key"))?;
         let secret = std::str::from_utf8(opened.expose()).map_err(Refusal::internal)?;
         Ok((principal, SecretString::from(secret)))
     };
-    let (user, password) = principal(USER)?;
-    let (client, client_secret) = principal(CLIENT)?;
+    let (user, password) = principal(&tenant.user)?;
+    let (client, client_secret) = principal(&tenant.client)?;
     Ok(Seed {
-        tenant: text(TENANT)?,
-        subscription: text(SUBSCRIPTION)?,
-        subscription_name: text(SUBSCRIPTION_NAME)?,
+        tenant: tenant.id,
+        subscription: tenant.subscription,
+        subscription_name: tenant.subscription_name,
         user: user.upn.unwrap_or_default(),
         password,
         user_oid: user.oid,

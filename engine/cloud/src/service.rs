@@ -22,6 +22,11 @@ pub(crate) trait Service: Sync {
     /// Its operations.
     fn tables(&self) -> Vec<&'static [Operation]>;
 
+    /// Whether a HEAD request without an operation of its own asks whether what GET would answer is there.
+    fn heads(&self, _request: &Request) -> bool {
+        false
+    }
+
     /// Query parameters that choose between operations on one path (see [`Operation::when`]).
     fn discriminators(&self) -> &'static [&'static str] {
         &[]
@@ -36,6 +41,11 @@ pub(crate) trait Service: Sync {
     fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
         crate::identity::token::authenticate(cx, self.audiences())
             .and_then(|result| result.map_err(|e| self.unauthorized(cx, &e)))
+    }
+
+    /// The tenant whose tokens a request needs: that of the subscription it is about. `None` when any will do.
+    fn tenant(&self, _cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
+        Ok(None)
     }
 
     /// Refuses a request without a valid token, with the service's challenge.

@@ -84,6 +84,17 @@ impl TestCloud {
         ])
     }
 
+    /// A client that signs in as the user of another tenant of this cloud.
+    pub fn stranger(&self, seed: &Seed) -> Client<'_> {
+        let form = vec![
+            ("grant_type", "password".to_owned()),
+            ("client_id", "04b07795-8ddb-461a-bbee-02f9e1bf7b46".to_owned()),
+            ("username", seed.user.clone()),
+            ("password", seed.password.expose().to_owned()),
+        ];
+        Client { tenant: seed.tenant.clone(), ..self.client(form) }
+    }
+
     /// A client that sends no token.
     pub fn anonymous(&self) -> Client<'_> {
         self.client(Vec::new())

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cx::Cx;
 use crate::http::{Answer, Request};
+use crate::identity::tenants;
 use crate::identity::token::TokenError;
 use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
@@ -63,8 +64,25 @@ impl Service for Arm {
         registry::PROVIDERS.iter().map(|p| p.operations()).collect()
     }
 
+    /// `Resources_CheckExistence` and `Resources_CheckExistenceById`: HEAD of a resource, not of a list.
+    fn heads(&self, request: &Request) -> bool {
+        let target = target(request);
+        request.method == http::Method::HEAD
+            && target.namespace().is_some()
+            && target.segments().len() == request.segments.len()
+    }
+
     fn audiences(&self) -> &'static [&'static str] {
         AUDIENCES
+    }
+
+    /// The tenant that the subscription in the path trusts. What is about no subscription, or about one that does not
+    /// exist, takes a token of any tenant.
+    fn tenant(&self, cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
+        Ok(match target(cx.request).subscription() {
+            Some(subscription) => tenants::of_subscription(cx.tx, subscription)?.map(|tenant| tenant.id),
+            None => None,
+        })
     }
 
     fn unauthorized(&self, cx: &Cx<'_>, error: &TokenError) -> Refusal {
@@ -86,7 +104,11 @@ impl Service for Arm {
                 "InvalidAuthenticationTokenTenant",
                 format!(
                     "The access token is from the wrong issuer '{given}'. It must match the tenant 'https://sts.windows\
-                     .net/{}/' associated with this subscription.",
+                     .net/{0}/' associated with this subscription. Please use the authority (URL) \
+                     'https://login.windows.net/{0}' to get the token. Note, if the subscription is transferred to \
+                     another tenant there is no impact to the services, but information about new tenant could take \
+                     time to propagate (up to an hour). If you just transferred your subscription and see this error \
+                     message, please try back later.",
                     cx.tenant
                 ),
             ),
@@ -114,7 +136,7 @@ impl Service for Arm {
         }
         let target = target(cx.request);
         let Some(subscription) = target.subscription() else { return Ok(()) };
-        if crate::resources::subscription(cx)?.eq_ignore_ascii_case(subscription) {
+        if tenants::of_subscription(cx.tx, subscription)?.is_some() {
             return Ok(());
         }
         if uuid::Uuid::try_parse(subscription).is_err() {
@@ -138,7 +160,7 @@ impl Service for Arm {
             return Ok(());
         };
         if operation.method == http::Method::PUT || operation.method == http::Method::POST {
-            crate::resources::registration::require(cx, &namespace)?;
+            crate::resources::registration::require(cx, subscription, &namespace)?;
         }
         match target.group() {
             Some(group) => crate::resources::groups::require(cx, subscription, group).map(|_| ()),
@@ -181,6 +203,9 @@ impl Service for Arm {
     }
 
     fn finish(&self, cx: &Cx<'_>, answer: &mut Answer) {
+        if answer.status == http::StatusCode::OK && self.heads(cx.request) {
+            answer.status = http::StatusCode::NO_CONTENT;
+        }
         answer.set("cache-control", "no-cache");
         answer
             .set("x-ms-routing-request-id", format!("SEALBOOK:{}:{}", cx.now.format("%Y%m%dT%H%M%SZ"), cx.request_id));

@@ -1,8 +1,10 @@
 //! Whether a principal may do something somewhere, at this instant of the cloud clock.
 
-use super::assignments;
-use super::roles::{self, Role};
+use super::custom::Permission;
+use super::roles::Role;
+use super::{assignments, definitions};
 use crate::cx::Cx;
+use crate::identity::tenants;
 use crate::refusal::Refusal;
 use crate::resource_id::within;
 
@@ -21,12 +23,19 @@ pub(crate) struct Decision {
 /// count once their propagation delay has passed.
 pub(crate) fn decide(cx: &Cx<'_>, principal: &str, action: &str, data: bool, scope: &str) -> Result<Decision, Refusal> {
     let mut decision = Decision { allowed: false, assignment: None, propagating: false };
+    // A subscription trusts one tenant: nobody from another has a role in it.
+    let trusted = tenants::of_scope(cx.tx, scope)?;
+    if let Some(tenant) = trusted
+        && !tenants::of_principal(cx.tx, principal)?.eq_ignore_ascii_case(&tenant.id)
+    {
+        return Ok(decision);
+    }
     for assignment in assignments::of_principal(cx.tx, principal)? {
         if !within(scope, &assignment.scope) {
             continue;
         }
-        let Some(role) = roles::by_id(assignment.role()) else { continue };
-        if !grants(role, action, data) {
+        let Some(role) = definitions::by_id(cx.tx, assignment.role())? else { continue };
+        if !role.grants(action, data) {
             continue;
         }
         if assignment.effective <= cx.now {
@@ -43,8 +52,21 @@ pub(crate) fn decide(cx: &Cx<'_>, principal: &str, action: &str, data: bool, sco
 /// Whether a role grants an action: named by its (data) actions and not taken out again.
 pub(crate) fn grants(role: &Role, action: &str, data: bool) -> bool {
     let (yes, no) = if data { (role.data_actions, role.not_data_actions) } else { (role.actions, role.not_actions) };
-    let named = |patterns: &[&str]| patterns.iter().any(|p| matches(p, action));
-    named(yes) && !named(no)
+    named(yes, action) && !named(no, action)
+}
+
+/// Whether a custom role's permission grants an action.
+pub(crate) fn permits(permission: &Permission, action: &str, data: bool) -> bool {
+    let (yes, no) = if data {
+        (&permission.data_actions, &permission.not_data_actions)
+    } else {
+        (&permission.actions, &permission.not_actions)
+    };
+    named(yes, action) && !named(no, action)
+}
+
+fn named(patterns: &[impl AsRef<str>], action: &str) -> bool {
+    patterns.iter().any(|pattern| matches(pattern.as_ref(), action))
 }
 
 /// Matches an action against a pattern in which `*` stands for any run of characters, without case.
@@ -68,6 +90,7 @@ fn matches(pattern: &str, action: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authorization::roles;
 
     #[test]
     fn patterns() {

@@ -1,10 +1,13 @@
 //! Microsoft.Authorization: role definitions, role assignments and the access check.
 
 pub(crate) mod assignments;
+mod custom;
 mod definitions;
 pub(crate) mod evaluate;
 mod operations;
 pub(crate) mod roles;
+
+use std::sync::LazyLock;
 
 use crate::operation::Operation;
 use crate::service::{Provider, ResourceType};
@@ -34,7 +37,8 @@ impl Provider for Authorization {
     }
 
     fn schema(&self) -> &'static str {
-        assignments::SCHEMA
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [assignments::SCHEMA, custom::SCHEMA].concat());
+        &SCHEMA
     }
 
     fn inventory(&self) -> &'static [&'static str] {

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::assignments::{self, Assignment};
-use super::{API, definitions, roles};
+use super::definitions::Definition;
+use super::{API, definitions};
 use crate::cx::{Cx, PrincipalKind};
 use crate::fault;
 use crate::http::Answer;
-use crate::identity::principals;
+use crate::identity::{principals, tenants};
 use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
@@ -54,6 +55,20 @@ pub(super) static OPERATIONS: &[Operation] = &[
         DEFINITION,
         "Microsoft.Authorization/roleDefinitions/read",
         definitions::get
+    ),
+    operation!(
+        "RoleDefinitions_CreateOrUpdate",
+        PUT,
+        DEFINITION,
+        "Microsoft.Authorization/roleDefinitions/write",
+        definitions::put
+    ),
+    operation!(
+        "RoleDefinitions_Delete",
+        DELETE,
+        DEFINITION,
+        "Microsoft.Authorization/roleDefinitions/delete",
+        definitions::delete
     ),
 ];
 
@@ -162,22 +177,22 @@ fn create(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
             format!("A valid principal ID must be provided for role assignment. Given: '{principal}'."),
         ));
     }
-    let role = role_definition(&text("roleDefinitionId"))?;
+    let role = role_definition(cx, &text("roleDefinitionId"), &scope)?;
     if !properties["condition"].is_null() {
         return Err(invalid("Conditions on role assignments are not supported.").gap("role assignment conditions"));
     }
     let role_definition = match ResourceId::parse(&scope).as_ref().and_then(ResourceId::subscription) {
         Some(subscription) => {
-            format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{}", role.id)
+            format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{}", role.id())
         }
-        None => format!("/providers/Microsoft.Authorization/roleDefinitions/{}", role.id),
+        None => format!("/providers/Microsoft.Authorization/roleDefinitions/{}", role.id()),
     };
     require_scope(cx, &scope)?;
     let principal_type = principal_type(cx, &principal, properties["principalType"].as_str())?;
     let equal = |a: &Assignment| {
         same_scope(&a.scope, &scope)
             && a.principal.eq_ignore_ascii_case(&principal)
-            && a.role().eq_ignore_ascii_case(role.id)
+            && a.role().eq_ignore_ascii_case(role.id())
     };
     if let Some(existing) = assignments::get(cx.tx, &name)? {
         if equal(&existing) {
@@ -218,7 +233,8 @@ fn create(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::json(201, &assignment.document()))
 }
 
-fn role_definition(id: &str) -> Result<&'static roles::Role, Refusal> {
+/// The role that an assignment names; a custom one that can't be assigned at the scope is not there.
+fn role_definition(cx: &Cx<'_>, id: &str, scope: &str) -> Result<Definition, Refusal> {
     let guid = id.rsplit('/').next().unwrap_or_default();
     let marked = id.to_ascii_lowercase().contains("/providers/microsoft.authorization/roledefinitions/");
     if !marked || Uuid::try_parse(guid).is_err() {
@@ -228,7 +244,8 @@ fn role_definition(id: &str) -> Result<&'static roles::Role, Refusal> {
             format!("The role definition ID '{id}' is not valid."),
         ));
     }
-    roles::by_id(guid).ok_or_else(|| definitions::not_found(guid))
+    let found = definitions::by_id(cx.tx, guid)?;
+    found.filter(|role| role.assignable_at(scope)).ok_or_else(|| definitions::not_found(guid))
 }
 
 /// The scope must exist down to its resource; what lies below a resource (a key) is not checked, as in Azure.
@@ -249,7 +266,10 @@ fn require_scope(cx: &Cx<'_>, scope: &str) -> Result<(), Refusal> {
 }
 
 fn principal_type(cx: &Cx<'_>, oid: &str, given: Option<&str>) -> Result<String, Refusal> {
-    let known = principals::get(cx.tx, oid)?;
+    let known = match principals::get(cx.tx, oid)? {
+        Some(principal) if tenants::of_principal(cx.tx, oid)?.eq_ignore_ascii_case(&cx.tenant) => Some(principal),
+        _ => None,
+    };
     let Some(given) = given else {
         let delay = cx.setting::<i64>(settings::DIRECTORY_DELAY)?.unwrap_or_default();
         let seen = known.filter(|p| p.created + chrono::Duration::milliseconds(delay) <= cx.now);

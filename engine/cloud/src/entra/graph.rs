@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::cx::{Cx, PrincipalKind};
 use crate::http::Answer;
 use crate::identity::principals::{self, Principal};
+use crate::identity::tenants;
 use crate::identity::token::TokenError;
 use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params, Run};
@@ -25,6 +26,7 @@ static OPERATIONS: &[Operation] = &[
     operation("Graph_GetUser", Method::GET, "/v1.0/users/{id}", user),
     operation("Graph_ListServicePrincipals", Method::GET, "/v1.0/servicePrincipals", service_principals),
     operation("Graph_GetServicePrincipal", Method::GET, "/v1.0/servicePrincipals/{id}", service_principal),
+    operation("Graph_GetServicePrincipalByAppId", Method::GET, "/v1.0/{entity}", by_key),
     operation("Graph_GetByIds", Method::POST, "/v1.0/directoryObjects/getByIds", by_ids),
     operation("Graph_GetDirectoryObject", Method::GET, "/v1.0/directoryObjects/{id}", directory_object),
 ];
@@ -70,19 +72,63 @@ fn document(principal: &Principal) -> Value {
     }
 }
 
-fn entity(set: &str, principal: &Principal) -> Answer {
-    let mut body = json!({ "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{set}/$entity") });
-    if let (Some(body), Value::Object(document)) = (body.as_object_mut(), document(principal)) {
-        body.extend(document);
+/// The properties that `$select` names; all when it names none.
+fn selected(cx: &Cx<'_>, document: Value) -> Value {
+    let select = cx.request.query("$select").unwrap_or_default();
+    let Value::Object(fields) = document else { return document };
+    if select.trim().is_empty() {
+        return Value::Object(fields);
     }
-    Answer::ok(&body)
+    let asked: Vec<&str> = select.split(',').map(str::trim).collect();
+    let keep = |name: &str| name.starts_with('@') || asked.iter().any(|a| a.eq_ignore_ascii_case(name));
+    Value::Object(fields.into_iter().filter(|(name, _)| keep(name)).collect())
 }
 
-fn set(name: &str, found: &[Principal]) -> Answer {
-    Answer::ok(&json!({
+/// Refuses the query options that would change an answer in ways that are not offered here.
+fn check_options(cx: &Cx<'_>) -> Result<(), Refusal> {
+    for (name, _) in &cx.request.query {
+        let offered = ["$filter", "$select", "api-version"].iter().any(|o| o.eq_ignore_ascii_case(name));
+        if name.starts_with('$') && !offered {
+            return Err(Refusal::new(
+                400,
+                "Request_UnsupportedQuery",
+                format!("The query option '{name}' is not supported here."),
+            )
+            .gap(format!("the Graph query option {name}")));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a principal of the caller's tenant; those of other tenants are not there.
+fn principal(cx: &Cx<'_>, oid: &str) -> Result<Option<Principal>, Refusal> {
+    own(cx, principals::get(cx.tx, oid)?)
+}
+
+fn own(cx: &Cx<'_>, found: Option<Principal>) -> Result<Option<Principal>, Refusal> {
+    Ok(match found {
+        Some(principal) if tenants::of_principal(cx.tx, &principal.oid)?.eq_ignore_ascii_case(&cx.tenant) => {
+            Some(principal)
+        }
+        _ => None,
+    })
+}
+
+fn entity(cx: &Cx<'_>, set: &str, principal: &Principal) -> Result<Answer, Refusal> {
+    check_options(cx)?;
+    let mut body = json!({ "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{set}/$entity") });
+    if let (Some(body), Value::Object(document)) = (body.as_object_mut(), selected(cx, document(principal))) {
+        body.extend(document);
+    }
+    Ok(Answer::ok(&body))
+}
+
+fn set(cx: &Cx<'_>, name: &str, found: &[Principal]) -> Result<Answer, Refusal> {
+    check_options(cx)?;
+    Ok(Answer::ok(&json!({
         "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{name}"),
-        "value": found.iter().map(document).collect::<Vec<_>>(),
-    }))
+        "value": found.iter().map(|p| selected(cx, document(p))).collect::<Vec<_>>(),
+    })))
 }
 
 /// `GET /me`: only for a signed-in person.
@@ -90,32 +136,44 @@ fn me(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     if cx.caller.kind != Some(PrincipalKind::User) {
         return Err(Refusal::new(400, "BadRequest", "/me request is only valid with delegated authentication flow."));
     }
-    let principal = principals::get(cx.tx, &cx.caller.oid)?.ok_or_else(|| not_found(&cx.caller.oid))?;
-    Ok(entity("users", &principal))
+    let principal = principal(cx, &cx.caller.oid)?.ok_or_else(|| not_found(&cx.caller.oid))?;
+    entity(cx, "users", &principal)
 }
 
 fn user(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let id = params.get("id");
-    let found = match principals::get(cx.tx, id)? {
+    let found = match principal(cx, id)? {
         Some(principal) => Some(principal),
-        None => principals::by_upn(cx.tx, id)?,
+        None => own(cx, principals::by_upn(cx.tx, id)?)?,
     };
     let found = found.filter(|p| p.kind == PrincipalKind::User);
-    Ok(entity("users", &found.ok_or_else(|| not_found(id))?))
+    entity(cx, "users", &found.ok_or_else(|| not_found(id))?)
 }
 
 fn service_principal(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let id = params.get("id");
-    let found = principals::get(cx.tx, id)?.filter(|p| p.kind == PrincipalKind::ServicePrincipal);
-    Ok(entity("servicePrincipals", &found.ok_or_else(|| not_found(id))?))
+    let found = principal(cx, id)?.filter(|p| p.kind == PrincipalKind::ServicePrincipal);
+    entity(cx, "servicePrincipals", &found.ok_or_else(|| not_found(id))?)
+}
+
+/// `GET /servicePrincipals(appId='…')`: the alternate key.
+fn by_key(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let given = params.get("entity");
+    let key = given.strip_suffix("')").and_then(|rest| rest.split_once("(appId='"));
+    let Some((_, app_id)) = key.filter(|(set, _)| set.eq_ignore_ascii_case("servicePrincipals")) else {
+        return Err(Graph.unknown(cx).gap(format!("GET {}{}", cx.request.host, cx.request.path)));
+    };
+    let found = own(cx, principals::by_app_id(cx.tx, app_id)?)?;
+    entity(cx, "servicePrincipals", &found.ok_or_else(|| not_found(app_id))?)
 }
 
 fn directory_object(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let id = params.get("id");
-    let found = principals::get(cx.tx, id)?.ok_or_else(|| not_found(id))?;
+    check_options(cx)?;
+    let found = principal(cx, id)?.ok_or_else(|| not_found(id))?;
     let mut body = document(&found);
     body["@odata.type"] = odata_type(&found).into();
-    Ok(Answer::ok(&body))
+    Ok(Answer::ok(&selected(cx, body)))
 }
 
 fn odata_type(principal: &Principal) -> &'static str {
@@ -126,13 +184,15 @@ fn odata_type(principal: &Principal) -> &'static str {
 }
 
 fn filtered(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal> {
-    let mut found = principals::all(cx.tx)?;
-    found.retain(|p| p.kind == kind);
+    let mut found = Vec::new();
+    for principal in principals::all(cx.tx)?.into_iter().filter(|p| p.kind == kind) {
+        found.extend(own(cx, Some(principal))?);
+    }
     let Some(filter) = cx.request.query("$filter").filter(|f| !f.is_empty()) else {
         return Ok(found);
     };
     let is = |part: Option<&str>, value: &str| part.is_some_and(|p| p.eq_ignore_ascii_case(value));
-    for term in odata::parse(filter)? {
+    for term in odata::parse(filter).map_err(|_| unsupported(filter))? {
         match &term {
             Term::Any(field, value) if field.eq_ignore_ascii_case("servicePrincipalNames") => {
                 found.retain(|p| is(p.app_id.as_deref(), value));
@@ -146,6 +206,15 @@ fn filtered(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal>
                 "mail" => found.clear(),
                 _ => return Err(unsupported(filter)),
             },
+            Term::StartsWith(field, start) => {
+                let start = start.to_lowercase();
+                let starts = |part: &str| part.to_lowercase().starts_with(&start);
+                match field.to_ascii_lowercase().as_str() {
+                    "displayname" => found.retain(|p| starts(&p.name)),
+                    "userprincipalname" => found.retain(|p| p.upn.as_deref().is_some_and(starts)),
+                    _ => return Err(unsupported(filter)),
+                }
+            }
             _ => return Err(unsupported(filter)),
         }
     }
@@ -158,29 +227,62 @@ fn unsupported(filter: &str) -> Refusal {
 }
 
 fn users(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    Ok(set("users", &filtered(cx, PrincipalKind::User)?))
+    set(cx, "users", &filtered(cx, PrincipalKind::User)?)
 }
 
 fn service_principals(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    Ok(set("servicePrincipals", &filtered(cx, PrincipalKind::ServicePrincipal)?))
+    set(cx, "servicePrincipals", &filtered(cx, PrincipalKind::ServicePrincipal)?)
 }
 
-/// `POST /directoryObjects/getByIds`: those that exist; the others are left out.
+/// Words that `types` of `getByIds` may hold; only the first two name something that is here.
+const TYPES: &[&str] = &[
+    "user",
+    "servicePrincipal",
+    "group",
+    "device",
+    "application",
+    "directoryObject",
+    "directoryObjectPartnerReference",
+];
+
+/// The texts of an array of a request, else Graph's refusal.
+fn texts(body: &Value, name: &str) -> Result<Vec<String>, Refusal> {
+    let invalid = || {
+        Refusal::new(
+            400,
+            "Request_BadRequest",
+            format!("Invalid value specified for property '{name}' of the request."),
+        )
+    };
+    let array = body[name].as_array().ok_or_else(invalid)?;
+    array.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(invalid)).collect()
+}
+
+/// `POST /directoryObjects/getByIds`: those that exist and have one of the `types`; the others are left out.
 fn by_ids(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let body = cx.request.json()?;
-    let ids = body["ids"].as_array().cloned().unwrap_or_default();
+    let ids = texts(&body, "ids")?;
     if ids.len() > 1_000 {
         return Err(Refusal::new(400, "Request_BadRequest", "Too many ids: the limit is 1000."));
     }
+    let types = if body["types"].is_null() { Vec::new() } else { texts(&body, "types")? };
+    let is = |types: &[String], name: &str| types.iter().any(|t| t.eq_ignore_ascii_case(name));
+    if let Some(other) = types.iter().find(|t| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(t))) {
+        return Err(Refusal::new(400, "Request_BadRequest", format!("The type '{other}' is not valid for 'types'."))
+            .gap(format!("the directory object type {other}")));
+    }
     let mut value = Vec::new();
-    for id in ids.iter().filter_map(Value::as_str) {
-        if let Some(principal) = principals::get(cx.tx, id)? {
-            let mut entry = json!({ "@odata.type": odata_type(&principal) });
-            if let (Some(entry), Value::Object(document)) = (entry.as_object_mut(), document(&principal)) {
-                entry.extend(document);
-            }
-            value.push(entry);
+    for id in &ids {
+        let Some(principal) = principal(cx, id)? else { continue };
+        let kind = odata_type(&principal).trim_start_matches("#microsoft.graph.");
+        if !types.is_empty() && !is(&types, kind) && !is(&types, "directoryObject") {
+            continue;
         }
+        let mut entry = json!({ "@odata.type": odata_type(&principal) });
+        if let (Some(entry), Value::Object(document)) = (entry.as_object_mut(), document(&principal)) {
+            entry.extend(document);
+        }
+        value.push(entry);
     }
     Ok(Answer::ok(&json!({
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#directoryObjects",

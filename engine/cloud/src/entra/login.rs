@@ -3,14 +3,14 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::sign_in;
+use super::{device, device_page, sign_in};
 use crate::cx::{Caller, Cx};
 use crate::http::Answer;
+use crate::identity::tenants::{self, Tenant};
 use crate::identity::token::TokenError;
-use crate::identity::{keys, mint, principals};
+use crate::identity::{keys, mint};
 use crate::operation::{Access, Operation, Params, Run};
 use crate::refusal::Refusal;
-use crate::seed;
 use crate::service::Service;
 
 /// The sign-in service.
@@ -34,40 +34,46 @@ static OPERATIONS: &[Operation] = &[
     open("Entra_Keys", Method::GET, "/{tenant}/discovery/keys", published_keys),
     open("Entra_InstanceDiscovery", Method::GET, "/{tenant}/discovery/instance", instance),
     open("Entra_UserRealm", Method::GET, "/{tenant}/userrealm/{user}", realm),
+    open("Entra_DeviceCode", Method::POST, "/{tenant}/oauth2/v2.0/devicecode", device::start),
+    open("Entra_DevicePage", Method::GET, "/{tenant}/oauth2/deviceauth", device_page::show),
+    open("Entra_DeviceSignIn", Method::POST, "/{tenant}/oauth2/deviceauth", device_page::submit),
     open("Entra_TokenV2", Method::POST, "/{tenant}/oauth2/v2.0/token", sign_in::token_v2),
     open("Entra_Token", Method::POST, "/{tenant}/oauth2/token", sign_in::token_v1),
 ];
 
-/// Refuses a tenant that does not exist. `common` and `organizations` stand for any.
-pub(super) fn require_tenant(cx: &Cx<'_>, given: &str) -> Result<(), Refusal> {
-    let domain: Option<String> = cx.setting(seed::DOMAIN)?;
-    let known = given.eq_ignore_ascii_case(&cx.tenant)
-        || domain.is_some_and(|d| given.eq_ignore_ascii_case(&d))
-        || matches!(given.to_ascii_lowercase().as_str(), "common" | "organizations");
-    if known {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        400,
-        "invalid_request",
-        format!(
-            "AADSTS90002: Tenant '{given}' not found. Check to make sure you have the correct tenant ID and are signing \
-             into the correct cloud. Check with your subscription administrator, this may happen if there are no \
-             active subscriptions for the tenant."
-        ),
-    ))
+/// What the first segment of a path names.
+pub(super) enum Authority {
+    /// Any tenant: `common` or `organizations`. Who signs in decides.
+    Shared,
+    /// This tenant.
+    Tenant(Tenant),
 }
 
-fn is_shared(tenant: &str) -> bool {
-    matches!(tenant.to_ascii_lowercase().as_str(), "common" | "organizations")
+/// The authority that a path names; a tenant that does not exist is refused.
+pub(super) fn authority(cx: &Cx<'_>, given: &str) -> Result<Authority, Refusal> {
+    if matches!(given.to_ascii_lowercase().as_str(), "common" | "organizations") {
+        return Ok(Authority::Shared);
+    }
+    tenants::find(cx.tx, given)?.map(Authority::Tenant).ok_or_else(|| {
+        Refusal::new(
+            400,
+            "invalid_request",
+            format!(
+                "AADSTS90002: Tenant '{given}' not found. Check to make sure you have the correct tenant ID and are \
+                 signing into the correct cloud. Check with your subscription administrator, this may happen if there \
+                 are no active subscriptions for the tenant."
+            ),
+        )
+    })
 }
 
 fn configuration(cx: &Cx<'_>, params: &Params, v2: bool) -> Result<Answer, Refusal> {
     let given = params.get("tenant");
-    require_tenant(cx, given)?;
-    let shared = is_shared(given);
-    let path = if shared { given } else { &cx.tenant };
-    let tid = if shared { "{tenantid}" } else { &cx.tenant };
+    let authority = authority(cx, given)?;
+    let (shared, path, tid) = match &authority {
+        Authority::Shared => (true, given, "{tenantid}"),
+        Authority::Tenant(tenant) => (false, tenant.id.as_str(), tenant.id.as_str()),
+    };
     let (version, issuer) = if v2 { ("/v2.0", mint::issuer_v2(tid)) } else { ("", mint::issuer(tid)) };
     Ok(Answer::ok(&json!({
         "token_endpoint": format!("{AUTHORITY}/{path}/oauth2{version}/token"),
@@ -108,8 +114,11 @@ fn configuration_v1(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
 }
 
 fn published_keys(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    require_tenant(cx, params.get("tenant"))?;
-    Ok(Answer::ok(&keys::jwks(cx, &mint::issuer_v2(&cx.tenant))?))
+    let issuer = match authority(cx, params.get("tenant"))? {
+        Authority::Shared => mint::issuer_v2("{tenantid}"),
+        Authority::Tenant(tenant) => mint::issuer_v2(&tenant.id),
+    };
+    Ok(Answer::ok(&keys::jwks(cx, &issuer)?))
 }
 
 /// Instance discovery: which hosts are the same authority.
@@ -130,17 +139,16 @@ fn instance(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     })))
 }
 
-/// Whether a user name belongs to this tenant (`Managed`) or to nobody (`Unknown`).
+/// Whether a user name belongs to a tenant of this cloud (`Managed`) or to nobody (`Unknown`).
 fn realm(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let user = params.get("user");
-    let domain: String = cx.setting(seed::DOMAIN)?.unwrap_or_default();
-    let managed = principals::by_upn(cx.tx, user)?.is_some()
-        || user.rsplit('@').next().is_some_and(|d| d.eq_ignore_ascii_case(&domain));
-    Ok(Answer::ok(&if managed {
+    let domain = user.rsplit('@').next().unwrap_or_default();
+    let tenant = tenants::all(cx.tx)?.into_iter().find(|t| t.domain.eq_ignore_ascii_case(domain));
+    Ok(Answer::ok(&if let Some(tenant) = tenant {
         json!({
             "ver": "1.0",
             "account_type": "Managed",
-            "domain_name": domain,
+            "domain_name": tenant.domain,
             "cloud_instance_name": "microsoftonline.com",
             "cloud_audience_urn": "urn:federation:MicrosoftOnline",
         })
@@ -218,6 +226,7 @@ impl Service for Login {
 
     fn finish(&self, _: &Cx<'_>, answer: &mut Answer) {
         answer.set("cache-control", "no-store, no-cache");
+        answer.set("x-content-type-options", "nosniff");
         answer.set("pragma", "no-cache");
     }
 }

@@ -1,10 +1,14 @@
 //! Microsoft Entra: sign-in, tokens, the instance metadata service's identity endpoint, and Microsoft Graph.
 
+pub(crate) mod device;
+mod device_page;
 mod graph;
 mod imds;
 mod login;
 mod refresh;
 mod sign_in;
+
+use std::sync::LazyLock;
 
 use crate::service::{Provider, Service};
 
@@ -20,7 +24,8 @@ impl Provider for Entra {
     }
 
     fn schema(&self) -> &'static str {
-        refresh::SCHEMA
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [refresh::SCHEMA, device::SCHEMA].concat());
+        &SCHEMA
     }
 
     fn services(&self) -> &'static [&'static dyn Service] {

@@ -1,38 +1,43 @@
-//! The token endpoint: passwords, client secrets and refresh tokens.
+//! The token endpoint: passwords, client secrets, refresh tokens and device codes.
 
 use sealbook_crypto::SecretString;
 use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
-use super::{login, refresh};
+use super::login::{self, Authority};
+use super::{device, refresh};
 use crate::cx::{Cx, PrincipalKind};
 use crate::http::Answer;
 use crate::identity::mint::{self, Proof};
 use crate::identity::principals::{self, Principal};
+use crate::identity::tenants;
 use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::registry;
 
 /// Microsoft's public clients that ask for tokens with a user's password: Azure CLI, Azure PowerShell,
 /// Visual Studio, Visual Studio Code.
-const PUBLIC_CLIENTS: &[&str] = &[
-    "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
-    "1950a258-227b-4e31-a9cf-717495945fc2",
-    "872cd9fa-d31f-45e0-9eab-6e460a02d1f1",
-    "aebc6443-996d-45c2-90f0-388ff96faa56",
+const PUBLIC_CLIENTS: &[(&str, &str)] = &[
+    ("04b07795-8ddb-461a-bbee-02f9e1bf7b46", "Microsoft Azure CLI"),
+    ("1950a258-227b-4e31-a9cf-717495945fc2", "Microsoft Azure PowerShell"),
+    ("872cd9fa-d31f-45e0-9eab-6e460a02d1f1", "Visual Studio"),
+    ("aebc6443-996d-45c2-90f0-388ff96faa56", "Visual Studio Code"),
 ];
 
 /// Audience of a request that names no resource.
 const GRAPH: &str = "https://graph.microsoft.com";
 
-struct Form(Vec<(String, String)>);
+/// A form of a request, wiped when it goes: it holds passwords.
+pub(super) struct Form(pub(super) Vec<(String, String)>);
 
 impl Form {
-    fn get(&self, name: &str) -> Option<&str> {
+    /// Value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    fn require(&self, name: &str) -> Result<&str, Refusal> {
+    /// Value of a field that must be there.
+    pub(super) fn require(&self, name: &str) -> Result<&str, Refusal> {
         self.get(name).filter(|v| !v.is_empty()).ok_or_else(|| {
             invalid_request(format!("AADSTS900144: The request body must contain the following parameter: '{name}'."))
         })
@@ -49,23 +54,33 @@ fn invalid_request(message: impl Into<String>) -> Refusal {
     Refusal::new(400, "invalid_request", message)
 }
 
-/// `POST /{tenant}/oauth2/v2.0/token`: the resource is in `scope`.
+/// `POST /{tenant}/oauth2/v2.0/token`: the resource is in `scope`; that of a device code in its own request.
 pub(super) fn token_v2(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let form = Form(cx.request.form());
+    let authority = login::authority(cx, params.get("tenant"))?;
+    if form.get("grant_type") == Some(device::GRANT) {
+        let granted = device::redeem(cx, &form, &authority)?;
+        let who = SignedIn { principal: granted.principal, client: form.require("client_id")?, proof: Proof::Password };
+        let audience = audience_of_scope(&granted.scope)?;
+        return issue(cx, &form, &who, &audience, Some(&granted.scope));
+    }
     let scope = form.get("scope").unwrap_or_default().to_owned();
-    token(cx, params, &form, &audience_of_scope(&scope)?, Some(&scope))
+    let who = sign_in(cx, &form, &authority)?;
+    issue(cx, &form, &who, &audience_of_scope(&scope)?, Some(&scope))
 }
 
 /// `POST /{tenant}/oauth2/token`: the resource is in `resource`.
 pub(super) fn token_v1(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let form = Form(cx.request.form());
     let audience = form.require("resource")?.to_owned();
-    token(cx, params, &form, &audience, None)
+    let authority = login::authority(cx, params.get("tenant"))?;
+    let who = sign_in(cx, &form, &authority)?;
+    issue(cx, &form, &who, &audience, None)
 }
 
 /// The resource in a scope: `https://vault.azure.net/.default` asks for `https://vault.azure.net`, and one slash more
 /// before `.default` belongs to the resource.
-fn audience_of_scope(scope: &str) -> Result<String, Refusal> {
+pub(super) fn audience_of_scope(scope: &str) -> Result<String, Refusal> {
     let oidc = ["openid", "profile", "email", "offline_access"];
     let mut audiences = scope
         .split_ascii_whitespace()
@@ -103,21 +118,23 @@ pub(super) fn require_audience(audience: &str) -> Result<(), Refusal> {
     ))
 }
 
-fn token(
-    cx: &mut Cx<'_>,
-    params: &Params,
-    form: &Form,
-    audience: &str,
-    scope: Option<&str>,
-) -> Result<Answer, Refusal> {
-    let tenant = params.get("tenant");
-    login::require_tenant(cx, tenant)?;
+/// Who signed in, and how.
+struct SignedIn<'a> {
+    principal: Principal,
+    client: &'a str,
+    proof: Proof,
+}
+
+fn sign_in<'a>(cx: &mut Cx<'_>, form: &'a Form, authority: &Authority) -> Result<SignedIn<'a>, Refusal> {
+    if let Authority::Tenant(tenant) = authority {
+        cx.tenant.clone_from(&tenant.id);
+    }
     let grant = form.require("grant_type")?;
     let client = form.require("client_id")?;
     let (principal, proof) = match grant {
-        "client_credentials" => (client_secret(cx, form, client, tenant)?, Proof::Secret),
-        "password" => (password(cx, form, client)?, Proof::Password),
-        "refresh_token" => (refreshed(cx, form, client)?, Proof::Password),
+        "client_credentials" => (client_secret(cx, form, client, authority)?, Proof::Secret),
+        "password" => (password(cx, form, client, authority)?, Proof::Password),
+        "refresh_token" => (refreshed(cx, form, client, authority)?, Proof::Password),
         other => {
             return Err(Refusal::new(
                 400,
@@ -127,8 +144,27 @@ fn token(
             .gap(format!("the grant type {other}")));
         }
     };
+    Ok(SignedIn { principal, client, proof })
+}
+
+/// Whether a principal belongs to the tenant that an authority names.
+pub(super) fn belongs(cx: &Cx<'_>, principal: &Principal, authority: &Authority) -> Result<bool, Refusal> {
+    Ok(match authority {
+        Authority::Shared => true,
+        Authority::Tenant(tenant) => tenants::of_principal(cx.tx, &principal.oid)?.eq_ignore_ascii_case(&tenant.id),
+    })
+}
+
+fn issue(
+    cx: &mut Cx<'_>,
+    form: &Form,
+    who: &SignedIn<'_>,
+    audience: &str,
+    scope: Option<&str>,
+) -> Result<Answer, Refusal> {
+    let SignedIn { principal, client, proof } = who;
     require_audience(audience)?;
-    let minted = mint::access_token(cx, &principal, client, audience, proof)?;
+    let minted = mint::access_token(cx, principal, client, audience, *proof)?;
     // The token's secrets enter the answer here and nowhere else.
     let mut body = json!({
         "token_type": "Bearer",
@@ -150,7 +186,7 @@ fn token(
         }
     }
     if principal.kind == PrincipalKind::User {
-        user_tokens(cx, form, &principal, client, scope, &mut body)?;
+        user_tokens(cx, form, principal, client, scope, &mut body)?;
     }
     Ok(Answer::ok(&body))
 }
@@ -172,13 +208,18 @@ fn user_tokens(
         body["foci"] = "1".into();
     }
     if form.get("client_info") == Some("1") {
-        body["client_info"] = mint::client_info(cx, principal).into();
+        body["client_info"] = mint::client_info(cx, principal)?.into();
     }
     Ok(())
 }
 
-fn client_secret(cx: &Cx<'_>, form: &Form, client: &str, tenant: &str) -> Result<Principal, Refusal> {
-    let principal = principals::by_app_id(cx.tx, client)?.filter(|p| !p.managed).ok_or_else(|| {
+fn client_secret(cx: &Cx<'_>, form: &Form, client: &str, authority: &Authority) -> Result<Principal, Refusal> {
+    let found = match principals::by_app_id(cx.tx, client)? {
+        Some(principal) if !principal.managed && belongs(cx, &principal, authority)? => Some(principal),
+        _ => None,
+    };
+    let principal = found.ok_or_else(|| {
+        let tenant = &cx.tenant;
         Refusal::new(
             400,
             "unauthorized_client",
@@ -218,10 +259,13 @@ fn client_secret(cx: &Cx<'_>, form: &Form, client: &str, tenant: &str) -> Result
     Ok(principal)
 }
 
-fn require_public_client(cx: &Cx<'_>, client: &str) -> Result<(), Refusal> {
-    let known = PUBLIC_CLIENTS.iter().any(|c| c.eq_ignore_ascii_case(client));
-    if known || principals::by_app_id(cx.tx, client)?.is_some_and(|p| !p.managed) {
-        return Ok(());
+/// Name of a client that may sign users in; an unknown one is refused.
+pub(super) fn public_client(cx: &Cx<'_>, client: &str) -> Result<String, Refusal> {
+    if let Some((_, name)) = PUBLIC_CLIENTS.iter().find(|(id, _)| id.eq_ignore_ascii_case(client)) {
+        return Ok((*name).to_owned());
+    }
+    if let Some(principal) = principals::by_app_id(cx.tx, client)?.filter(|p| !p.managed) {
+        return Ok(principal.name);
     }
     Err(Refusal::new(
         400,
@@ -230,11 +274,15 @@ fn require_public_client(cx: &Cx<'_>, client: &str) -> Result<(), Refusal> {
     ))
 }
 
-fn password(cx: &Cx<'_>, form: &Form, client: &str) -> Result<Principal, Refusal> {
-    require_public_client(cx, client)?;
+fn password(cx: &Cx<'_>, form: &Form, client: &str, authority: &Authority) -> Result<Principal, Refusal> {
+    public_client(cx, client)?;
     let user = form.require("username")?;
     let given = SecretString::from(form.require("password")?);
-    let Some(principal) = principals::by_upn(cx.tx, user)? else {
+    let found = match principals::by_upn(cx.tx, user)? {
+        Some(principal) if belongs(cx, &principal, authority)? => Some(principal),
+        _ => None,
+    };
+    let Some(principal) = found else {
         return Err(Refusal::new(
             400,
             "invalid_grant",
@@ -255,19 +303,34 @@ fn password(cx: &Cx<'_>, form: &Form, client: &str) -> Result<Principal, Refusal
     Ok(principal)
 }
 
-fn refreshed(cx: &Cx<'_>, form: &Form, client: &str) -> Result<Principal, Refusal> {
+fn refreshed(cx: &Cx<'_>, form: &Form, client: &str, authority: &Authority) -> Result<Principal, Refusal> {
     let token = SecretString::from(form.require("refresh_token")?);
     let principal = match refresh::redeem(cx, &token, client)? {
         Some(oid) => principals::get(cx.tx, &oid)?,
         None => None,
     };
-    principal.ok_or_else(|| {
+    let principal = principal.ok_or_else(|| {
         Refusal::new(
             400,
             "invalid_grant",
             "AADSTS70000: Provided grant is invalid or malformed: the refresh token is unknown or has expired.",
         )
-    })
+    })?;
+    if !belongs(cx, &principal, authority)? {
+        return Err(Refusal::new(
+            400,
+            "invalid_grant",
+            format!(
+                "AADSTS50020: User account '{}' from identity provider '{}' does not exist in tenant '{}' and cannot \
+                 access the application '{client}' in that tenant. The account needs to be added as an external user \
+                 in the tenant first.",
+                principal.upn.as_deref().unwrap_or(&principal.name),
+                mint::issuer(&tenants::of_principal(cx.tx, &principal.oid)?),
+                cx.tenant
+            ),
+        ));
+    }
+    Ok(principal)
 }
 
 #[cfg(test)]

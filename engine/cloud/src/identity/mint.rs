@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::keys;
 use super::principals::Principal;
+use super::tenants;
 use crate::cx::{Cx, PrincipalKind};
 use crate::refusal::Refusal;
 
@@ -64,7 +65,8 @@ pub(crate) fn access_token(
     // Entra dates a token five minutes back, so that a reader whose clock is behind still accepts it.
     let not_before = now - 300;
     let expires_on = now + lifetime - 1;
-    let issuer = issuer(&cx.tenant);
+    let tenant = tenants::of_principal(cx.tx, &principal.oid)?;
+    let issuer = issuer(&tenant);
     let mut claims = json!({
         "aud": audience,
         "iss": issuer,
@@ -76,7 +78,7 @@ pub(crate) fn access_token(
         "appidacr": match proof { Proof::Password => "0", Proof::Secret => "1", Proof::Managed => "2" },
         "oid": principal.oid,
         "rh": URL_SAFE_NO_PAD.encode(cx.random::<24>()),
-        "tid": cx.tenant,
+        "tid": tenant,
         "uti": URL_SAFE_NO_PAD.encode(cx.random::<16>()),
         "ver": "1.0",
         "xms_tcdt": 1_600_000_000,
@@ -109,9 +111,10 @@ pub(crate) fn access_token(
 /// Issues the OpenID Connect id token that a public client asks for.
 pub(crate) fn id_token(cx: &Cx<'_>, principal: &Principal, client: &str) -> Result<SecretString, Refusal> {
     let now = cx.wall.timestamp();
+    let tenant = tenants::of_principal(cx.tx, &principal.oid)?;
     let claims = json!({
         "aud": client,
-        "iss": issuer_v2(&cx.tenant),
+        "iss": issuer_v2(&tenant),
         "iat": now - 300,
         "nbf": now - 300,
         "exp": now + 3_600,
@@ -119,7 +122,7 @@ pub(crate) fn id_token(cx: &Cx<'_>, principal: &Principal, client: &str) -> Resu
         "oid": principal.oid,
         "preferred_username": principal.upn,
         "sub": pairwise(&principal.oid, client),
-        "tid": cx.tenant,
+        "tid": tenant,
         "uti": URL_SAFE_NO_PAD.encode(cx.random::<16>()),
         "ver": "2.0",
     });
@@ -127,9 +130,9 @@ pub(crate) fn id_token(cx: &Cx<'_>, principal: &Principal, client: &str) -> Resu
 }
 
 /// MSAL's `client_info`: which account in which tenant signed in.
-pub(crate) fn client_info(cx: &Cx<'_>, principal: &Principal) -> String {
-    let info = json!({ "uid": principal.oid, "utid": cx.tenant });
-    URL_SAFE_NO_PAD.encode(info.to_string())
+pub(crate) fn client_info(cx: &Cx<'_>, principal: &Principal) -> Result<String, Refusal> {
+    let info = json!({ "uid": principal.oid, "utid": tenants::of_principal(cx.tx, &principal.oid)? });
+    Ok(URL_SAFE_NO_PAD.encode(info.to_string()))
 }
 
 /// Issues a token to a managed identity. Services and the identity endpoints use this; who may ask is theirs to judge.

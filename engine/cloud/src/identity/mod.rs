@@ -3,4 +3,5 @@
 pub(crate) mod keys;
 pub(crate) mod mint;
 pub(crate) mod principals;
+pub(crate) mod tenants;
 pub(crate) mod token;

@@ -1,9 +1,12 @@
 //! The one validator of bearer tokens: signature, algorithm, audience, issuer, tenant and times.
+//!
+//! A token of any tenant of this cloud is valid; whether it is the tenant that a request needs, the dispatcher judges
+//! by [`crate::service::Service::tenant`].
 
 use jsonwebtoken::{Algorithm, Validation};
 use serde_json::Value;
 
-use super::{keys, mint, principals};
+use super::{keys, mint, principals, tenants};
 use crate::cx::{Caller, Cx};
 use crate::refusal::Refusal;
 
@@ -87,9 +90,15 @@ pub(crate) fn validate(cx: &Cx<'_>, token: &str, audiences: &[&str]) -> Result<R
     match claims(cx, data.claims, audiences) {
         Err(error) => Ok(Err(error)),
         Ok(mut caller) => {
+            if tenants::find(cx.tx, &caller.tenant)?.is_none() {
+                return Ok(Err(TokenError::Issuer { given: caller.issuer }));
+            }
             let Some(principal) = principals::get(cx.tx, &caller.oid)? else {
                 return Ok(Err(TokenError::UnknownPrincipal(caller.oid)));
             };
+            if !tenants::of_principal(cx.tx, &caller.oid)?.eq_ignore_ascii_case(&caller.tenant) {
+                return Ok(Err(TokenError::UnknownPrincipal(caller.oid)));
+            }
             caller.kind = Some(principal.kind);
             Ok(Ok(caller))
         }
@@ -108,8 +117,8 @@ fn claims(cx: &Cx<'_>, claims: Value, audiences: &[&str]) -> Result<Caller, Toke
     if now + SKEW < time("nbf")? {
         return Err(TokenError::NotYetValid);
     }
-    let issuer = text("iss");
-    if issuer != mint::issuer(&cx.tenant) || text("tid") != cx.tenant {
+    let (issuer, tenant) = (text("iss"), text("tid"));
+    if issuer != mint::issuer(&tenant) {
         return Err(TokenError::Issuer { given: issuer });
     }
     let audience = text("aud");
@@ -124,7 +133,7 @@ fn claims(cx: &Cx<'_>, claims: Value, audiences: &[&str]) -> Result<Caller, Toke
     Ok(Caller {
         oid,
         kind: None,
-        tenant: cx.tenant.clone(),
+        tenant,
         app_id: text("appid"),
         upn: claims["upn"].as_str().map(str::to_owned),
         issuer,

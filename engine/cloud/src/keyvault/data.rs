@@ -163,6 +163,10 @@ impl Service for KeyVaultData {
         &[AUDIENCE]
     }
 
+    fn tenant(&self, cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
+        Ok(vault::at_host(cx, &cx.request.host)?.map(|vault| vault.tenant().to_owned()))
+    }
+
     fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
         vault(cx)?;
         token::authenticate(cx, self.audiences())?.map_err(|error| self.unauthorized(cx, &error))

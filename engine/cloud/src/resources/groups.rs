@@ -3,12 +3,11 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, locations};
+use super::{NAMESPACE, listing, locations};
 use crate::arm::{self, answers};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{self, Lro, NewLro, Status};
-use crate::odata::{self, Term};
 use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::registry;
@@ -80,17 +79,15 @@ pub(super) fn exists(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal
     Ok(Answer::empty(if found.is_some() { 204 } else { 404 }))
 }
 
-/// `ResourceGroups_List`, with the filter on a tag that Azure has.
+/// `ResourceGroups_List`, with the filters on a tag that Azure has.
 pub(super) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let mut groups =
         cx.resources(Filter { subscription: Some(params.get("subscription")), kind: Some(KIND), ..Filter::default() })?;
     if let Some(filter) = cx.request.query("$filter").filter(|f| !f.is_empty()) {
-        for term in odata::parse(filter)? {
-            super::listing::keep(&mut groups, filter, &term)?;
-        }
+        listing::keep(&mut groups, filter)?;
     }
     let value: Vec<Value> = groups.into_iter().map(|g| g.body).collect();
-    Ok(Answer::ok(&json!({ "value": value })))
+    listing::page(cx, value)
 }
 
 /// `ResourceGroups_CreateOrUpdate`.
@@ -211,17 +208,4 @@ pub(super) fn delete_failed(cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
         write(cx, &id(&group.subscription, &group.name)?, body)?;
     }
     Ok(())
-}
-
-/// Whether a term filters by tag; used by both lists.
-pub(super) fn tag_matches(resource: &Resource, term: &Term) -> Option<bool> {
-    match term {
-        Term::Eq(field, value) if field.eq_ignore_ascii_case("tagName") => {
-            Some(resource.body["tags"].get(value).is_some())
-        }
-        Term::Eq(field, value) if field.eq_ignore_ascii_case("tagValue") => {
-            Some(resource.body["tags"].as_object().is_some_and(|tags| tags.values().any(|v| v == value)))
-        }
-        _ => None,
-    }
 }

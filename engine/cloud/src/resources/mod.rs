@@ -1,4 +1,4 @@
-//! Microsoft.Resources: tenants, subscriptions, locations, provider registration, resource groups.
+//! Microsoft.Resources: tenants, subscriptions, locations, provider registration, resource groups, tags.
 
 pub(crate) mod groups;
 mod listing;
@@ -6,6 +6,9 @@ pub(crate) mod locations;
 mod operations;
 pub(crate) mod registration;
 mod subscriptions;
+mod tags;
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -14,8 +17,6 @@ use crate::lro::Lro;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::service::{Provider, ResourceType};
-
-pub(crate) use subscriptions::subscription;
 
 /// The provider.
 pub(crate) static PROVIDER: Resources = Resources;
@@ -75,7 +76,8 @@ impl Provider for Resources {
     }
 
     fn schema(&self) -> &'static str {
-        registration::SCHEMA
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [registration::SCHEMA, tags::SCHEMA].concat());
+        &SCHEMA
     }
 
     fn operations(&self) -> &'static [Operation] {
@@ -86,7 +88,16 @@ impl Provider for Resources {
         const fn kind(name: &'static str) -> ResourceType {
             ResourceType { name, api: API, regional: false }
         }
-        const { &[kind("tenants"), kind("subscriptions"), kind("resourceGroups"), kind("providers"), kind("resources")] }
+        const {
+            &[
+                kind("tenants"),
+                kind("subscriptions"),
+                kind("resourceGroups"),
+                kind("providers"),
+                kind("resources"),
+                kind("tags"),
+            ]
+        }
     }
 
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {

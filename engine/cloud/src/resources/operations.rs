@@ -2,9 +2,10 @@
 
 use http::Method;
 
-use super::{API, groups, listing, registration, subscriptions};
+use super::{API, groups, listing, registration, subscriptions, tags};
 use crate::operation::{Access, Operation, Run};
 
+const TAGS: &str = "/{+scope}/providers/Microsoft.Resources/tags/default";
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}";
 const GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}";
 
@@ -13,6 +14,7 @@ const fn operation(name: &'static str, method: Method, path: &'static str, acces
 }
 
 const READ_GROUPS: Access = Access::Control("Microsoft.Resources/subscriptions/resourceGroups/read");
+const WRITE_TAGS: Access = Access::Control("Microsoft.Resources/tags/write");
 const WRITE_GROUPS: Access = Access::Control("Microsoft.Resources/subscriptions/resourceGroups/write");
 
 pub(super) static OPERATIONS: &[Operation] = &[
@@ -38,6 +40,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
         "/subscriptions/{subscription}/providers",
         Access::Control("Microsoft.Resources/subscriptions/providers/read"),
         registration::list,
+    ),
+    operation("Providers_ListAtTenantScope", Method::GET, "/providers", Access::Authenticated, registration::list),
+    operation(
+        "Providers_GetAtTenantScope",
+        Method::GET,
+        "/providers/{namespace}",
+        Access::Authenticated,
+        registration::get,
+    ),
+    operation(
+        "ProviderResourceTypes_List",
+        Method::GET,
+        "/subscriptions/{subscription}/providers/{namespace}/resourceTypes",
+        Access::Control("Microsoft.Resources/subscriptions/providers/read"),
+        registration::types,
     ),
     operation(
         "Providers_Get",
@@ -101,5 +118,15 @@ pub(super) static OPERATIONS: &[Operation] = &[
         "/subscriptions/{subscription}/resourceGroups/{group}/resources",
         Access::Control("Microsoft.Resources/subscriptions/resourceGroups/resources/read"),
         listing::in_group,
+    ),
+    operation("Tags_GetAtScope", Method::GET, TAGS, Access::Control("Microsoft.Resources/tags/read"), tags::get),
+    operation("Tags_CreateOrUpdateAtScope", Method::PUT, TAGS, WRITE_TAGS, tags::put),
+    operation("Tags_UpdateAtScope", Method::PATCH, TAGS, WRITE_TAGS, tags::patch),
+    operation(
+        "Tags_DeleteAtScope",
+        Method::DELETE,
+        TAGS,
+        Access::Control("Microsoft.Resources/tags/delete"),
+        tags::delete,
     ),
 ];

@@ -1,4 +1,4 @@
-//! Registration of resource providers with the subscription.
+//! Registration of resource providers with a subscription.
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Value, json};
@@ -10,15 +10,19 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::registry;
 use crate::service::Provider;
+use crate::store::resources::Filter;
 use crate::store::{instant, millis};
 
 /// Table of the registrations that differ from a fresh subscription's.
 pub(crate) const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS registrations (
-    namespace  TEXT PRIMARY KEY COLLATE NOCASE,
-    registered INTEGER NOT NULL,
-    due        INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS subscription_registrations (
+    subscription TEXT NOT NULL COLLATE NOCASE,
+    namespace    TEXT NOT NULL COLLATE NOCASE,
+    registered   INTEGER NOT NULL,
+    due          INTEGER NOT NULL,
+    PRIMARY KEY (subscription, namespace)
 ) STRICT;
+DROP TABLE IF EXISTS registrations;
 ";
 
 /// How long a registration takes, in milliseconds of cloud time.
@@ -29,11 +33,13 @@ fn registration_free(provider: &dyn Provider) -> bool {
     matches!(provider.namespace(), "Microsoft.Resources" | "Microsoft.Authorization")
 }
 
-fn state(cx: &Cx<'_>, provider: &dyn Provider) -> Result<&'static str, Refusal> {
+fn state(cx: &Cx<'_>, subscription: &str, provider: &dyn Provider) -> Result<&'static str, Refusal> {
     let row: Option<(bool, i64)> = cx
         .tx
-        .prepare_cached("SELECT registered, due FROM registrations WHERE namespace = ?1")?
-        .query_row([provider.namespace()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached(
+            "SELECT registered, due FROM subscription_registrations WHERE subscription = ?1 AND namespace = ?2",
+        )?
+        .query_row([subscription, provider.namespace()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match row {
         None if provider.registered_at_first() => "Registered",
@@ -45,9 +51,9 @@ fn state(cx: &Cx<'_>, provider: &dyn Provider) -> Result<&'static str, Refusal> 
 }
 
 /// Refuses the use of a namespace that the subscription has not registered.
-pub(crate) fn require(cx: &Cx<'_>, namespace: &str) -> Result<(), Refusal> {
+pub(crate) fn require(cx: &Cx<'_>, subscription: &str, namespace: &str) -> Result<(), Refusal> {
     let Some(provider) = registry::provider(namespace) else { return Ok(()) };
-    if state(cx, provider)? == "Registered" {
+    if state(cx, subscription, provider)? == "Registered" {
         return Ok(());
     }
     let namespace = provider.namespace();
@@ -63,7 +69,8 @@ pub(crate) fn require(cx: &Cx<'_>, namespace: &str) -> Result<(), Refusal> {
     Err(Refusal::new(409, "MissingSubscriptionRegistration", message).details(vec![detail]))
 }
 
-fn document(cx: &Cx<'_>, provider: &dyn Provider) -> Result<Value, Refusal> {
+/// The document of a provider at a subscription, or at the tenant, where nothing is registered.
+fn document(cx: &Cx<'_>, subscription: Option<&str>, provider: &dyn Provider) -> Result<Value, Refusal> {
     let namespace = provider.namespace();
     let types: Vec<Value> = provider
         .types()
@@ -80,11 +87,14 @@ fn document(cx: &Cx<'_>, provider: &dyn Provider) -> Result<Value, Refusal> {
             })
         })
         .collect();
+    let Some(subscription) = subscription else {
+        return Ok(json!({ "namespace": namespace, "resourceTypes": types }));
+    };
     Ok(json!({
-        "id": format!("/subscriptions/{}/providers/{namespace}", super::subscription(cx)?),
+        "id": format!("/subscriptions/{subscription}/providers/{namespace}"),
         "namespace": namespace,
         "resourceTypes": types,
-        "registrationState": state(cx, provider)?,
+        "registrationState": state(cx, subscription, provider)?,
         "registrationPolicy": if registration_free(provider) { "RegistrationFree" } else { "RegistrationRequired" },
     }))
 }
@@ -97,33 +107,40 @@ fn named(params: &Params) -> Result<&'static dyn Provider, Refusal> {
     })
 }
 
-/// `Providers_List`.
-pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+/// `Providers_List` and `Providers_ListAtTenantScope`.
+pub(super) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let subscription = params.find("subscription");
     let providers = registry::PROVIDERS.iter().filter(|p| !p.types().is_empty());
-    let value: Vec<Value> = providers.map(|p| document(cx, *p)).collect::<Result<_, _>>()?;
+    let value: Vec<Value> = providers.map(|p| document(cx, subscription, *p)).collect::<Result<_, _>>()?;
     Ok(Answer::ok(&json!({ "value": value })))
 }
 
-/// `Providers_Get`.
+/// `Providers_Get` and `Providers_GetAtTenantScope`.
 pub(super) fn get(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    Ok(Answer::ok(&document(cx, named(params)?)?))
+    Ok(Answer::ok(&document(cx, params.find("subscription"), named(params)?)?))
+}
+
+/// `ProviderResourceTypes_List`.
+pub(super) fn types(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let document = document(cx, params.find("subscription"), named(params)?)?;
+    Ok(Answer::ok(&json!({ "value": document["resourceTypes"] })))
 }
 
 /// `Providers_Register`: answers at once; the state is `Registering` for a moment.
 pub(super) fn register(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    let provider = named(params)?;
-    if matches!(state(cx, provider)?, "NotRegistered" | "Unregistered") {
-        write(cx, provider, true)?;
+    let (subscription, provider) = (params.get("subscription"), named(params)?);
+    if matches!(state(cx, subscription, provider)?, "NotRegistered" | "Unregistered") {
+        write(cx, subscription, provider, true)?;
     }
-    Ok(Answer::ok(&document(cx, provider)?))
+    Ok(Answer::ok(&document(cx, Some(subscription), provider)?))
 }
 
 /// `Providers_Unregister`: refused while resources of the provider exist.
 pub(super) fn unregister(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    let provider = named(params)?;
+    let (subscription, provider) = (params.get("subscription"), named(params)?);
     let namespace = provider.namespace();
     let prefix = format!("{namespace}/");
-    let used = cx.resources(crate::store::resources::Filter::default())?;
+    let used = cx.resources(Filter { subscription: Some(subscription), ..Filter::default() })?;
     let used = used.iter().any(|r| r.kind.get(..prefix.len()).is_some_and(|k| k.eq_ignore_ascii_case(&prefix)));
     if used || registration_free(provider) {
         return Err(Refusal::new(
@@ -132,14 +149,17 @@ pub(super) fn unregister(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
             format!("Cannot unregister namespace '{namespace}' because resources of it exist in the subscription."),
         ));
     }
-    write(cx, provider, false)?;
-    Ok(Answer::ok(&document(cx, provider)?))
+    write(cx, subscription, provider, false)?;
+    Ok(Answer::ok(&document(cx, Some(subscription), provider)?))
 }
 
-fn write(cx: &Cx<'_>, provider: &dyn Provider, registered: bool) -> Result<(), Refusal> {
+fn write(cx: &Cx<'_>, subscription: &str, provider: &dyn Provider, registered: bool) -> Result<(), Refusal> {
     let due = millis(cx.now) + if registered { TAKES } else { 0 };
     cx.tx
-        .prepare_cached("INSERT OR REPLACE INTO registrations (namespace, registered, due) VALUES (?1, ?2, ?3)")?
-        .execute(params![provider.namespace(), registered, due])?;
+        .prepare_cached(
+            "INSERT OR REPLACE INTO subscription_registrations (subscription, namespace, registered, due)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![subscription, provider.namespace(), registered, due])?;
     Ok(())
 }

@@ -6,57 +6,66 @@ use super::locations::LOCATIONS;
 use crate::authorization::assignments;
 use crate::cx::Cx;
 use crate::http::Answer;
+use crate::identity::tenants::{self, Tenant};
 use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::resource_id::within;
-use crate::seed;
 
-/// The subscription's id.
-pub(crate) fn subscription(cx: &Cx<'_>) -> Result<String, Refusal> {
-    Ok(cx.setting(seed::SUBSCRIPTION)?.unwrap_or_default())
-}
-
-fn document(cx: &Cx<'_>) -> Result<Value, Refusal> {
-    let id = subscription(cx)?;
-    Ok(json!({
-        "id": format!("/subscriptions/{id}"),
+fn document(cx: &Cx<'_>, tenant: &Tenant) -> Result<Value, Refusal> {
+    let id = format!("/subscriptions/{}", tenant.subscription);
+    let mut document = json!({
+        "id": id,
         "authorizationSource": "RoleBased",
         "managedByTenants": [],
-        "subscriptionId": id,
-        "tenantId": cx.tenant,
-        "displayName": cx.setting::<String>(seed::SUBSCRIPTION_NAME)?,
+        "subscriptionId": tenant.subscription,
+        "tenantId": tenant.id,
+        "displayName": tenant.subscription_name,
         "state": "Enabled",
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
             "quotaId": "PayAsYouGo_2014-09-01",
             "spendingLimit": "Off",
         },
-    }))
+    });
+    let tags = super::tags::of_subscription(cx, &tenant.subscription)?;
+    if !tags.is_empty() {
+        document["tags"] = Value::Object(tags);
+    }
+    Ok(document)
 }
 
-/// `Tenants_List`.
+/// `Tenants_List`: the one that the caller is from; nobody here is a guest elsewhere.
 pub(super) fn tenants(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let domain: Option<String> = cx.setting(seed::DOMAIN)?;
-    Ok(Answer::ok(&json!({ "value": [{
-        "id": format!("/tenants/{}", cx.tenant),
-        "tenantId": cx.tenant,
-        "countryCode": "US",
-        "displayName": seed::TENANT_NAME,
-        "domains": [domain],
-        "tenantCategory": "Home",
-        "defaultDomain": domain,
-        "tenantType": "AAD",
-    }] })))
+    let own = tenants::find(cx.tx, &cx.tenant)?;
+    let value: Vec<Value> = own
+        .iter()
+        .map(|tenant| {
+            json!({
+                "id": format!("/tenants/{}", tenant.id),
+                "tenantId": tenant.id,
+                "countryCode": "US",
+                "displayName": tenant.name,
+                "domains": [tenant.domain],
+                "tenantCategory": "Home",
+                "defaultDomain": tenant.domain,
+                "tenantType": "AAD",
+            })
+        })
+        .collect();
+    Ok(Answer::ok(&json!({ "value": value })))
 }
 
-/// `Subscriptions_List`: only what the caller has a role in, at the subscription or anywhere inside.
+/// `Subscriptions_List`: only what the caller has a role in, at the subscription or anywhere inside, and only
+/// subscriptions that trust the token's tenant.
 pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let document = document(cx)?;
-    let id = document["id"].as_str().unwrap_or_default();
-    let visible = assignments::of_principal(cx.tx, &cx.caller.oid)?
-        .iter()
-        .any(|a| a.effective <= cx.now && (within(&a.scope, id) || within(id, &a.scope)));
-    let value = if visible { vec![document] } else { Vec::new() };
+    let roles = assignments::of_principal(cx.tx, &cx.caller.oid)?;
+    let mut value = Vec::new();
+    for tenant in tenants::all(cx.tx)?.iter().filter(|t| t.id.eq_ignore_ascii_case(&cx.tenant)) {
+        let id = format!("/subscriptions/{}", tenant.subscription);
+        if roles.iter().any(|a| a.effective <= cx.now && (within(&a.scope, &id) || within(&id, &a.scope))) {
+            value.push(document(cx, tenant)?);
+        }
+    }
     Ok(Answer::ok(&json!({
         "count": { "type": "Total", "value": value.len() },
         "value": value,
@@ -64,13 +73,16 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 }
 
 /// `Subscriptions_Get`.
-pub(super) fn get(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    Ok(Answer::ok(&document(cx)?))
+pub(super) fn get(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let subscription = params.get("subscription");
+    let tenant = tenants::of_subscription(cx.tx, subscription)?.ok_or_else(|| {
+        Refusal::new(404, "SubscriptionNotFound", format!("The subscription '{subscription}' could not be found."))
+    })?;
+    Ok(Answer::ok(&document(cx, &tenant)?))
 }
 
 /// `Subscriptions_ListLocations`.
-pub(super) fn locations(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let subscription = subscription(cx)?;
-    let value: Vec<Value> = LOCATIONS.iter().map(|l| l.document(&subscription)).collect();
+pub(super) fn locations(_: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let value: Vec<Value> = LOCATIONS.iter().map(|l| l.document(params.get("subscription"))).collect();
     Ok(Answer::ok(&json!({ "value": value })))
 }

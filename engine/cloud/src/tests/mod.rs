@@ -1,9 +1,14 @@
 //! Tests of the whole through HTTP requests.
 
 mod access;
+mod activity;
+mod custom_roles;
+mod device;
 mod dispatch;
 mod faults;
 pub(crate) mod fixture;
 mod groups;
+mod resources;
 mod robustness;
 mod sign_in;
+mod tenants;

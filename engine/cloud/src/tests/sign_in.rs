@@ -299,3 +299,70 @@ async fn graph_finds_principals() {
     let app_me = cloud.tools().send("GET", "https://graph.microsoft.com/v1.0/me", None).await;
     assert_eq!(app_me.status, 400);
 }
+
+#[tokio::test]
+async fn graph_filters_as_the_command_line_asks_and_refuses_the_rest() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let (app, oid) = (cloud.seed.client_id.as_str(), cloud.seed.client_oid.as_str());
+    let ask = async |set: &str, option: &str, value: &str| {
+        let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(option, value).finish();
+        me.send("GET", &format!("https://graph.microsoft.com/v1.0/{set}?{query}"), None).await
+    };
+    let table = [
+        ("servicePrincipals", format!("appId eq '{app}'"), 1),
+        ("servicePrincipals", format!("servicePrincipalNames/any(c:c eq '{app}')"), 1),
+        ("servicePrincipals", "displayName eq 'sealbook-tools'".to_owned(), 1),
+        ("servicePrincipals", "startswith(displayName,'Seal')".to_owned(), 1),
+        ("servicePrincipals", "startswith(displayName,'other')".to_owned(), 0),
+        ("users", format!("userPrincipalName eq '{}'", cloud.seed.user), 1),
+        ("users", "startswith(displayName,'Lea')".to_owned(), 1),
+    ];
+    for (set, filter, count) in table {
+        let found = ask(set, "$filter", &filter).await;
+        assert_eq!(found.body["value"].as_array().map(Vec::len), Some(count), "{filter}: {found:?}");
+    }
+    for (option, value) in [
+        ("$filter", "city eq 'x'"),
+        ("$filter", "displayName eq 'a' or displayName eq 'b'"),
+        ("$filter", "endswith(displayName,'x')"),
+        ("$expand", "owners"),
+        ("$search", "\"displayName:x\""),
+    ] {
+        let refused = ask("servicePrincipals", option, value).await;
+        assert_eq!((refused.status, refused.code()), (400, "Request_UnsupportedQuery"), "{option}={value}");
+        assert!(!refused.header("x-sealbook-gap").is_empty(), "{option}={value}");
+    }
+    let one = ask(&format!("servicePrincipals/{oid}"), "$select", "id,appId").await;
+    assert_eq!((&one.body["appId"], &one.body["displayName"]), (&json!(app), &Value::Null));
+    let keyed = ask(&format!("servicePrincipals(appId='{app}')"), "$select", "id").await;
+    assert_eq!(keyed.body["id"], oid);
+    let unknown = ask("planets", "$select", "id").await;
+    assert_eq!((unknown.status, unknown.code()), (400, "BadRequest"));
+    assert!(!unknown.header("x-sealbook-gap").is_empty());
+}
+
+#[tokio::test]
+async fn graph_gets_objects_by_ids_and_types() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let uri = "https://graph.microsoft.com/v1.0/directoryObjects/getByIds";
+    let ids = json!([cloud.seed.user_oid, cloud.seed.client_oid]);
+    let table = [
+        (json!(["user", "group", "servicePrincipal", "directoryObjectPartnerReference"]), 2),
+        (json!(["user"]), 1),
+        (json!(["servicePrincipal"]), 1),
+        (json!(["group"]), 0),
+        (json!(["directoryObject"]), 2),
+        (json!([]), 2),
+    ];
+    for (types, count) in table {
+        let body = json!({ "ids": ids, "types": types });
+        let found = me.send("POST", uri, Some(body)).await;
+        assert_eq!(found.body["value"].as_array().map(Vec::len), Some(count), "{types}");
+    }
+    for body in [json!({}), json!({ "ids": "x" }), json!({ "ids": [1] }), json!({ "ids": [], "types": ["planet"] })] {
+        let refused = me.send("POST", uri, Some(body.clone())).await;
+        assert_eq!((refused.status, refused.code()), (400, "Request_BadRequest"), "{body}");
+    }
+}

@@ -27,6 +27,7 @@ use super::account::{self, Account};
 use super::cmk::{self, Locked};
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
+use crate::identity::tenants;
 use crate::identity::token::{self, TokenError};
 use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
@@ -100,6 +101,13 @@ impl Service for BlobService {
 
     fn audiences(&self) -> &'static [&'static str] {
         &[AUDIENCE]
+    }
+
+    fn tenant(&self, cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
+        match account(cx) {
+            Ok(account) => Ok(tenants::of_scope(cx.tx, &account.resource)?.map(|tenant| tenant.id)),
+            Err(_) => Ok(None),
+        }
     }
 
     fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
