@@ -1,5 +1,8 @@
 //! Rotation: by hand, by policy on the cloud clock, and the policies themselves.
 
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
 use super::new_version::{Source, Wanted};
 use super::requests::{self, Attributes};
 use super::rotation_policy::Policy;
@@ -10,8 +13,6 @@ use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
-use chrono::{DateTime, Utc};
-use serde_json::json;
 
 /// Makes the version that follows the newest one: same type, size, operations and tags, enabled, expiring as the
 /// policy says.

@@ -104,13 +104,13 @@ impl LifetimeAction {
 
     /// Refuses what Azure's rules on lengths exclude.
     fn check(&self, expiry: Option<Span>) -> Result<(), Refusal> {
-        let (name, least) = match &self.trigger {
-            Trigger::TimeAfterCreate(_) => ("lifetimeActions.trigger.timeAfterCreate", LEAST_ROTATION),
-            Trigger::TimeBeforeExpiry(_) => ("lifetimeActions.trigger.timeBeforeExpiry", LEAST_ROTATION),
+        let name = match &self.trigger {
+            Trigger::TimeAfterCreate(_) => "lifetimeActions.trigger.timeAfterCreate",
+            Trigger::TimeBeforeExpiry(_) => "lifetimeActions.trigger.timeBeforeExpiry",
         };
         let length = span(self.trigger.text(), name)?;
         let wrong = |why: &str| Err(bad(format!("Property {name} has invalid value {}: {why}.", self.trigger.text())));
-        if length.nominal() < least {
+        if length.nominal() < LEAST_ROTATION {
             return wrong("it must be at least 7 days");
         }
         match (self.kind, &self.trigger, expiry) {
