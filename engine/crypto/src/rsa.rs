@@ -10,6 +10,10 @@
 //! # Ok::<(), sealbook_crypto::rsa::RsaError>(())
 //! ```
 
+mod digests;
+
+pub use digests::SignaturePadding;
+
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

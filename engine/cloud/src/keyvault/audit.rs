@@ -14,7 +14,12 @@ pub(super) fn operation_name(operation: &str) -> &str {
         "GetKeys" => "KeyList",
         "GetKeyVersions" => "KeyListVersions",
         "UpdateKey" => "KeyUpdate",
+        "ImportKey" => "KeyImport",
         "RotateKey" => "KeyRotate",
+        "GetKeyRotationPolicy" => "KeyRotationPolicyGet",
+        "UpdateKeyRotationPolicy" => "KeyRotationPolicySet",
+        "BackupKey" => "KeyBackup",
+        "RestoreKey" => "KeyRestore",
         "DeleteKey" => "KeyDelete",
         "GetDeletedKey" => "KeyGetDeleted",
         "GetDeletedKeys" => "KeyListDeleted",
@@ -24,6 +29,8 @@ pub(super) fn operation_name(operation: &str) -> &str {
         "decrypt" => "KeyDecrypt",
         "wrapKey" => "KeyWrap",
         "unwrapKey" => "KeyUnwrap",
+        "sign" => "KeySign",
+        "verify" => "KeyVerify",
         "release" => "KeyRelease",
         other => other,
     }
@@ -71,6 +78,21 @@ impl Subject<'_> {
             status: self.status,
             properties,
         }
+    }
+}
+
+/// The entry for a rotation that the vault carried out by itself, as the key's policy says.
+pub(super) fn rotated(vault: &Vault, kid: &str) -> Entry {
+    Entry {
+        resource: vault.id.clone(),
+        category: "AuditEvent",
+        operation: "KeyRotateIfDue".to_owned(),
+        status: 200,
+        properties: json!({
+            "id": kid,
+            "httpStatusCode": 200,
+            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": vault.name },
+        }),
     }
 }
 

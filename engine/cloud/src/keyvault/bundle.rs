@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use super::material::Public;
 use super::store::{Key, Version};
 use super::vault::{Deletion, Vault};
 
@@ -40,13 +41,23 @@ fn attributes(vault: &Vault, version: &Version) -> Value {
 
 /// The public half as a JSON Web Key (RFC 7517), with Key Vault's members.
 fn json_web_key(vault: &Vault, key: &Key, version: &Version) -> Value {
-    json!({
+    let mut document = json!({
         "kid": kid(vault, &key.name, Some(&version.version)),
         "kty": version.kty,
         "key_ops": version.operations,
-        "n": URL_SAFE_NO_PAD.encode(&version.n),
-        "e": URL_SAFE_NO_PAD.encode(&version.e),
-    })
+    });
+    match &version.public {
+        Public::Rsa(public) => {
+            document["n"] = URL_SAFE_NO_PAD.encode(&public.n).into();
+            document["e"] = URL_SAFE_NO_PAD.encode(&public.e).into();
+        }
+        Public::Ec(public) => {
+            document["crv"] = public.curve.name().into();
+            document["x"] = URL_SAFE_NO_PAD.encode(&public.x).into();
+            document["y"] = URL_SAFE_NO_PAD.encode(&public.y).into();
+        }
+    }
+    document
 }
 
 /// A version of a key.

@@ -109,6 +109,7 @@ impl From<Fault> for CmkError {
             Fault::Disabled => Self::KeyDisabled,
             Fault::NotYetValid | Fault::Expired => Self::KeyExpired,
             Fault::NotPermitted => Self::OperationNotPermitted,
+            Fault::NotRsa => Self::NotRsa,
             Fault::Rsa(RsaError::Decrypt) => Self::BadCiphertext,
             Fault::Rsa(why) => Self::Internal(Refusal::internal(why)),
             Fault::Internal(refusal) => Self::Internal(refusal),

@@ -1,4 +1,4 @@
-//! Cryptographic operations with a key: encrypt, decrypt, wrapKey, unwrapKey.
+//! Cryptographic operations with a key: what permits them; encrypt, decrypt, wrapKey, unwrapKey.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,6 +6,7 @@ use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{Padding, RsaError};
 use serde_json::json;
 
+use super::material::{Private, Public};
 use super::requests::{self, bad};
 use super::store::Version;
 use super::{bundle, data, keys, material};
@@ -14,13 +15,15 @@ use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
 
-/// An operation with an RSA key.
+/// An operation with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Encrypt,
     Decrypt,
     Wrap,
     Unwrap,
+    Sign,
+    Verify,
 }
 
 impl Action {
@@ -31,13 +34,15 @@ impl Action {
             Self::Decrypt => "decrypt",
             Self::Wrap => "wrapKey",
             Self::Unwrap => "unwrapKey",
+            Self::Sign => "sign",
+            Self::Verify => "verify",
         }
     }
 
-    /// Whether it brings protected data back. Such operations also work outside of the key's time window, so that an
+    /// Whether it brings protected data back or checks what was signed. Such operations also work outside of the key's time window, so that an
     /// expired key does not lock anybody out ("About keys", date-time controlled operations).
     fn recovers(self) -> bool {
-        matches!(self, Self::Decrypt | Self::Unwrap)
+        matches!(self, Self::Decrypt | Self::Unwrap | Self::Verify)
     }
 }
 
@@ -52,6 +57,8 @@ pub(super) enum Fault {
     Expired,
     /// The key's operations do not include it.
     NotPermitted,
+    /// The key is no RSA key.
+    NotRsa,
     /// The input does not fit the key, or does not decrypt with it.
     Rsa(RsaError),
     /// The embedded Azure failed.
@@ -60,7 +67,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// What the data plane answers.
-    fn refusal(self, action: Action) -> Refusal {
+    pub fn refusal(self, action: Action) -> Refusal {
         let forbidden = |message: String, inner: &str| Refusal::new(403, "Forbidden", message).inner(inner);
         let word = action.word();
         match self {
@@ -72,6 +79,7 @@ impl Fault {
             Self::NotPermitted => {
                 forbidden(format!("Operation {word} is not permitted on this key."), "KeyOperationForbidden")
             }
+            Self::NotRsa => bad(format!("Operation {word} needs a key of type RSA or RSA-HSM.")),
             Self::Rsa(RsaError::Decrypt) => bad("Unable to decrypt specified value with this key."),
             Self::Rsa(RsaError::TooLong { length, capacity }) => bad(format!(
                 "Property value has invalid value: it has {length} bytes, and this key and algorithm take at most {capacity}."
@@ -109,11 +117,21 @@ pub(super) fn perform(
     padding: Padding,
     input: &[u8],
 ) -> Result<SecretBytes, Fault> {
-    if !action.recovers() {
-        return material::public(version).encrypt(padding, input).map(SecretBytes::from).map_err(Fault::Rsa);
+    match action {
+        Action::Encrypt | Action::Wrap => {
+            let Public::Rsa(public) = &version.public else { return Err(Fault::NotRsa) };
+            public.encrypt(padding, input).map(SecretBytes::from).map_err(Fault::Rsa)
+        }
+        Action::Decrypt | Action::Unwrap => {
+            let Private::Rsa(key) = material::open(cx, kid, version).map_err(Fault::Internal)? else {
+                return Err(Fault::NotRsa);
+            };
+            key.decrypt(padding, input).map_err(Fault::Rsa)
+        }
+        Action::Sign | Action::Verify => {
+            Err(Fault::Internal(Refusal::internal(format!("{} is no operation with a padding", action.word()))))
+        }
     }
-    let key = material::open(cx, kid, version).map_err(Fault::Internal)?;
-    key.decrypt(padding, input).map_err(Fault::Rsa)
 }
 
 fn padding(algorithm: &str) -> Result<Padding, Refusal> {

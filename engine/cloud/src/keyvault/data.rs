@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::vault::{self, DOMAIN, Vault};
-use super::{audit, bundle, cryptography, deleted_keys, keys};
+use super::{audit, backup, bundle, cryptography, deleted_keys, import, keys, rotation, signatures};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -42,6 +42,8 @@ pub(super) const UNWRAP: &str = "Microsoft.KeyVault/vaults/keys/unwrap/action";
 /// Data action behind reading keys.
 pub(super) const READ: &str = KEYS_READ;
 const UPDATE: &str = "Microsoft.KeyVault/vaults/keys/update/action";
+const SIGN: &str = "Microsoft.KeyVault/vaults/keys/sign/action";
+const VERIFY: &str = "Microsoft.KeyVault/vaults/keys/verify/action";
 const RELEASE: &str = "Microsoft.KeyVault/vaults/keys/release/action";
 
 /// Operations on keys. A path without a version, which clients also write with an empty one (`/keys/k//wrapkey`,
@@ -59,7 +61,36 @@ static OPERATIONS: &[Operation] = &[
         Method::POST,
         "/keys/{key}/rotate",
         "Microsoft.KeyVault/vaults/keys/rotate/action",
-        keys::rotate,
+        rotation::rotate,
+    ),
+    operation("ImportKey", Method::PUT, "/keys/{key}", "Microsoft.KeyVault/vaults/keys/import/action", import::import),
+    operation(
+        "GetKeyRotationPolicy",
+        Method::GET,
+        "/keys/{key}/rotationpolicy",
+        "Microsoft.KeyVault/vaults/keyrotationpolicies/read",
+        rotation::policy,
+    ),
+    operation(
+        "UpdateKeyRotationPolicy",
+        Method::PUT,
+        "/keys/{key}/rotationpolicy",
+        "Microsoft.KeyVault/vaults/keyrotationpolicies/write",
+        rotation::set_policy,
+    ),
+    operation(
+        "BackupKey",
+        Method::POST,
+        "/keys/{key}/backup",
+        "Microsoft.KeyVault/vaults/keys/backup/action",
+        backup::backup,
+    ),
+    operation(
+        "RestoreKey",
+        Method::POST,
+        "/keys/restore",
+        "Microsoft.KeyVault/vaults/keys/restore/action",
+        backup::restore,
     ),
     operation("GetKeys", Method::GET, "/keys", KEYS_READ, keys::list),
     operation("GetKey", Method::GET, "/keys/{key}", KEYS_READ, keys::get),
@@ -98,6 +129,10 @@ static OPERATIONS: &[Operation] = &[
     operation("wrapKey", Method::POST, "/keys/{key}/{version}/wrapkey", WRAP, cryptography::wrap),
     operation("unwrapKey", Method::POST, "/keys/{key}/unwrapkey", UNWRAP, cryptography::unwrap),
     operation("unwrapKey", Method::POST, "/keys/{key}/{version}/unwrapkey", UNWRAP, cryptography::unwrap),
+    operation("sign", Method::POST, "/keys/{key}/sign", SIGN, signatures::sign),
+    operation("sign", Method::POST, "/keys/{key}/{version}/sign", SIGN, signatures::sign),
+    operation("verify", Method::POST, "/keys/{key}/verify", VERIFY, signatures::verify),
+    operation("verify", Method::POST, "/keys/{key}/{version}/verify", VERIFY, signatures::verify),
     operation("release", Method::POST, "/keys/{key}/release", RELEASE, cryptography::release),
     operation("release", Method::POST, "/keys/{key}/{version}/release", RELEASE, cryptography::release),
 ];

@@ -2,11 +2,13 @@
 //!
 //! - `control` (the table), `vaults`, `deleted_vaults`, `properties`: the control plane and its rules.
 //! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
-//! - `keys`, `deleted_keys`, `cryptography`: the operations on keys; `bundle` writes their answers.
+//! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on keys;
+//!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
 //! - `store`, `vault`: the tables and what their rows mean.
 
 mod audit;
+mod backup;
 mod bundle;
 pub(crate) mod cmk;
 mod control;
@@ -14,10 +16,16 @@ mod cryptography;
 mod data;
 mod deleted_keys;
 mod deleted_vaults;
+mod duration;
+mod import;
 mod keys;
 mod material;
+mod new_version;
 mod properties;
 mod requests;
+mod rotation;
+mod rotation_policy;
+mod signatures;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -112,6 +120,7 @@ impl Provider for KeyVault {
     }
 
     fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        store::purge_due(cx)
+        store::purge_due(cx)?;
+        rotation::rotate_due(cx)
     }
 }

@@ -3,11 +3,19 @@
 //! `keyvault_vaults` reserves names: a row lives until the vault is purged, so a soft-deleted vault keeps its name.
 //! The document of a live vault is its ARM resource row; that of a soft-deleted one is kept here until it is
 //! recovered or purged. Keys belong to a vault by name, which is unique worldwide.
+//!
+//! `n` and `e` of a version are its public half: modulus and exponent of an RSA key; the coordinates of the point of an
+//! elliptic-curve key, whose curve is in `keyvault_curves`. `since` of a rotation policy is the instant before which
+//! nothing falls due: when the policy was set, or when its key or vault was recovered.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
+use sealbook_crypto::ec::{Curve, EcPublic};
+use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
 
+use super::material::Public;
+use super::rotation_policy::Policy;
 use super::vault::{Deletion, Vault};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -52,6 +60,18 @@ CREATE TABLE IF NOT EXISTS keyvault_versions (
     tags       TEXT NOT NULL,
     UNIQUE (key, version)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS keyvault_curves (
+    version INTEGER PRIMARY KEY,
+    crv     TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS keyvault_policies (
+    key     INTEGER PRIMARY KEY,
+    actions TEXT NOT NULL,
+    expiry  TEXT,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    since   INTEGER NOT NULL
+) STRICT;
 ";
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
@@ -63,7 +83,8 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
 /// What exists here besides live vaults, for the cloud's inventory. A key of a deleted vault counts as deleted.
 pub(super) const INVENTORY: &[&str] = &[
     "SELECT 'deleted-vault', id || '@' || deleted, body FROM keyvault_vaults WHERE deleted IS NOT NULL",
-    "SELECT iif(k.deleted IS NULL AND v.deleted IS NULL, 'key', 'deleted-key'), k.vault || '/keys/' || k.name, ''
+    "SELECT iif(k.deleted IS NULL AND v.deleted IS NULL, 'key', 'deleted-key'), k.vault || '/keys/' || k.name,
+     ifnull((SELECT p.actions || ifnull(p.expiry, '') FROM keyvault_policies p WHERE p.key = k.id), '')
      FROM keyvault_keys k JOIN keyvault_vaults v ON k.vault = v.name",
     "SELECT 'key-version', k.vault || '/keys/' || k.name || '/' || n.version, n.enabled || n.operations || n.tags
      FROM keyvault_versions n JOIN keyvault_keys k ON n.key = k.id JOIN keyvault_vaults v ON k.vault = v.name
@@ -142,15 +163,24 @@ pub(super) fn mark_vault_live(cx: &Cx<'_>, name: &str, ready: DateTime<Utc>) -> 
             "UPDATE keyvault_vaults SET deleted = NULL, purge = NULL, body = NULL, ready = ?2 WHERE name = ?1",
         )?
         .execute(params![name, millis(ready)])?;
+    cx.tx
+        .prepare_cached(
+            "UPDATE keyvault_policies SET since = ?2 WHERE key IN (SELECT id FROM keyvault_keys WHERE vault = ?1)",
+        )?
+        .execute(params![name, millis(cx.now)])?;
     Ok(())
 }
 
 /// Destroys a vault with its keys; its name is free afterwards.
 pub(super) fn purge_vault(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
-    cx.tx
-        .prepare_cached("DELETE FROM keyvault_versions WHERE key IN (SELECT id FROM keyvault_keys WHERE vault = ?1)")?
-        .execute([name])?;
-    cx.tx.prepare_cached("DELETE FROM keyvault_keys WHERE vault = ?1")?.execute([name])?;
+    let keys: Vec<i64> = cx
+        .tx
+        .prepare_cached("SELECT id FROM keyvault_keys WHERE vault = ?1")?
+        .query_map([name], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for key in keys {
+        purge_key(cx, key)?;
+    }
     cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([name])?;
     Ok(())
 }
@@ -197,12 +227,10 @@ pub(super) struct Version {
     pub row: i64,
     /// 32 hexadecimal digits.
     pub version: String,
-    /// `RSA` or `RSA-HSM`.
+    /// `RSA`, `RSA-HSM`, `EC` or `EC-HSM`.
     pub kty: String,
-    /// Modulus, big-endian.
-    pub n: Vec<u8>,
-    /// Public exponent, big-endian.
-    pub e: Vec<u8>,
+    /// Public half.
+    pub public: Public,
     /// PKCS#8 of the private key, sealed under the key identifier.
     pub sealed: Vec<u8>,
     /// Whether it may be used.
@@ -230,13 +258,22 @@ fn key_from(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(Key { row: row.get("id")?, name: row.get("name")?, deletion, settled: instant(settled.unwrap_or_default()) })
 }
 
+fn public_from(row: &Row<'_>) -> rusqlite::Result<Public> {
+    let (first, second) = (row.get("n")?, row.get("e")?);
+    let Some(name) = row.get::<_, Option<String>>("crv")? else {
+        return Ok(Public::Rsa(RsaPublic { n: first, e: second }));
+    };
+    let curve = Curve::from_name(&name)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnType(0, name, rusqlite::types::Type::Text))?;
+    Ok(Public::Ec(EcPublic { curve, x: first, y: second }))
+}
+
 fn version_from(row: &Row<'_>) -> rusqlite::Result<Version> {
     Ok(Version {
         row: row.get("id")?,
         version: row.get("version")?,
         kty: row.get("kty")?,
-        n: row.get("n")?,
-        e: row.get("e")?,
+        public: public_from(row)?,
         sealed: row.get("sealed")?,
         enabled: row.get("enabled")?,
         nbf: row.get("nbf")?,
@@ -295,11 +332,20 @@ pub(super) fn mark_key_live(cx: &Cx<'_>, row: i64) -> Result<(), Refusal> {
     cx.tx
         .prepare_cached("UPDATE keyvault_keys SET deleted = NULL, purge = NULL, settled = NULL WHERE id = ?1")?
         .execute([row])?;
+    cx.tx
+        .prepare_cached("UPDATE keyvault_policies SET since = ?2 WHERE key = ?1")?
+        .execute(params![row, millis(cx.now)])?;
     Ok(())
 }
 
-/// Destroys a key with all its versions.
+/// Destroys a key with all its versions and its rotation policy.
 pub(super) fn purge_key(cx: &Cx<'_>, row: i64) -> Result<(), Refusal> {
+    cx.tx
+        .prepare_cached(
+            "DELETE FROM keyvault_curves WHERE version IN (SELECT id FROM keyvault_versions WHERE key = ?1)",
+        )?
+        .execute([row])?;
+    cx.tx.prepare_cached("DELETE FROM keyvault_policies WHERE key = ?1")?.execute([row])?;
     cx.tx.prepare_cached("DELETE FROM keyvault_versions WHERE key = ?1")?.execute([row])?;
     cx.tx.prepare_cached("DELETE FROM keyvault_keys WHERE id = ?1")?.execute([row])?;
     Ok(())
@@ -310,7 +356,8 @@ pub(super) fn version(cx: &Cx<'_>, key: i64, version: Option<&str>) -> Result<Op
     let found = cx
         .tx
         .prepare_cached(
-            "SELECT * FROM keyvault_versions WHERE key = ?1 AND (?2 IS NULL OR version = ?2) ORDER BY id DESC LIMIT 1",
+            "SELECT v.*, c.crv FROM keyvault_versions v LEFT JOIN keyvault_curves c ON c.version = v.id
+             WHERE v.key = ?1 AND (?2 IS NULL OR v.version = ?2) ORDER BY v.id DESC LIMIT 1",
         )?
         .query_row(params![key, version], version_from)
         .optional()?;
@@ -319,8 +366,10 @@ pub(super) fn version(cx: &Cx<'_>, key: i64, version: Option<&str>) -> Result<Op
 
 /// A page of a key's versions in order of creation, from behind row `after` on.
 pub(super) fn versions(cx: &Cx<'_>, key: i64, after: i64, limit: usize) -> Result<Vec<Version>, Refusal> {
-    let mut statement =
-        cx.tx.prepare_cached("SELECT * FROM keyvault_versions WHERE key = ?1 AND id > ?2 ORDER BY id LIMIT ?3")?;
+    let mut statement = cx.tx.prepare_cached(
+        "SELECT v.*, c.crv FROM keyvault_versions v LEFT JOIN keyvault_curves c ON c.version = v.id
+         WHERE v.key = ?1 AND v.id > ?2 ORDER BY v.id LIMIT ?3",
+    )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![key, after, limit], version_from)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -328,6 +377,10 @@ pub(super) fn versions(cx: &Cx<'_>, key: i64, after: i64, limit: usize) -> Resul
 
 /// Adds a version to a key.
 pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(), Refusal> {
+    let (first, second, curve) = match &new.public {
+        Public::Rsa(public) => (&public.n, &public.e, None),
+        Public::Ec(public) => (&public.x, &public.y, Some(public.curve)),
+    };
     cx.tx
         .prepare_cached(
             "INSERT INTO keyvault_versions
@@ -338,8 +391,8 @@ pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(),
             key,
             new.version,
             new.kty,
-            new.n,
-            new.e,
+            first,
+            second,
             new.sealed,
             new.enabled,
             new.nbf,
@@ -349,6 +402,12 @@ pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(),
             serde_json::to_string(&new.operations)?,
             new.tags.to_string(),
         ])?;
+    if let Some(curve) = curve {
+        let row = cx.tx.last_insert_rowid();
+        cx.tx
+            .prepare_cached("INSERT INTO keyvault_curves (version, crv) VALUES (?1, ?2)")?
+            .execute(params![row, curve.name()])?;
+    }
     Ok(())
 }
 
@@ -369,4 +428,62 @@ pub(super) fn update_version(cx: &Cx<'_>, version: &Version) -> Result<(), Refus
             version.tags.to_string(),
         ])?;
     Ok(())
+}
+
+fn policy_from(row: &Row<'_>) -> rusqlite::Result<Policy> {
+    Ok(Policy {
+        actions: json(row, "actions")?,
+        expiry: row.get("expiry")?,
+        created: row.get("created")?,
+        updated: row.get("updated")?,
+        since: instant(row.get("since")?),
+    })
+}
+
+/// Reads the rotation policy of a key, if one was ever set.
+pub(super) fn policy(cx: &Cx<'_>, key: i64) -> Result<Option<Policy>, Refusal> {
+    let policy = cx
+        .tx
+        .prepare_cached("SELECT * FROM keyvault_policies WHERE key = ?1")?
+        .query_row([key], policy_from)
+        .optional()?;
+    Ok(policy)
+}
+
+/// Writes the rotation policy of a key.
+pub(super) fn put_policy(cx: &Cx<'_>, key: i64, policy: &Policy) -> Result<(), Refusal> {
+    cx.tx
+        .prepare_cached(
+            "INSERT OR REPLACE INTO keyvault_policies (key, actions, expiry, created, updated, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            key,
+            serde_json::to_string(&policy.actions)?,
+            policy.expiry,
+            policy.created,
+            policy.updated,
+            millis(policy.since),
+        ])?;
+    Ok(())
+}
+
+/// Live keys of live vaults that have a rotation policy: the vault's name, the key, the policy.
+pub(super) fn policies(cx: &Cx<'_>) -> Result<Vec<(String, Key, Policy)>, Refusal> {
+    let mut statement = cx.tx.prepare_cached(
+        "SELECT p.key, v.name FROM keyvault_policies p JOIN keyvault_keys k ON k.id = p.key
+         JOIN keyvault_vaults v ON v.name = k.vault
+         WHERE k.deleted IS NULL AND v.deleted IS NULL ORDER BY p.key",
+    )?;
+    let rows: Vec<(i64, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut found = Vec::new();
+    for (row, vault) in rows {
+        let key =
+            cx.tx.prepare_cached("SELECT * FROM keyvault_keys WHERE id = ?1")?.query_row([row], key_from).optional()?;
+        if let (Some(key), Some(policy)) = (key, policy(cx, row)?) {
+            found.push((vault, key, policy));
+        }
+    }
+    Ok(found)
 }

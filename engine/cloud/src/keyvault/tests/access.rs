@@ -105,6 +105,13 @@ async fn each_operation_asks_for_its_own_data_action() {
         ("POST", "/keys/cmk/wrapkey", value.clone(), 403),
         ("POST", "/keys/cmk/unwrapkey", value.clone(), 403),
         ("POST", "/keys/cmk/release", value.clone(), 403),
+        ("POST", "/keys/cmk/sign", value.clone(), 403),
+        ("POST", "/keys/cmk/verify", value.clone(), 403),
+        ("PUT", "/keys/cmk", json!({ "key": {} }), 403),
+        ("POST", "/keys/cmk/backup", Value::Null, 403),
+        ("POST", "/keys/restore", value.clone(), 403),
+        ("GET", "/keys/cmk/rotationpolicy", Value::Null, 200),
+        ("PUT", "/keys/cmk/rotationpolicy", json!({}), 403),
         ("DELETE", "/keys/cmk", Value::Null, 403),
         ("POST", "/deletedkeys/cmk/recover", Value::Null, 403),
         ("DELETE", "/deletedkeys/cmk", Value::Null, 403),
@@ -123,9 +130,21 @@ async fn each_operation_asks_for_its_own_data_action() {
         }
     }
     lab.assign(CRYPTO_USER, &principal, "ServicePrincipal", &lab.vault_id("lab-vault")).await;
-    let user = [("/keys/cmk/wrapkey", 200), ("/keys/cmk/encrypt", 200), ("/keys/cmk/rotate", 403)];
-    for (path, status) in user {
-        assert_eq!(data(&tools, "POST", path, value.clone()).await.status, status, "Key Vault Crypto User: {path}");
+    let user = [
+        ("POST", "/keys/cmk/wrapkey", 200),
+        ("POST", "/keys/cmk/encrypt", 200),
+        ("POST", "/keys/cmk/backup", 200),
+        // It may sign and verify; the request is what is wrong.
+        ("POST", "/keys/cmk/sign", 400),
+        ("POST", "/keys/cmk/verify", 400),
+        ("POST", "/keys/cmk/rotate", 403),
+        ("POST", "/keys/restore", 403),
+        ("PUT", "/keys/cmk", 403),
+        ("PUT", "/keys/cmk/rotationpolicy", 403),
+    ];
+    for (method, path, status) in user {
+        let reply = data(&tools, method, path, value.clone()).await;
+        assert_eq!(reply.status, status, "Key Vault Crypto User: {method} {path}: {}", reply.body);
     }
 }
 
@@ -186,7 +205,7 @@ async fn versions_and_paths_are_the_known_ones() {
         assert_eq!(refusal(&reply), (400, "BadParameter", ""), "{query}");
         assert!(message(&reply).contains(text), "{}", message(&reply));
     }
-    for path in ["/secrets/s", "/keys/cmk/rotationpolicy", "/certificates"] {
+    for path in ["/secrets/s", "/keys/cmk/attestation", "/certificates"] {
         let reply = lab.data("PUT", path, json!({})).await;
         assert!(reply.status >= 400 && reply.headers.contains_key("x-sealbook-gap"), "{path}: {reply:?}");
     }

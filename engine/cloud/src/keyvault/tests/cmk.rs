@@ -104,6 +104,7 @@ async fn addresses_that_name_no_key_are_told_apart() {
     let cloud = testing::cloud();
     let lab = Lab::with_vault(&cloud, json!({})).await;
     lab.key("cmk", json!({})).await;
+    lab.key("elliptic", json!({ "kty": "EC" })).await;
     let me = oid(&lab.me).await;
     let at = |vault_uri, name, version| KeyAt { vault_uri, name, version };
     let rows = [
@@ -114,6 +115,7 @@ async fn addresses_that_name_no_key_are_told_apart() {
         (at("https://lab-vault.vault.example.net", "cmk", None), (404, "VaultNotFound")),
         (at("lab-vault", "cmk", None), (404, "VaultNotFound")),
         (at(VAULT, "none", None), (404, "KeyNotFound")),
+        (at(VAULT, "elliptic", None), (400, "BadParameter")),
         (at(VAULT, "cmk", Some("00000000000000000000000000000000")), (404, "KeyNotFound")),
     ];
     for (key, expected) in rows {

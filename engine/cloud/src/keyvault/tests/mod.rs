@@ -1,9 +1,13 @@
 //! The Key Vault through `Cloud::handle`: every rule with its refusal, life cycles on the moved cloud clock.
 
 mod access;
+mod backup;
 mod cmk;
 mod cryptography;
+mod import;
 mod keys;
+mod rotation;
+mod signatures;
 mod vaults;
 
 use base64::Engine as _;

@@ -1,0 +1,92 @@
+//! Import of keys (`ImportKey`): a JSON Web Key with its private parts becomes a version.
+
+use sealbook_crypto::SecretBytes;
+use sealbook_crypto::ec::{EcKey, EcPublic};
+use sealbook_crypto::rsa::{RsaComponents, RsaKey, RsaPublic};
+use serde_json::{Value, json};
+
+use super::material::Private;
+use super::new_version::{self, Source, Wanted};
+use super::requests::{self, Attributes, bad};
+use super::vault::Vault;
+use super::{bundle, data, keys};
+use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::Params;
+use crate::refusal::Refusal;
+
+/// Imports a key, or a new version of one (`ImportKey`).
+pub(super) fn import(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let name = p.get("key");
+    requests::check_key_name(name)?;
+    let wanted = given(&vault, &requests::object(cx)?)?;
+    let key = keys::named(cx, &vault, name)?;
+    let version = wanted.add(cx, &vault, &key, cx.now)?;
+    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+}
+
+/// Reads the body of an import (`KeyImportParameters`). The key's operations are those of its JSON Web Key.
+fn given(vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
+    let jwk = &body["key"];
+    if !jwk.is_object() {
+        return Err(bad("Property key is required."));
+    }
+    let hardware = match (&body["Hsm"], &body["hsm"]) {
+        (Value::Bool(hardware), _) | (Value::Null, Value::Bool(hardware)) => *hardware,
+        (Value::Null, Value::Null) => false,
+        _ => return Err(bad("Property Hsm has invalid value: it must be true or false.")),
+    };
+    let attributes = Attributes::read(body)?;
+    let kty = new_version::key_type(vault, jwk, hardware)?;
+    if !jwk["key_hsm"].is_null() {
+        return Err(bad("The embedded Azure imports keys in the clear only: property key.key_hsm must be absent.")
+            .gap("import of keys that are wrapped for an HSM (bring your own key)"));
+    }
+    new_version::check_release(vault, body, &kty, attributes)?;
+    let operations = new_version::requested_operations(&kty, jwk)?;
+    let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
+    let private = if kty.starts_with("EC") { elliptic(jwk)? } else { rsa(jwk)? };
+    Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags })
+}
+
+/// The refusal of parts that are no key together. Which of them is wrong is not said.
+fn inconsistent() -> Refusal {
+    bad("Property key has invalid value: its parts do not make up one valid key.")
+}
+
+fn secret(jwk: &Value, name: &str) -> Result<SecretBytes, Refusal> {
+    requests::bytes(jwk, name).map(SecretBytes::from)
+}
+
+/// A number without its leading zeros, which some clients send.
+fn number(jwk: &Value, name: &str) -> Result<Vec<u8>, Refusal> {
+    let bytes = requests::bytes(jwk, name)?;
+    let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+    Ok(bytes[start..].to_vec())
+}
+
+fn rsa(jwk: &Value) -> Result<Private, Refusal> {
+    let public = RsaPublic { n: number(jwk, "n")?, e: number(jwk, "e")? };
+    if public.bits().is_none() {
+        return Err(bad("Property key.n has invalid value: RSA keys have 2048, 3072 or 4096 bits."));
+    }
+    let parts = RsaComponents {
+        public,
+        d: secret(jwk, "d")?,
+        p: secret(jwk, "p")?,
+        q: secret(jwk, "q")?,
+        dp: secret(jwk, "dp")?,
+        dq: secret(jwk, "dq")?,
+        qi: secret(jwk, "qi")?,
+    };
+    RsaKey::from_components(&parts).map(Private::Rsa).map_err(|_| inconsistent())
+}
+
+fn elliptic(jwk: &Value) -> Result<Private, Refusal> {
+    if jwk["crv"].is_null() {
+        return Err(bad("Property crv is required."));
+    }
+    let public = EcPublic { curve: new_version::curve(jwk)?, x: number(jwk, "x")?, y: number(jwk, "y")? };
+    EcKey::from_components(&public, &secret(jwk, "d")?).map(Private::Ec).map_err(|_| inconsistent())
+}
