@@ -1,0 +1,1 @@
+"""What the judge's two commands do, and how they tell it."""
