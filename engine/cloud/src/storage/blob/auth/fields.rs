@@ -192,4 +192,54 @@ mod tests {
             assert_eq!(shown(&format!("{common}&ss=b&srt=sco&{query}"), account), text, "{query}");
         }
     }
+
+    /// Signatures that the official Python client (azure-storage-blob 12.31.1) made with keys of counting bytes.
+    #[test]
+    fn the_official_client_signs_the_same_texts() {
+        use base64::Engine as _;
+        type Write = fn(&Fields<'_>) -> String;
+        let key: Vec<u8> = (0..64).collect();
+        let common = "st=2026-01-02T03:00:00Z&se=2026-01-02T05:00:00Z&sip=127.0.0.1&spr=https&sv=2026-10-06";
+        let delegated = "skoid=11111111-1111-1111-1111-111111111111&sktid=22222222-2222-2222-2222-222222222222\
+                         &skt=2026-01-02T03:00:00Z&ske=2026-01-02T06:00:00Z&sks=b&skv=2026-10-06&sp=r";
+        let rows: [(&[u8], Write, String, &str); 5] = [
+            (
+                &key,
+                |fields| fields.of_service("labdata01"),
+                "sp=r&sr=b&rscd=attachment%3B%20x%3D1".to_owned(),
+                "Qakxh3fp92sj0BZNVMhqdgkcotwvV70mzO5QJZ0KC0k=",
+            ),
+            (
+                &key,
+                |fields| fields.of_service("labdata01"),
+                "sp=r&sr=c".to_owned(),
+                "ulKgrFS0KbqKyz9sbInTGd9Cl3f6+vwEja1Lm0oMUQI=",
+            ),
+            (
+                &key[..32],
+                |fields| fields.of_delegation("labdata01"),
+                format!("sr=b&{delegated}"),
+                "3jlEl0xIeMULxiflaxKSWCkZFR2xHL8KUyJ66kPUFDU=",
+            ),
+            (
+                &key[..32],
+                |fields| fields.of_delegation("labdata01"),
+                format!("sr=c&{delegated}&srh=x-ms-a&srq=zz&zz=2"),
+                "+HMHXU0kZS+86hsLA7S6vqjXW2fedxkiNXIPyD1GUnE=",
+            ),
+            (
+                &key,
+                |fields| fields.of_account("labdata01"),
+                "sp=rwl&ss=b&srt=sco".to_owned(),
+                "yQh4q93my7eFV+qD3GA8MUzal3+tdvqa5HLRrnPanRk=",
+            ),
+        ];
+        for (key, write, query, expected) in rows {
+            let request =
+                http::Request::get(format!("https://a.blob.core.windows.net/data/dir/a%20b?{common}&{query}"));
+            let request = Request::parse(request.header("x-ms-a", "1").body(Bytes::new()).unwrap()).unwrap();
+            let tag = sealbook_crypto::hmac_sha256(key, write(&Fields(&request)).as_bytes());
+            assert_eq!(base64::engine::general_purpose::STANDARD.encode(tag), expected, "{query}");
+        }
+    }
 }

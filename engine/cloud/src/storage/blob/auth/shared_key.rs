@@ -176,6 +176,26 @@ mod tests {
         assert!(string_to_sign(&put, "myaccount", Order::Collated).contains("x-ms-meta-a_1:w\nx-ms-meta-a1:v\n"));
     }
 
+    /// A signature that the official Python client (azure-storage-blob 12.31.1) made with a key of counting bytes. It
+    /// sorts as the service does.
+    #[test]
+    fn the_official_client_signs_the_same_text() {
+        let headers = [
+            ("x-ms-date", "Fri, 02 Jan 2026 03:04:05 GMT"),
+            ("x-ms-version", "2026-10-06"),
+            ("x-ms-meta-a1", "v"),
+            ("x-ms-meta-a_1", "w"),
+            ("content-type", "application/octet-stream"),
+            ("if-match", "\"0x1\""),
+            ("x-ms-blob-content-type", "a"),
+            ("x-ms-blob-type", "b"),
+        ];
+        let put = request("PUT", "/data/dir/a%20b?comp=block&blockid=YQ%3D%3D", &headers, "hello");
+        let key: Vec<u8> = (0..64).collect();
+        let tag = sealbook_crypto::hmac_sha256(&key, string_to_sign(&put, "labdata01", Order::Collated).as_bytes());
+        assert_eq!(STANDARD.encode(tag), "kB9601LMu3YOaUq5zBJKjq4p4ojAO9ubnHNesFUvucE=");
+    }
+
     #[test]
     fn dates() {
         let wall: DateTime<Utc> = "2026-01-02T03:00:00Z".parse().unwrap();
