@@ -235,10 +235,7 @@ fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Resu
         Access::Data(action) => Some((action, true)),
     };
     if let Some((action, data)) = required {
-        let scope = service.scope(cx, operation, &params)?;
-        if !cx.authorize(action, data, &scope)?.allowed {
-            return Err(service.forbidden(cx, action, &scope));
-        }
+        service.permit(cx, operation, &params, action, data)?;
     }
     service.ready(cx, operation, &params)?;
     (operation.run)(cx, &params)

@@ -39,7 +39,8 @@ pub(crate) struct Operation {
     /// Path template.
     pub path: &'static str,
     /// Query parameters that select this operation among those with the same path: `("comp", "list")`.
-    /// A parameter that the service calls a discriminator must be listed here or be absent.
+    /// A parameter that the service calls a discriminator must be listed here or be absent. A name that begins with
+    /// `x-ms-` is a header, and the value `*` stands for any: some operations differ in nothing else.
     pub when: &'static [(&'static str, &'static str)],
     /// Accepted versions; empty when the service does not check them.
     pub api: &'static [&'static str],
@@ -110,8 +111,13 @@ pub(crate) fn find(tables: &[&'static [Operation]], discriminators: &[&str], req
 
 fn selected(op: &Operation, discriminators: &[&str], request: &Request) -> bool {
     let listed = |name: &str| op.when.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-    op.when.iter().all(|(name, value)| request.query(name).is_some_and(|v| v.eq_ignore_ascii_case(value)))
+    op.when.iter().all(|(name, value)| holds(name, value, request))
         && discriminators.iter().all(|name| listed(name) || request.query(name).is_none())
+}
+
+fn holds(name: &str, value: &str, request: &Request) -> bool {
+    let given = if name.starts_with("x-ms-") { request.header(name) } else { request.query(name) };
+    given.is_some_and(|given| value == "*" || given.eq_ignore_ascii_case(value))
 }
 
 fn kind(segment: &str) -> u8 {

@@ -117,11 +117,15 @@ impl Refusal {
         self.finish(Answer::json(self.status, &json!({ "error": error })))
     }
 
-    /// Renders Storage's XML envelope; `request_id` and `time` belong to its message.
+    /// Renders Storage's XML envelope; `request_id` and `time` belong to its message. Text members of the details
+    /// become elements after the message (`AuthenticationErrorDetail`).
     pub fn render_storage(&self, request_id: &str, time: &str) -> Answer {
         let message = format!("{}\nRequestId:{request_id}\nTime:{time}", self.message);
+        let members = self.rest.details.iter().filter_map(Value::as_object).flatten();
+        let details: String =
+            members.filter_map(|(name, text)| Some(format!("<{name}>{}</{name}>", escape(text.as_str()?)))).collect();
         let body = format!(
-            "<Error><Code>{}</Code><Message>{}</Message></Error>",
+            "<Error><Code>{}</Code><Message>{}</Message>{details}</Error>",
             escape(self.code.as_str()),
             escape(message.as_str())
         );

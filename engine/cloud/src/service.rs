@@ -64,6 +64,23 @@ pub(crate) trait Service: Sync {
     /// The resource id at which role assignments are looked up for an operation.
     fn scope(&self, cx: &Cx<'_>, operation: &'static Operation, params: &Params) -> Result<String, Refusal>;
 
+    /// Refuses a caller who may not do what an operation demands. By default its role assignments decide; a service
+    /// with other credentials asks those, too.
+    fn permit(
+        &self,
+        cx: &Cx<'_>,
+        operation: &'static Operation,
+        params: &Params,
+        action: &str,
+        data: bool,
+    ) -> Result<(), Refusal> {
+        let scope = self.scope(cx, operation, params)?;
+        if cx.authorize(action, data, &scope)?.allowed {
+            return Ok(());
+        }
+        Err(self.forbidden(cx, action, &scope))
+    }
+
     /// Refuses a caller who lacks `action` at `scope`.
     fn forbidden(&self, cx: &Cx<'_>, action: &str, scope: &str) -> Refusal;
 

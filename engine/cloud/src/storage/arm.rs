@@ -123,6 +123,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
         run: regional::usages,
     },
     Operation {
+        name: "StorageAccounts_RevokeUserDelegationKeys",
+        method: Method::POST,
+        path: "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Storage/storageAccounts/{account}/revokeUserDelegationKeys",
+        when: &[],
+        api: API,
+        access: Access::Control("Microsoft.Storage/storageAccounts/revokeUserDelegationKeys/action"),
+        lro: false,
+        run: revoke_delegation,
+    },
+    Operation {
         name: "Skus_List",
         method: Method::GET,
         path: "/subscriptions/{subscription}/providers/Microsoft.Storage/skus",
@@ -168,6 +178,7 @@ pub(super) fn accepted(cx: &Cx<'_>, lro: &Lro, subscription: &str, location: &st
 pub(super) fn destroy(cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
     if let Some(account) = account::by_resource(cx.tx, &resource.id)? {
         blob::destroy(cx, &account)?;
+        blob::revoke(cx, &account)?;
         account::delete(cx.tx, &account)?;
     }
     if let Some(principal) = principals::of_resource(cx.tx, &resource.id)? {
@@ -245,6 +256,12 @@ fn list_keys(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
         })
         .collect();
     Ok(Answer::ok(&json!({ "keys": keys })))
+}
+
+fn revoke_delegation(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let (_, account) = row(cx, params)?;
+    blob::revoke(cx, &account)?;
+    Ok(Answer::empty(200))
 }
 
 fn regenerate_key(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {

@@ -65,7 +65,7 @@ impl Provider for Storage {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [account::SCHEMA, blob::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [&[account::SCHEMA][..], &blob::SCHEMA].concat().concat());
         &SCHEMA
     }
 

@@ -1,6 +1,7 @@
 //! Changing and deleting blobs without touching their content.
 
 use super::headers::{self, MD5, Source};
+use super::lease::{self, Place};
 use super::rows::{self, Blob};
 use super::{Open, checksum, conditions, read};
 use crate::cx::Cx;
@@ -12,7 +13,8 @@ use crate::time::http_date;
 /// Set Blob Metadata: replaces all of it.
 pub(super) fn set_metadata(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (container, mut blob) = read::existing(cx, params)?;
-    conditions::check_write(cx.request, Some((&blob.etag, blob.modified)))?;
+    conditions::check_change(cx.request, &blob.etag, blob.modified)?;
+    lease::check_write(cx, Place::blob(&container, &blob.name))?;
     let metadata = headers::metadata(&cx.request.headers)?;
     let open = Open::new(cx)?;
     blob.etag = rows::etag(cx);
@@ -25,7 +27,8 @@ pub(super) fn set_metadata(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, R
 /// Set Blob Properties: replaces all content headers.
 pub(super) fn set_properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (container, mut blob) = read::existing(cx, params)?;
-    conditions::check_write(cx.request, Some((&blob.etag, blob.modified)))?;
+    conditions::check_change(cx.request, &blob.etag, blob.modified)?;
+    lease::check_write(cx, Place::blob(&container, &blob.name))?;
     let mut content = headers::content(cx.request, Source::Other);
     if let Some(digest) = cx.request.header("x-ms-blob-content-md5") {
         checksum::well_formed(digest, 16, "x-ms-blob-content-md5", "InvalidMd5")?;
@@ -44,9 +47,11 @@ pub(super) fn set_properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer,
 
 /// Delete Blob. Works without the account's key, as in Azure.
 pub(super) fn delete(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    let (_, blob) = read::existing(cx, params)?;
-    conditions::check_write(cx.request, Some((&blob.etag, blob.modified)))?;
+    let (container, blob) = read::existing(cx, params)?;
+    conditions::check_change(cx.request, &blob.etag, blob.modified)?;
+    lease::check_write(cx, Place::blob(&container, &blob.name))?;
     rows::delete_blob(cx.tx, &blob)?;
+    lease::forget(cx.tx, Place::blob(&container, &blob.name))?;
     Ok(Answer::empty(202).header("x-ms-delete-type-permanent", "true"))
 }
 

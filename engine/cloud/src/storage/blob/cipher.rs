@@ -4,6 +4,8 @@
 //! that was moved, swapped or cut off does not open. The places are made of ids that are never used twice, so bytes
 //! of a deleted account, container or blob don't open in its successor of the same name either.
 
+use std::collections::HashMap;
+
 use sealbook_crypto::{SealKey, SecretBytes};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,51 @@ impl Open {
         Ok(bytes)
     }
 
+    /// Encrypts a blob's content anew for another place, one chunk in memory at a time; `each` sees all of it in order.
+    pub(super) fn copy(
+        &self,
+        cx: &Cx<'_>,
+        (source, blob): (&Container, &Blob),
+        (target, name): (&Container, &str),
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<Vec<Part>, Refusal> {
+        let mut made: HashMap<i64, Part> = HashMap::new();
+        let mut parts = Vec::new();
+        for part in self.manifest(source, blob)? {
+            // A blob may name a block twice; its copy does so, too.
+            let known = made.get(&part.row).cloned();
+            let copy = match &known {
+                Some(copy) => copy.clone(),
+                None => Part::from(&rows::add_block(cx, target, name, &part.block, part.length, false)?),
+            };
+            let chunks = part.length.div_ceil(CHUNK as u64);
+            for chunk in 0..u32::try_from(chunks).map_err(Refusal::internal)? {
+                let plain = self.load_chunk(cx, source, &blob.name, &part, chunk)?;
+                each(plain.expose());
+                if known.is_none() {
+                    let sealed = self.dek.seal(&self.chunk_place(target, &copy, name, chunk), plain.expose());
+                    rows::add_chunk(cx.tx, copy.row, chunk, &sealed)?;
+                }
+            }
+            made.insert(part.row, copy.clone());
+            parts.push(copy);
+        }
+        Ok(parts)
+    }
+
+    fn load_chunk(
+        &self,
+        cx: &Cx<'_>,
+        container: &Container,
+        blob: &str,
+        part: &Part,
+        chunk: u32,
+    ) -> Result<SecretBytes, Refusal> {
+        let sealed = rows::chunk(cx.tx, part.row, chunk)?
+            .ok_or_else(|| Refusal::internal(format!("chunk {chunk} of block {} is missing", part.uid)))?;
+        open(&self.dek, &self.chunk_place(container, part, blob, chunk), &sealed)
+    }
+
     fn load_part(
         &self,
         cx: &Cx<'_>,
@@ -96,9 +143,7 @@ impl Open {
         let size = CHUNK as u64;
         for chunk in range.start / size..range.end.div_ceil(size) {
             let index = u32::try_from(chunk).map_err(Refusal::internal)?;
-            let sealed = rows::chunk(cx.tx, part.row, index)?
-                .ok_or_else(|| Refusal::internal(format!("chunk {chunk} of block {} is missing", part.uid)))?;
-            let plain = open(&self.dek, &self.chunk_place(container, part, blob, index), &sealed)?;
+            let plain = self.load_chunk(cx, container, blob, part, index)?;
             let from = range.start.saturating_sub(chunk * size).min(size);
             let to = (range.end - chunk * size).min(size);
             let (from, to) = (usize::try_from(from).unwrap_or_default(), usize::try_from(to).unwrap_or_default());

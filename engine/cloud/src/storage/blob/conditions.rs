@@ -15,14 +15,15 @@ struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    fn of(request: &'a Request) -> Result<Self, Refusal> {
+    fn of(request: &'a Request, prefix: &str) -> Result<Self, Refusal> {
+        let text = |name: &str| request.header(&format!("{prefix}{name}"));
         let date = |name: &str| {
             let parse = |text| DateTime::parse_from_rfc2822(text).map_err(|_| headers::invalid(name));
-            Ok::<_, Refusal>(request.header(name).map(parse).transpose()?.map(|date| date.with_timezone(&Utc)))
+            Ok::<_, Refusal>(text(name).map(parse).transpose()?.map(|date| date.with_timezone(&Utc)))
         };
         Ok(Self {
-            matches: request.header("if-match"),
-            none_match: request.header("if-none-match"),
+            matches: text("if-match"),
+            none_match: text("if-none-match"),
             modified_since: date("if-modified-since")?,
             unmodified_since: date("if-unmodified-since")?,
         })
@@ -56,7 +57,7 @@ fn failed() -> Refusal {
 
 /// Checks the conditions of a read.
 pub(super) fn check_read(request: &Request, etag: &str, modified: DateTime<Utc>) -> Result<(), Refusal> {
-    let conditions = Conditions::of(request)?;
+    let conditions = Conditions::of(request, "")?;
     if !conditions.stands(etag, modified) {
         return Err(failed());
     }
@@ -66,9 +67,28 @@ pub(super) fn check_read(request: &Request, etag: &str, modified: DateTime<Utc>)
     Ok(())
 }
 
-/// Checks the conditions of a write to what is there (entity tag and time), or to nothing.
-pub(super) fn check_write(request: &Request, present: Option<(&str, DateTime<Utc>)>) -> Result<(), Refusal> {
-    let conditions = Conditions::of(request)?;
+/// Checks the conditions of a change to what is there.
+pub(super) fn check_change(request: &Request, etag: &str, modified: DateTime<Utc>) -> Result<(), Refusal> {
+    let conditions = Conditions::of(request, "")?;
+    if conditions.stands(etag, modified) && conditions.is_news(etag, modified) { Ok(()) } else { Err(failed()) }
+}
+
+/// Checks the conditions that a copy puts on its source.
+pub(super) fn check_source(request: &Request, etag: &str, modified: DateTime<Utc>) -> Result<(), Refusal> {
+    let conditions = Conditions::of(request, "x-ms-source-")?;
+    if conditions.stands(etag, modified) && conditions.is_news(etag, modified) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        412,
+        "SourceConditionNotMet",
+        "The source condition specified using HTTP conditional header(s) is not met.",
+    ))
+}
+
+/// Checks the conditions of a write over what is there (entity tag and time), or to where nothing is.
+pub(super) fn check_create(request: &Request, present: Option<(&str, DateTime<Utc>)>) -> Result<(), Refusal> {
+    let conditions = Conditions::of(request, "")?;
     match present {
         None if conditions.matches.is_some() => Err(failed()),
         None => Ok(()),
@@ -99,27 +119,28 @@ mod tests {
     fn table() {
         let modified: DateTime<Utc> = "2026-01-02T00:00:00.5Z".parse().unwrap();
         let shown = |result: Result<(), Refusal>| result.err().map_or(200, |refusal| refusal.status);
-        // Header, value, then the status of a read, of a write over the blob, and of a write to nothing.
-        for (header, value, read, over, fresh) in [
-            ("if-match", ETAG, 200, 200, 412),
-            ("if-match", OTHER, 412, 412, 412),
-            ("if-match", "*", 200, 200, 412),
-            ("if-none-match", ETAG, 304, 412, 200),
-            ("if-none-match", OTHER, 200, 200, 200),
-            ("if-none-match", "*", 304, 409, 200),
-            ("if-modified-since", BEFORE, 200, 200, 200),
-            ("if-modified-since", SAME, 304, 412, 200),
-            ("if-unmodified-since", BEFORE, 412, 412, 200),
-            ("if-unmodified-since", SAME, 200, 200, 200),
-            ("if-unmodified-since", "yesterday", 400, 400, 400),
+        // Header, value, then the status of a read, of a change, of a write over the blob, and of a write to nothing.
+        for (header, value, read, change, over, fresh) in [
+            ("if-match", ETAG, 200, 200, 200, 412),
+            ("if-match", OTHER, 412, 412, 412, 412),
+            ("if-match", "*", 200, 200, 200, 412),
+            ("if-none-match", ETAG, 304, 412, 412, 200),
+            ("if-none-match", OTHER, 200, 200, 200, 200),
+            ("if-none-match", "*", 304, 412, 409, 200),
+            ("if-modified-since", BEFORE, 200, 200, 200, 200),
+            ("if-modified-since", SAME, 304, 412, 412, 200),
+            ("if-unmodified-since", BEFORE, 412, 412, 412, 200),
+            ("if-unmodified-since", SAME, 200, 200, 200, 200),
+            ("if-unmodified-since", "yesterday", 400, 400, 400, 400),
         ] {
             let request = request(header, value);
             let found = (
                 shown(check_read(&request, ETAG, modified)),
-                shown(check_write(&request, Some((ETAG, modified)))),
-                shown(check_write(&request, None)),
+                shown(check_change(&request, ETAG, modified)),
+                shown(check_create(&request, Some((ETAG, modified)))),
+                shown(check_create(&request, None)),
             );
-            assert_eq!(found, (read, over, fresh), "{header}: {value}");
+            assert_eq!(found, (read, change, over, fresh), "{header}: {value}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::lease::{self, Place};
 use super::rows::{self, Container};
 use super::{account, conditions, headers};
 use crate::cx::Cx;
@@ -57,14 +58,14 @@ pub(super) fn create(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal
 /// Get Container Properties, and Get Container Metadata.
 pub(super) fn properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let container = existing(cx, params)?;
+    lease::check_read(cx, Place::container(&container))?;
     let mut answer = tagged(200, &container)
-        .header("x-ms-lease-status", "unlocked")
-        .header("x-ms-lease-state", "available")
         .header("x-ms-has-immutability-policy", "false")
         .header("x-ms-has-legal-hold", "false")
         .header("x-ms-immutable-storage-with-versioning-enabled", "false")
         .header("x-ms-default-encryption-scope", "$account-encryption-key")
         .header("x-ms-deny-encryption-scope-override", "false");
+    lease::describe(cx, Place::container(&container), &mut answer)?;
     headers::set_metadata(&mut answer, pairs(&container.metadata));
     Ok(answer)
 }
@@ -72,7 +73,8 @@ pub(super) fn properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
 /// Set Container Metadata.
 pub(super) fn set_metadata(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let mut container = existing(cx, params)?;
-    conditions::check_write(cx.request, Some((&container.etag, container.modified)))?;
+    conditions::check_change(cx.request, &container.etag, container.modified)?;
+    lease::check_read(cx, Place::container(&container))?;
     container.metadata = metadata(cx)?;
     container.etag = rows::etag(cx);
     container.modified = cx.now;
@@ -83,7 +85,8 @@ pub(super) fn set_metadata(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, R
 /// Delete Container, with everything in it. Its name is free at once.
 pub(super) fn delete(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let container = existing(cx, params)?;
-    conditions::check_write(cx.request, Some((&container.etag, container.modified)))?;
+    conditions::check_change(cx.request, &container.etag, container.modified)?;
+    lease::check_write(cx, Place::container(&container))?;
     rows::delete_container(cx.tx, container.id)?;
     Ok(Answer::empty(202))
 }

@@ -46,10 +46,9 @@ pub(super) fn invalid(name: &str) -> Refusal {
 /// Refuses headers that ask for something which the embedded Azure lacks: leaving them out silently would change
 /// what the request means.
 pub(super) fn refuse_unsupported(request: &Request) -> Result<(), Refusal> {
-    const LACKING: [(&str, &str); 9] = [
+    const LACKING: [(&str, &str); 8] = [
         ("x-ms-encryption-key", "customer-provided keys"),
         ("x-ms-encryption-scope", "encryption scopes"),
-        ("x-ms-copy-source", "copying from a URL"),
         ("x-ms-tags", "blob index tags"),
         ("x-ms-if-tags", "blob index tags"),
         ("x-ms-immutability-policy-until-date", "immutability policies"),
@@ -57,19 +56,20 @@ pub(super) fn refuse_unsupported(request: &Request) -> Result<(), Refusal> {
         ("x-ms-structured-body", "structured bodies"),
         ("x-ms-expiry-option", "blob expiry"),
     ];
-    if let Some((name, what)) = LACKING.iter().find(|(name, _)| request.headers.contains_key(*name)) {
-        return Err(Refusal::new(
-            400,
-            "UnsupportedHeader",
-            format!("One of the HTTP headers specified in the request is not supported: {name}."),
-        )
-        .gap(*what));
+    LACKING.iter().try_for_each(|(name, what)| refuse_header(request, name, what))
+}
+
+/// Refuses a header that asks for something which the embedded Azure lacks.
+pub(super) fn refuse_header(request: &Request, name: &str, what: &str) -> Result<(), Refusal> {
+    if !request.headers.contains_key(name) {
+        return Ok(());
     }
-    if request.headers.contains_key("x-ms-lease-id") {
-        // Nothing can be leased here, so nothing is.
-        return Err(Refusal::new(412, "LeaseNotPresentWithBlobOperation", "There is currently no lease on the blob."));
-    }
-    Ok(())
+    Err(Refusal::new(
+        400,
+        "UnsupportedHeader",
+        format!("One of the HTTP headers specified in the request is not supported: {name}."),
+    )
+    .gap(what))
 }
 
 /// Reads the metadata of a request, in order of name. HTTP carries the names without case, so they are in lower case.
@@ -142,9 +142,46 @@ pub(super) fn content(request: &Request, source: Source) -> Value {
     Value::Object(content)
 }
 
-/// Adds a blob's content headers to an answer, without its digest.
+/// Replaces those content headers that a request gives.
+pub(super) fn replace_content(content: &mut Value, request: &Request) {
+    for (name, own, _) in CONTENT {
+        if let Some(value) = request.header(own).filter(|value| !value.is_empty()) {
+            content[name] = value.into();
+        }
+    }
+}
+
+/// What a blob keeps of the copy that made it, beside its content headers. It goes with the next change of those.
+pub(super) const COPY: [(&str, &str); 5] = [
+    ("x-ms-copy-id", "CopyId"),
+    ("x-ms-copy-source", "CopySource"),
+    ("x-ms-copy-status", "CopyStatus"),
+    ("x-ms-copy-progress", "CopyProgress"),
+    ("x-ms-copy-completion-time", "CopyCompletionTime"),
+];
+
+/// Forgets the copy that made a blob.
+pub(super) fn without_copy(content: &mut Value) {
+    if let Some(content) = content.as_object_mut() {
+        content.retain(|name, _| COPY.iter().all(|(copy, _)| copy != name));
+    }
+}
+
+/// Keeps the copy that makes a blob.
+pub(super) fn set_copy(content: &mut Value, copy: &[(&str, String)]) {
+    for (name, value) in copy {
+        content[*name] = value.as_str().into();
+    }
+}
+
+/// Adds a blob's content headers to an answer, without its digest, and the copy that made it.
 pub(super) fn set_content(answer: &mut Answer, content: &Value) {
     for (name, _, _) in CONTENT {
+        if let Some(value) = content[name].as_str() {
+            answer.set(name, value);
+        }
+    }
+    for (name, _) in COPY {
         if let Some(value) = content[name].as_str() {
             answer.set(name, value);
         }

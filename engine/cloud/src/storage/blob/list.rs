@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::headers::MD5;
+use super::headers::{COPY, MD5};
+use super::lease::{self, Lease, Place};
 use super::rows::{self, Blob, Container};
 use super::xml::Xml;
 use super::{Open, account, container};
@@ -130,8 +131,7 @@ pub(super) fn containers(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal>
         xml.open("Properties", &[]);
         xml.text("Last-Modified", &http_date(item.modified));
         xml.text("Etag", &item.etag);
-        xml.text("LeaseStatus", "unlocked");
-        xml.text("LeaseState", "available");
+        lease_words(&mut xml, cx, lease::find(cx.tx, Place::container(item))?.as_ref());
         xml.text("DefaultEncryptionScope", "$account-encryption-key");
         xml.text("DenyEncryptionScopeOverride", "false");
         xml.text("HasImmutabilityPolicy", "false");
@@ -176,6 +176,7 @@ pub(super) fn blobs(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
     let delimiter = cx.request.query("delimiter").unwrap_or_default().to_owned();
     let container = container::existing(cx, params)?;
     let open = if page.includes("metadata") { Some(Open::new(cx)?) } else { None };
+    let leases = lease::of_blobs(cx.tx, &container)?;
     let mut items: Vec<Item> = Vec::new();
     let mut next = None;
     rows::blobs(cx.tx, &container, &page.from, |blob| {
@@ -215,7 +216,16 @@ pub(super) fn blobs(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
             Item::Blob(blob) => {
                 xml.open("Blob", &[]);
                 xml.name(&blob.name);
+                xml.open("Properties", &[]);
                 properties(&mut xml, blob);
+                lease_words(&mut xml, cx, leases.get(&blob.name));
+                if page.includes("copy") {
+                    for (name, element) in COPY {
+                        xml.optional(element, blob.headers[name].as_str());
+                    }
+                }
+                xml.text("ServerEncrypted", "true");
+                xml.close("Properties");
                 if let Some(open) = &open {
                     let metadata = open.metadata(&container, blob)?;
                     xml.metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -232,7 +242,6 @@ pub(super) fn blobs(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
 
 fn properties(xml: &mut Xml, blob: &Blob) {
     let header = |name: &str| blob.headers[name].as_str();
-    xml.open("Properties", &[]);
     xml.text("Creation-Time", &http_date(blob.created));
     xml.text("Last-Modified", &http_date(blob.modified));
     // In listings Azure writes entity tags without quotes.
@@ -249,10 +258,13 @@ fn properties(xml: &mut Xml, blob: &Blob) {
     if blob.tier.is_none() {
         xml.text("AccessTierInferred", "true");
     }
-    xml.text("LeaseStatus", "unlocked");
-    xml.text("LeaseState", "available");
-    xml.text("ServerEncrypted", "true");
-    xml.close("Properties");
+}
+
+fn lease_words(xml: &mut Xml, cx: &Cx<'_>, lease: Option<&Lease>) {
+    let (status, state, duration) = lease::words(cx, lease);
+    xml.text("LeaseStatus", status);
+    xml.text("LeaseState", state);
+    xml.optional("LeaseDuration", duration);
 }
 
 #[cfg(test)]

@@ -3,14 +3,19 @@
 //! - `rows`: containers, blobs, blocks and their chunks in the database
 //! - `cipher`: how bytes are encrypted at rest
 //! - `headers`, `conditions`, `checksum`, `range`, `xml`: the protocol's parts
-//! - `container`, `list`, `upload`, `read`, `change`: the operations
+//! - `auth`: account keys and shared access signatures
+//! - `lease`: leases of blobs and containers
+//! - `container`, `list`, `upload`, `read`, `change`, `copy`: the operations
 
+mod auth;
 mod change;
 mod checksum;
 mod cipher;
 mod conditions;
 mod container;
+mod copy;
 mod headers;
+mod lease;
 mod list;
 mod range;
 mod read;
@@ -21,7 +26,10 @@ mod xml;
 
 use sealbook_crypto::SealKey;
 
-pub(super) use rows::{SCHEMA, destroy, forget_old_blocks};
+pub(super) use auth::revoke;
+pub(super) use rows::{destroy, forget_old_blocks};
+
+use auth::{Credential, Sas};
 
 use super::account::{self, Account};
 use super::cmk::{self, Locked};
@@ -32,6 +40,9 @@ use crate::identity::token::{self, TokenError};
 use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 use crate::service::Service;
+
+/// Tables of the data plane.
+pub(super) const SCHEMA: [&str; 3] = [rows::SCHEMA, lease::SCHEMA, auth::SCHEMA];
 
 const DOMAIN: &str = ".blob.core.windows.net";
 
@@ -112,13 +123,17 @@ impl Service for BlobService {
 
     fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
         let account = account(cx)?;
-        if let Some(scheme) = other_credential(cx.request) {
-            return Err(self
-                .unauthorized(cx, &TokenError::Malformed("only bearer tokens are accepted"))
-                .gap(format!("authentication by {scheme}")));
+        match Credential::of(cx.request) {
+            Credential::Token => {
+                let own = format!("https://{}{DOMAIN}", account.name);
+                token::authenticate(cx, &[AUDIENCE, &own])?.map_err(|error| self.unauthorized(cx, &error))
+            }
+            Credential::SharedKey(value) => auth::by_key(cx, &account, value),
+            Credential::Signature => Sas::read(cx.request)?.verify(cx, &account),
+            Credential::SharedKeyLite => {
+                Err(auth::failed("SharedKeyLite is not supported.").gap("authentication by SharedKeyLite"))
+            }
         }
-        let own = format!("https://{}{DOMAIN}", account.name);
-        token::authenticate(cx, &[AUDIENCE, &own])?.map_err(|error| self.unauthorized(cx, &error))
     }
 
     fn unauthorized(&self, cx: &Cx<'_>, error: &TokenError) -> Refusal {
@@ -165,6 +180,24 @@ impl Service for BlobService {
         })
     }
 
+    fn permit(
+        &self,
+        cx: &Cx<'_>,
+        operation: &'static Operation,
+        params: &Params,
+        action: &str,
+        data: bool,
+    ) -> Result<(), Refusal> {
+        if !auth::permit(cx, &account(cx)?, operation, params)? {
+            return Ok(());
+        }
+        let scope = self.scope(cx, operation, params)?;
+        if cx.authorize(action, data, &scope)?.allowed {
+            return Ok(());
+        }
+        Err(self.forbidden(cx, action, &scope))
+    }
+
     fn forbidden(&self, _: &Cx<'_>, _: &str, _: &str) -> Refusal {
         Refusal::new(
             403,
@@ -174,7 +207,7 @@ impl Service for BlobService {
     }
 
     fn version(&self, request: &Request) -> Option<String> {
-        request.header("x-ms-version").map(str::to_owned)
+        version(request).map(str::to_owned)
     }
 
     fn wrong_version(&self, _: &Cx<'_>, _: &'static Operation, _: &Params, given: Option<&str>) -> Refusal {
@@ -194,6 +227,7 @@ impl Service for BlobService {
 
     fn unknown(&self, cx: &Cx<'_>) -> Refusal {
         match account(cx) {
+            Ok(_) if let Some(refusal) = lease::operations::refuse_unknown(cx) => refusal,
             Ok(_) => Refusal::new(
                 400,
                 "UnsupportedOperation",
@@ -209,7 +243,7 @@ impl Service for BlobService {
 
     fn finish(&self, cx: &Cx<'_>, answer: &mut Answer) {
         answer.set("server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0");
-        let version = cx.request.header("x-ms-version").filter(|version| VERSIONS.contains(version));
+        let version = version(cx.request).filter(|version| VERSIONS.contains(version));
         answer.set("x-ms-version", version.unwrap_or("2017-11-09"));
         if let Some(id) = cx.request.header("x-ms-client-request-id").filter(|id| id.len() <= 1024) {
             answer.set("x-ms-client-request-id", id);
@@ -235,14 +269,10 @@ fn no_account(name: &str) -> Refusal {
     )
 }
 
-/// A credential that is no bearer token: an account key's signature or a shared access signature.
-fn other_credential(request: &Request) -> Option<&'static str> {
-    let header = request.header("authorization").unwrap_or_default();
-    let scheme = header.split(' ').next().unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("SharedKey") || scheme.eq_ignore_ascii_case("SharedKeyLite") {
-        return Some("shared key");
-    }
-    request.query("sig").map(|_| "shared access signature")
+/// The version of the protocol that a request speaks; without a header that of its signature counts.
+fn version(request: &Request) -> Option<&str> {
+    let signed = || request.query("sv").filter(|_| Credential::of(request) == Credential::Signature);
+    request.header("x-ms-version").or_else(signed)
 }
 
 /// An account whose data encryption key was opened for this request, by whoever protects it.

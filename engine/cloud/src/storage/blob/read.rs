@@ -1,9 +1,10 @@
 //! Reading blobs: content, properties, metadata, block list.
 
 use super::headers::{self, MD5};
+use super::lease::{self, Place};
 use super::rows::{self, Blob, Container};
 use super::xml::Xml;
-use super::{Open, checksum, conditions, container, range};
+use super::{Open, auth, checksum, conditions, container, range};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -25,12 +26,13 @@ pub(super) fn existing(cx: &Cx<'_>, params: &Params) -> Result<(Container, Blob)
 pub(super) fn download(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (container, blob) = existing(cx, params)?;
     conditions::check_read(cx.request, &blob.etag, blob.modified)?;
+    lease::check_read(cx, Place::blob(&container, &blob.name))?;
     let range = range::requested(cx.request, blob.length)?;
     let open = Open::new(cx)?;
     let (start, length) = range.map_or((0, blob.length), |range| (range.start, range.length));
     let bytes = open.load(cx, &container, &blob, start, length)?;
     let mut answer = Answer::empty(if range.is_some() { 206 } else { 200 });
-    describe(&mut answer, &open, &container, &blob)?;
+    describe(cx, &mut answer, &open, &container, &blob)?;
     answer.set("content-length", length.to_string());
     let digest = blob.headers[MD5].as_str();
     if range.is_some() {
@@ -67,9 +69,10 @@ fn digest_of_range(cx: &Cx<'_>, answer: &mut Answer, bytes: &[u8]) -> Result<(),
 pub(super) fn properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (container, blob) = existing(cx, params)?;
     conditions::check_read(cx.request, &blob.etag, blob.modified)?;
+    lease::check_read(cx, Place::blob(&container, &blob.name))?;
     let open = Open::new(cx)?;
     let mut answer = Answer::empty(200);
-    describe(&mut answer, &open, &container, &blob)?;
+    describe(cx, &mut answer, &open, &container, &blob)?;
     answer.set("content-length", blob.length.to_string());
     if let Some(digest) = blob.headers[MD5].as_str() {
         answer.set(MD5, digest);
@@ -85,6 +88,7 @@ pub(super) fn properties(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
 pub(super) fn metadata(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (container, blob) = existing(cx, params)?;
     conditions::check_read(cx.request, &blob.etag, blob.modified)?;
+    lease::check_read(cx, Place::blob(&container, &blob.name))?;
     let open = Open::new(cx)?;
     let mut answer = Answer::empty(200).header("etag", &blob.etag).header("last-modified", http_date(blob.modified));
     set_metadata(&mut answer, &open, &container, &blob)?;
@@ -108,6 +112,7 @@ pub(super) fn block_list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
     };
     let container = container::existing(cx, params)?;
     let name = params.get("blob");
+    lease::check_read(cx, Place::blob(&container, name))?;
     let blob = rows::blob(cx.tx, &container, name)?;
     let staged: Vec<_> = rows::blocks(cx.tx, container.id, name)?.into_iter().filter(|block| block.staged).collect();
     if blob.is_none() && staged.is_empty() {
@@ -146,16 +151,16 @@ pub(super) fn block_list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
 }
 
 /// Adds what every answer about a blob carries.
-fn describe(answer: &mut Answer, open: &Open, container: &Container, blob: &Blob) -> Result<(), Refusal> {
+fn describe(cx: &Cx<'_>, answer: &mut Answer, open: &Open, container: &Container, blob: &Blob) -> Result<(), Refusal> {
     answer.set("etag", &blob.etag);
     answer.set("last-modified", http_date(blob.modified));
     answer.set("accept-ranges", "bytes");
     answer.set("x-ms-creation-time", http_date(blob.created));
     answer.set("x-ms-blob-type", "BlockBlob");
-    answer.set("x-ms-lease-status", "unlocked");
-    answer.set("x-ms-lease-state", "available");
+    lease::describe(cx, Place::blob(container, &blob.name), answer)?;
     answer.set("x-ms-server-encrypted", "true");
     headers::set_content(answer, &blob.headers);
+    auth::override_headers(cx.request, answer);
     set_metadata(answer, open, container, blob)
 }
 

@@ -14,7 +14,7 @@ use crate::storage::account::Account;
 use crate::store::{instant, millis};
 
 /// Tables of the data plane.
-pub(in crate::storage) const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS storage_containers (
     id       INTEGER PRIMARY KEY,
     account  INTEGER NOT NULL,
@@ -232,6 +232,7 @@ pub(super) fn delete_container(tx: &Connection, container: i64) -> Result<(), Re
     .execute([container])?;
     tx.prepare_cached("DELETE FROM storage_blocks WHERE container = ?1")?.execute([container])?;
     tx.prepare_cached("DELETE FROM storage_blobs WHERE container = ?1")?.execute([container])?;
+    tx.prepare_cached("DELETE FROM storage_leases WHERE container = ?1")?.execute([container])?;
     tx.prepare_cached("DELETE FROM storage_containers WHERE id = ?1")?.execute([container])?;
     Ok(())
 }
@@ -313,6 +314,29 @@ pub(super) fn blocks(tx: &Connection, container: i64, blob: &str) -> Result<Vec<
         tx.prepare_cached("SELECT * FROM storage_blocks WHERE container = ?1 AND blob = ?2 ORDER BY id")?;
     let rows = statement.query_map(params![container, blob], block_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What a new block has to do with the staged blocks of a blob.
+pub(super) struct Staged {
+    /// How many there are.
+    pub count: i64,
+    /// Whether some have ids of another length.
+    pub other_length: bool,
+    /// The row of the one with the same id.
+    pub same: Option<i64>,
+}
+
+/// Looks among the staged blocks of a blob without reading them all.
+pub(super) fn staged(tx: &Connection, container: i64, blob: &str, id: &str) -> Result<Staged, Refusal> {
+    let staged = tx
+        .prepare_cached(
+            "SELECT count(*), coalesce(max(length(block) <> length(?3)), 0), max(CASE WHEN block = ?3 THEN id END)
+             FROM storage_blocks WHERE container = ?1 AND blob = ?2 AND staged IS NOT NULL",
+        )?
+        .query_row(params![container, blob, id], |row| {
+            Ok(Staged { count: row.get(0)?, other_length: row.get(1)?, same: row.get(2)? })
+        })?;
+    Ok(staged)
 }
 
 /// Adds a block's row; its chunks follow with [`add_chunk`].

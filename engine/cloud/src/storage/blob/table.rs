@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{VERSIONS, change, container, list, read, upload};
+use super::{VERSIONS, auth, change, container, copy, lease, list, read, upload};
 use crate::operation::{Access, Operation, Run};
 
 const CONTAINER: &str = "/{container}";
@@ -17,6 +17,8 @@ const BLOB_DELETE: Access = Access::Data("Microsoft.Storage/storageAccounts/blob
 
 const OF_CONTAINER: (&str, &str) = ("restype", "container");
 
+const LEASE: (&str, &str) = ("comp", "lease");
+
 type When = &'static [(&'static str, &'static str)];
 
 const fn operation(
@@ -30,6 +32,14 @@ const fn operation(
     Operation { name, method, path, when, api: VERSIONS, access, lro: false, run }
 }
 
+const fn container_lease(name: &'static str, when: When) -> Operation {
+    operation(name, Method::PUT, CONTAINER, when, CONTAINER_WRITE, lease::operations::of_container)
+}
+
+const fn blob_lease(name: &'static str, when: When) -> Operation {
+    operation(name, Method::PUT, BLOB, when, BLOB_WRITE, lease::operations::of_blob)
+}
+
 /// The operations. Those on containers are control actions in Azure's roles, those on blobs data actions.
 pub(super) static OPERATIONS: &[Operation] = &[
     operation("Service_ListContainersSegment", Method::GET, "/", &[("comp", "list")], CONTAINER_READ, list::containers),
@@ -40,6 +50,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
         &[("restype", "account"), ("comp", "properties")],
         CONTAINER_READ,
         container::account_info,
+    ),
+    operation(
+        "Service_GetUserDelegationKey",
+        Method::POST,
+        "/",
+        &[("restype", "service"), ("comp", "userdelegationkey")],
+        Access::Control("Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"),
+        auth::get_user_delegation_key,
     ),
     operation("Container_Create", Method::PUT, CONTAINER, &[OF_CONTAINER], CONTAINER_WRITE, container::create),
     operation(
@@ -84,6 +102,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
     ),
     operation("Container_Delete", Method::DELETE, CONTAINER, &[OF_CONTAINER], CONTAINER_DELETE, container::delete),
     operation("Container_ListBlobs", Method::GET, CONTAINER, &[OF_CONTAINER, ("comp", "list")], BLOB_READ, list::blobs),
+    container_lease("Container_AcquireLease", &[OF_CONTAINER, LEASE, ("x-ms-lease-action", "acquire")]),
+    container_lease("Container_RenewLease", &[OF_CONTAINER, LEASE, ("x-ms-lease-action", "renew")]),
+    container_lease("Container_ChangeLease", &[OF_CONTAINER, LEASE, ("x-ms-lease-action", "change")]),
+    container_lease("Container_ReleaseLease", &[OF_CONTAINER, LEASE, ("x-ms-lease-action", "release")]),
+    container_lease("Container_BreakLease", &[OF_CONTAINER, LEASE, ("x-ms-lease-action", "break")]),
     operation("BlockBlob_Upload", Method::PUT, BLOB, &[], BLOB_WRITE, upload::put_blob),
     operation("BlockBlob_StageBlock", Method::PUT, BLOB, &[("comp", "block")], BLOB_WRITE, upload::stage_block),
     operation(
@@ -101,5 +124,35 @@ pub(super) static OPERATIONS: &[Operation] = &[
     operation("Blob_GetMetadata", Method::HEAD, BLOB, &[("comp", "metadata")], BLOB_READ, read::metadata),
     operation("Blob_SetMetadata", Method::PUT, BLOB, &[("comp", "metadata")], BLOB_WRITE, change::set_metadata),
     operation("Blob_SetHTTPHeaders", Method::PUT, BLOB, &[("comp", "properties")], BLOB_WRITE, change::set_properties),
+    operation(
+        "BlockBlob_PutBlobFromUrl",
+        Method::PUT,
+        BLOB,
+        &[("x-ms-copy-source", "*"), ("x-ms-blob-type", "*")],
+        BLOB_WRITE,
+        copy::put_from_url,
+    ),
+    operation("Blob_StartCopyFromURL", Method::PUT, BLOB, &[("x-ms-copy-source", "*")], BLOB_WRITE, copy::start),
+    operation(
+        "Blob_CopyFromURL",
+        Method::PUT,
+        BLOB,
+        &[("x-ms-copy-source", "*"), ("x-ms-requires-sync", "true")],
+        BLOB_WRITE,
+        copy::at_once,
+    ),
+    operation(
+        "Blob_AbortCopyFromURL",
+        Method::PUT,
+        BLOB,
+        &[("comp", "copy"), ("copyid", "*"), ("x-ms-copy-action", "abort")],
+        BLOB_WRITE,
+        copy::abort,
+    ),
+    blob_lease("Blob_AcquireLease", &[LEASE, ("x-ms-lease-action", "acquire")]),
+    blob_lease("Blob_RenewLease", &[LEASE, ("x-ms-lease-action", "renew")]),
+    blob_lease("Blob_ChangeLease", &[LEASE, ("x-ms-lease-action", "change")]),
+    blob_lease("Blob_ReleaseLease", &[LEASE, ("x-ms-lease-action", "release")]),
+    blob_lease("Blob_BreakLease", &[LEASE, ("x-ms-lease-action", "break")]),
     operation("Blob_Delete", Method::DELETE, BLOB, &[], BLOB_DELETE, change::delete),
 ];

@@ -1,14 +1,17 @@
 //! Writing content: in one piece, or block by block.
 
+use std::collections::{HashMap, HashSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::cipher::Part;
 use super::headers::{self, MD5, Source};
+use super::lease::{self, Place};
 use super::rows::{self, Blob, Block, Container};
 use super::{Open, checksum, conditions, container, xml};
 use crate::cx::Cx;
-use crate::http::Answer;
+use crate::http::{Answer, Request};
 use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::storage::name;
@@ -19,14 +22,7 @@ const BLOCKS: usize = 50_000;
 
 /// Put Blob: the whole content in one request.
 pub(super) fn put_blob(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
-    match cx.request.header("x-ms-blob-type") {
-        None => return Err(headers::missing("x-ms-blob-type")),
-        Some(kind) if kind.eq_ignore_ascii_case("BlockBlob") => {}
-        Some(kind @ ("PageBlob" | "AppendBlob")) => {
-            return Err(headers::invalid("x-ms-blob-type").gap(format!("blobs of type {kind}")));
-        }
-        Some(_) => return Err(headers::invalid("x-ms-blob-type")),
-    }
+    check_kind(cx.request)?;
     let blob = params.get("blob");
     name::check_blob(blob)?;
     checksum::check(cx.request)?;
@@ -53,12 +49,26 @@ pub(super) fn put_blob(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refus
     let bytes = cx.request.body.clone();
     let block = rows::add_block(cx, &container, blob, "", bytes.len() as u64, false)?;
     open.store(cx, &container, blob, &block, &bytes)?;
-    let written = write(cx, &open, &container, blob, before, content, &[Part::from(&block)])?;
+    let metadata = headers::metadata(&cx.request.headers)?;
+    let written = write(cx, &open, &container, blob, before, content, &metadata, &[Part::from(&block)])?;
     Ok(created(&written).header(MD5, digest).header("x-ms-content-crc64", checksum::crc64(&bytes)))
+}
+
+/// Refuses a blob of another type than block blobs.
+pub(super) fn check_kind(request: &Request) -> Result<(), Refusal> {
+    match request.header("x-ms-blob-type") {
+        None => Err(headers::missing("x-ms-blob-type")),
+        Some(kind) if kind.eq_ignore_ascii_case("BlockBlob") => Ok(()),
+        Some(kind @ ("PageBlob" | "AppendBlob")) => {
+            Err(headers::invalid("x-ms-blob-type").gap(format!("blobs of type {kind}")))
+        }
+        Some(_) => Err(headers::invalid("x-ms-blob-type")),
+    }
 }
 
 /// Put Block: a part of the content, to be committed later.
 pub(super) fn stage_block(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    headers::refuse_header(cx.request, "x-ms-copy-source", "blocks from a URL")?;
     let blob = params.get("blob");
     name::check_blob(blob)?;
     let id = cx.request.query("blockid").unwrap_or_default().to_owned();
@@ -81,17 +91,16 @@ pub(super) fn stage_block(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Re
     }
     checksum::check(cx.request)?;
     let container = container::existing(cx, params)?;
+    lease::check_write(cx, Place::blob(&container, blob))?;
     let open = Open::new(cx)?;
-    let blocks = rows::blocks(cx.tx, container.id, blob)?;
-    let staged = || blocks.iter().filter(|block| block.staged);
-    if staged().any(|block| block.block.len() != id.len()) {
+    let staged = rows::staged(cx.tx, container.id, blob, &id)?;
+    if staged.other_length {
         return Err(Refusal::new(400, "InvalidBlobOrBlock", "The specified blob or block content is invalid."));
     }
     // The same id again replaces the staged block, which is how clients retry.
-    for block in staged().filter(|block| block.block == id) {
-        rows::delete_block(cx.tx, block.id)?;
-    }
-    if staged().count() >= 2 * BLOCKS {
+    if let Some(same) = staged.same {
+        rows::delete_block(cx.tx, same)?;
+    } else if staged.count >= 2 * BLOCKS as i64 {
         return Err(Refusal::new(
             409,
             "BlockCountExceedsLimit",
@@ -127,7 +136,10 @@ pub(super) fn commit_block_list(cx: &mut Cx<'_>, params: &Params) -> Result<Answ
     let before = before(cx, &container, blob)?;
     let open = Open::new(cx)?;
     let blocks = rows::blocks(cx.tx, container.id, blob)?;
-    let find = |id: &str, staged: bool| blocks.iter().find(|block| block.staged == staged && block.block == id);
+    // The first of each id counts.
+    let by_id: HashMap<(&str, bool), &Block> =
+        blocks.iter().rev().map(|block| ((block.block.as_str(), block.staged), block)).collect();
+    let find = |id: &str, staged: bool| by_id.get(&(id, staged)).copied();
     let parts: Vec<Part> = list
         .iter()
         .map(|(from, id)| {
@@ -141,7 +153,8 @@ pub(super) fn commit_block_list(cx: &mut Cx<'_>, params: &Params) -> Result<Answ
         })
         .collect::<Option<_>>()
         .ok_or_else(|| Refusal::new(400, "InvalidBlockList", "The specified block list is invalid."))?;
-    let used = |block: &Block| parts.iter().any(|part| part.row == block.id);
+    let kept: HashSet<i64> = parts.iter().map(|part| part.row).collect();
+    let used = |block: &Block| kept.contains(&block.id);
     for block in &blocks {
         match (used(block), block.staged) {
             (true, true) => rows::commit_block(cx.tx, block.id)?,
@@ -150,30 +163,33 @@ pub(super) fn commit_block_list(cx: &mut Cx<'_>, params: &Params) -> Result<Answ
             (false, _) => rows::delete_block(cx.tx, block.id)?,
         }
     }
-    let written = write(cx, &open, &container, blob, before, content, &parts)?;
+    let metadata = headers::metadata(&cx.request.headers)?;
+    let written = write(cx, &open, &container, blob, before, content, &metadata, &parts)?;
     // The checksum is that of the list, not of the content.
     Ok(created(&written).header("x-ms-content-crc64", checksum::crc64(&cx.request.body)))
 }
 
-/// The blob that is about to be overwritten, once the request's conditions hold for it.
-fn before(cx: &Cx<'_>, container: &Container, blob: &str) -> Result<Option<Blob>, Refusal> {
+/// The blob that is about to be overwritten, once the request's conditions hold for it and its lease allows it.
+pub(super) fn before(cx: &Cx<'_>, container: &Container, blob: &str) -> Result<Option<Blob>, Refusal> {
     let before = rows::blob(cx.tx, container, blob)?;
-    conditions::check_write(cx.request, before.as_ref().map(|blob| (blob.etag.as_str(), blob.modified)))?;
+    conditions::check_create(cx.request, before.as_ref().map(|blob| (blob.etag.as_str(), blob.modified)))?;
+    lease::check_write(cx, Place::blob(container, blob))?;
     Ok(before)
 }
 
 /// Writes the blob's row over the one before.
-fn write(
+#[expect(clippy::too_many_arguments, reason = "a blob is all of this at once")]
+pub(super) fn write(
     cx: &Cx<'_>,
     open: &Open,
     container: &Container,
     name: &str,
     before: Option<Blob>,
     headers: serde_json::Value,
+    metadata: &[(String, String)],
     parts: &[Part],
 ) -> Result<Blob, Refusal> {
     let (etag, version) = (rows::etag(cx), rows::uid(cx));
-    let metadata = headers::metadata(&cx.request.headers)?;
     let blob = Blob {
         id: 0,
         container: container.id,
@@ -183,7 +199,7 @@ fn write(
         length: parts.iter().map(|part| part.length).sum(),
         headers,
         tier: tier(cx)?,
-        metadata: open.seal_metadata(container, name, &etag, &metadata)?,
+        metadata: open.seal_metadata(container, name, &etag, metadata)?,
         manifest: open.seal_manifest(container, name, &version, parts)?,
         etag,
         version,
@@ -205,7 +221,8 @@ fn tier(cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
         .ok_or_else(|| headers::invalid("x-ms-access-tier"))
 }
 
-fn created(blob: &Blob) -> Answer {
+/// The answer to a blob that was made.
+pub(super) fn created(blob: &Blob) -> Answer {
     Answer::empty(201)
         .header("etag", &blob.etag)
         .header("last-modified", http_date(blob.modified))

@@ -87,6 +87,40 @@ pub(super) fn block_list(body: &[u8]) -> Result<Vec<(From, String)>, Refusal> {
         .ok_or_else(|| Refusal::new(400, "InvalidXmlDocument", "XML specified is not syntactically valid."))
 }
 
+/// Reads a flat document: the text of each member of the root element.
+pub(super) fn members(body: &[u8], root: &str) -> Result<Vec<(String, String)>, Refusal> {
+    parse_members(body, root)
+        .ok_or_else(|| Refusal::new(400, "InvalidXmlDocument", "XML specified is not syntactically valid."))
+}
+
+fn parse_members(body: &[u8], root: &str) -> Option<Vec<(String, String)>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut reader = quick_xml::Reader::from_str(text.trim_start_matches('\u{feff}'));
+    let mut members: Vec<(String, String)> = Vec::new();
+    let mut depth = 0;
+    let mut seen = false;
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => {
+                depth += 1;
+                let name = start.local_name().as_ref().to_owned();
+                match depth {
+                    1 if name == root && !seen => seen = true,
+                    2 => members.push((name, String::new())),
+                    _ => return None,
+                }
+            }
+            Event::Empty(_) if depth == 1 => {}
+            Event::Empty(_) => return None,
+            Event::Text(text) if depth == 2 => members.last_mut()?.1.push_str(text.trim()),
+            Event::End(_) => depth -= 1,
+            Event::GeneralRef(_) | Event::DocType(_) => return None,
+            Event::Eof => return (seen && depth == 0).then_some(members),
+            _ => {}
+        }
+    }
+}
+
 fn parse_block_list(body: &[u8]) -> Option<Vec<(From, String)>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut reader = quick_xml::Reader::from_str(text.trim_start_matches('\u{feff}'));

@@ -1,10 +1,17 @@
 //! The provider through `Cloud::handle`, as clients see it.
 
+mod account_keys;
 mod blobs;
 mod cmk;
 mod control;
+mod copies;
 mod encryption;
+mod large;
+mod leases;
+mod signatures;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -80,10 +87,53 @@ async fn assign(cloud: &TestCloud, scope: &str, role: &str, principal: &str, kin
     path
 }
 
+/// Takes every role from the service principal, which has one on the subscription.
+async fn strip_tools(cloud: &TestCloud) {
+    const ROLES: &str = "/providers/Microsoft.Authorization/roleAssignments";
+    let me = cloud.learner();
+    let list = format!("{}{ROLES}?api-version=2022-04-01", cloud.subscription());
+    for assignment in me.arm("GET", &list, Value::Null).await.body["value"].as_array().unwrap() {
+        if assignment["properties"]["principalId"] == cloud.seed.client_oid {
+            let path = format!("{}?api-version=2022-04-01", assignment["id"].as_str().unwrap());
+            assert_eq!(me.arm("DELETE", &path, Value::Null).await.status, 200);
+        }
+    }
+    cloud.advance(5);
+}
+
 /// Lets the learner use blobs of `labdata01`.
 async fn allow_blobs(cloud: &TestCloud) {
     let scope = account_path(cloud, "lab", "labdata01");
     assign(cloud, &scope, BLOB_CONTRIBUTOR, &cloud.seed.user_oid, "User").await;
+}
+
+/// A lab with an account, the container `data` and a learner who may use it.
+async fn ready() -> TestCloud {
+    let cloud = lab().await;
+    account(&cloud).await;
+    allow_blobs(&cloud).await;
+    assert_eq!(blob(&cloud.learner(), "PUT", "/data?restype=container", &[], "").await.status, 201);
+    cloud
+}
+
+/// Changes a property of `labdata01`.
+async fn set_property(cloud: &TestCloud, name: &str, value: Value) {
+    let path = format!("{}{API}", account_path(cloud, "lab", "labdata01"));
+    let reply = cloud.learner().arm("PATCH", &path, json!({ "properties": { name: value } })).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// The account's access keys.
+async fn access_keys(cloud: &TestCloud) -> Vec<Vec<u8>> {
+    let path = format!("{}/listKeys{API}", account_path(cloud, "lab", "labdata01"));
+    let reply = cloud.learner().arm("POST", &path, Value::Null).await;
+    let keys = reply.body["keys"].as_array().unwrap().clone();
+    keys.iter().map(|key| STANDARD.decode(key["value"].as_str().unwrap()).unwrap()).collect()
+}
+
+/// A signature in base64.
+fn sign(key: &[u8], text: &str) -> String {
+    STANDARD.encode(sealbook_crypto::hmac_sha256(key, text.as_bytes()))
 }
 
 /// Sends a request to the account's blob endpoint.
