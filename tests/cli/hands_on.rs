@@ -1,27 +1,10 @@
 //! `run --hands-on` at a pseudo-terminal: the learner's part is done by the official Python SDK through `cloud exec`.
 
 use std::path::Path;
-use std::process::Command;
 
 use rexpect::session::{Options, spawn_with_options};
 
-use crate::support::Lab;
-
-/// The Python that has the SDKs: `SEALBOOK_PYTHON`, else python3.
-fn python() -> Option<String> {
-    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has =
-        Command::new(&python).args(["-c", "import azure.identity, azure.keyvault.keys, azure.storage.blob"]).output();
-    if has.is_ok_and(|o| o.status.success()) {
-        return Some(python);
-    }
-    let why = format!(
-        "{python} lacks azure-identity, azure-keyvault-keys or azure-storage-blob: pip install -r tests/interop/requirements.txt"
-    );
-    assert!(std::env::var_os("REQUIRE_INTEROP").is_none(), "{why}");
-    println!("skipped: {why}");
-    None
-}
+use crate::support::{Lab, python};
 
 #[test]
 fn a_learner_does_steps_by_hand_and_is_judged() {

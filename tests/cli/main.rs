@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod hands_on;
+mod problems;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;

@@ -197,3 +197,47 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without them a test is skipped, with the
+/// reason printed, but where `REQUIRE_INTEROP` is set it fails.
+pub fn python() -> Option<String> {
+    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
+    let modules = "import azure.identity, azure.keyvault.keys, azure.storage.blob, azure.mgmt.keyvault, jsonschema";
+    let has = Command::new(&python).args(["-c", modules]).output();
+    if has.is_ok_and(|o| o.status.success()) {
+        return Some(python);
+    }
+    skipped(&format!("{python} lacks the official SDKs: pip install -r tests/interop/requirements.txt"))
+}
+
+/// The Azure CLI: `SEALBOOK_AZ`, else `az`.
+pub fn az() -> Option<String> {
+    let az = std::env::var("SEALBOOK_AZ").unwrap_or_else(|_| "az".into());
+    if Command::new(&az).arg("version").output().is_ok_and(|o| o.status.success()) {
+        return Some(az);
+    }
+    skipped(&format!("{az} is no Azure CLI: pip install -r tests/interop/az_requirements.txt"))
+}
+
+/// The official contracts and the recorded evidence, which are other people's data: `SEALBOOK_SHARED`, else `shared`
+/// beside the checkout.
+pub fn shared(what: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let folder = std::env::var_os("SEALBOOK_SHARED").map_or_else(beside, PathBuf::from).join(what);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
+}
+
+fn skipped<T>(why: &str) -> Option<T> {
+    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    assert!(!demanded, "{why}");
+    println!("skipped: {why}");
+    None
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}

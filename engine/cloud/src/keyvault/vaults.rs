@@ -79,7 +79,8 @@ fn write(cx: &mut Cx<'_>, id: &ResourceId, mut body: Value) -> Result<Answer, Re
     body["properties"]["vaultUri"] = vault::uri(id.name()).into();
     body["properties"]["provisioningState"] = "Succeeded".into();
     cx.put_resource(id, body)?;
-    Ok(Answer::ok(&vault::existing(cx, id.name())?.document(cx)))
+    // Its name takes a moment to be resolvable; without this, clients look again after half a minute.
+    Ok(Answer::ok(&vault::existing(cx, id.name())?.document(cx)).header("retry-after", "1"))
 }
 
 fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, body: &Value) -> Result<Answer, Refusal> {

@@ -91,8 +91,7 @@ pub(super) fn page(cx: &Cx<'_>, mut value: Vec<Value>) -> Result<Answer, Refusal
 
 /// The short form in which lists show a resource: everything but its properties, and what was asked for besides.
 fn brief(resource: &Resource, expand: &[&str]) -> Value {
-    let shown =
-        ["id", "name", "type", "location", "tags", "kind", "sku", "identity", "managedBy", "plan", "systemData"];
+    let shown = ["id", "name", "type", "location", "tags", "kind", "sku", "identity", "managedBy", "plan"];
     let mut body: Map<String, Value> =
         shown.iter().filter_map(|name| Some(((*name).to_owned(), resource.body.get(*name)?.clone()))).collect();
     for name in expand {

@@ -220,7 +220,9 @@ impl Effect for ArmPost {
     }
 
     async fn send(&self) -> Result<Answer, AzureError> {
-        let body = (!self.body.is_null()).then_some(&self.body);
+        // An action without parameters has no body.
+        let empty = self.body.is_null() || self.body.as_object().is_some_and(|fields| fields.is_empty());
+        let body = (!empty).then_some(&self.body);
         self.target.arm.post(self.target.id.as_str(), body, self.target.api()).await
     }
 
