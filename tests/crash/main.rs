@@ -301,3 +301,39 @@ fn undo_unfinished(lab: &Lab, run: &str, what: &str) {
         );
     }
 }
+
+/// A disk that is full: no file of the process may grow beyond a limit, which the journal meets at some write. The run
+/// stops with a problem that says so, and once there is room it goes on as if nothing had been.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_a_run_with_a_problem_and_loses_nothing() {
+    let step = if full() { 8 } else { 160 };
+    let limits: Vec<u32> = (24..1900).step_by(step).collect();
+    let stopped = AtomicUsize::new(0);
+    trials(&limits, |kib| {
+        let lab = scene().home.copy();
+        // The cloud has room: it is another process.
+        let _served = lab.serve();
+        let what = format!("no file above {kib} KiB");
+        let own = lab.command(&RUN);
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &limited]).arg(own.get_program()).args(own.get_args()).env_clear();
+        command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) => {
+                stopped.fetch_add(1, Ordering::Relaxed);
+                let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap_or("{}")).unwrap();
+                assert!(last["problems"][0]["code"].is_string(), "{what}: exit {code}: {said}");
+            }
+            None => panic!("{what}: killed: {}", String::from_utf8_lossy(&output.stderr)),
+        }
+        finish_and_judge(&lab, &what);
+    });
+    let stopped = stopped.into_inner();
+    println!("full disks that stopped a run: {stopped} of {}", limits.len());
+    assert!(stopped >= limits.len() / 3, "{stopped} of {} limits were met", limits.len());
+}

@@ -6,5 +6,6 @@
 mod codes;
 mod dependencies;
 mod files;
+mod parity;
 mod readme;
 mod tree;
