@@ -161,12 +161,10 @@ impl<'a> Shape<'a, '_> {
         if !allowed.is_empty() && !allowed.contains(&text.as_str()) {
             return Some(format!("it may be {}", either(allowed)));
         }
-        if mismatch(schema, &text) {
-            return example(schema);
-        }
         let shown = shown(&text);
         match wanted {
-            ["string"] => Some(format!("write \"{shown}\"")),
+            // A number in quotes would be no plugin's name and no time either.
+            ["string"] => example(schema).or_else(|| Some(format!("write \"{shown}\""))),
             ["integer"] => {
                 let number = text.parse::<i64>().ok()?;
                 range(schema, number as f64).or_else(|| Some(format!("write {number} without quotes")))

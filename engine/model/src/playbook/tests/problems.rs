@@ -63,12 +63,17 @@ fn shape() {
     10:61: SB0106 `step[1].with.odd` is not a finite number
     ");
     insta::assert_snapshot!(steps(&note("a", "name = \"b\"")), @"10:1: SB0108 the same key stands here twice; keep one of the two");
-    insta::assert_snapshot!(steps(&note("a", "expect = \"x\"\nwhere = 1\ntimeout = 5\nlesson = { fails = { status = \"403\" } }\nneeds = \"b\"")), @r#"
+    insta::assert_snapshot!(steps(&note("a", "expect = \"x\"\nwhere = 1\ntimeout = 5\nlesson = { fails = { status = \"403\" } }\nneeds = \"b\"\npause = 3")), @r#"
     10:10: SB0105 `step[1].expect` must be a list, this is a text
     11:9: SB0105 `step[1].where` must be a text, this is a whole number; it may be `host` or `guest`
     12:11: SB0105 `step[1].timeout` must be a text, this is a whole number; write it like "10m"
     13:31: SB0105 `step[1].lesson.fails.status` must be a whole number, this is a text; write 403 without quotes
     14:9: SB0105 `step[1].needs` must be a list, this is a text; write ["b"]
+    15:9: SB0105 `step[1].pause` must be a text, this is a whole number; write "3"
+    "#);
+    insta::assert_snapshot!(steps("[[step]]\nname = 1\nuse = 2\n"), @r#"
+    8:8: SB0105 `step[1].name` must be a text, this is a whole number; write it like "key_store"
+    9:7: SB0105 `step[1].use` must be a text, this is a whole number; write it like "storage-account@0.1"
     "#);
     insta::assert_snapshot!(steps(&note("a", "timeout = \"0s\"\nretry = { within = \"999999h\" }")), @r"
     10:11: SB0106 `timeout` can't be `0s`; it goes from 1s to 168h
