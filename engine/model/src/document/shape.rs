@@ -133,7 +133,7 @@ impl<'a> Shape<'a, '_> {
         let whole = given == "integer" && wanted.contains(&"number");
         if !wanted.is_empty() && !wanted.contains(&given) && !whole {
             let what = format!("`{path}` must be {}, this is {}", article(&wanted), article(&[given]));
-            let fix = conversion(&wanted, value.get_ref());
+            let fix = self.conversion(schema, &wanted, value.get_ref());
             self.problem(codes::WRONG_TYPE, what, at, fix);
             return false;
         }
@@ -145,6 +145,36 @@ impl<'a> Shape<'a, '_> {
             DeValue::Array(items) => self.list(schema, items, path, at, depth),
             DeValue::String(text) => self.text(schema, text, path, at),
             other => self.number(schema, other, path, at),
+        }
+    }
+
+    /// How the given value would be written as the wanted type, or what may stand there instead.
+    fn conversion(&self, schema: &'a Value, wanted: &[&str], value: &DeValue<'_>) -> Option<String> {
+        let text = match value {
+            DeValue::String(s) => s.to_string(),
+            DeValue::Integer(i) => i.to_string(),
+            DeValue::Float(f) => f.to_string(),
+            DeValue::Boolean(b) => b.to_string(),
+            _ => return None,
+        };
+        let allowed = choices(schema);
+        if !allowed.is_empty() && !allowed.contains(&text.as_str()) {
+            return Some(format!("it may be {}", either(allowed)));
+        }
+        let shown = shown(&text);
+        match wanted {
+            // A number in quotes would be no plugin's name and no time either.
+            ["string"] => example(schema).or_else(|| Some(format!("write \"{shown}\""))),
+            ["integer"] => {
+                let number = text.parse::<i64>().ok()?;
+                range(schema, number as f64).or_else(|| Some(format!("write {number} without quotes")))
+            }
+            ["boolean"] if text == "true" || text == "false" => Some(format!("write {text} without quotes")),
+            ["array"] if matches!(value, DeValue::String(_)) => {
+                let each = self.follow(schema.get("items").unwrap_or(&ANYTHING));
+                (kinds(each) == ["string"]).then(|| format!("write [\"{shown}\"]"))
+            }
+            _ => None,
         }
     }
 
@@ -227,26 +257,22 @@ impl<'a> Shape<'a, '_> {
             return false;
         }
         let length = text.chars().count() as u64;
-        if schema["minLength"].as_u64().is_some_and(|min| length < min) {
-            self.problem(codes::BAD_VALUE, format!("`{path}` is empty"), at, None);
-            return false;
-        }
         if let Some(max) = schema["maxLength"].as_u64().filter(|max| length > *max) {
             self.problem(codes::TOO_LARGE, format!("`{path}` may have {max} characters, this has {length}"), at, None);
             return false;
         }
-        let Some(pattern) = schema["pattern"].as_str() else { return true };
-        if regex(pattern).is_ok_and(|r| r.is_match(text)) {
+        let short = schema["minLength"].as_u64().is_some_and(|min| length < min);
+        if !short && !mismatch(schema, text) {
             return true;
         }
-        let code = if schema["x-name"] == true { codes::BAD_NAME } else { codes::BAD_VALUE };
-        let fix = example(Some(schema)).map(|e| format!("write it like {e}"));
-        let suggested = (code == codes::BAD_NAME).then(|| snake(text)).flatten();
+        let name = schema["x-name"] == true;
+        let code = if name { codes::BAD_NAME } else { codes::BAD_VALUE };
         let why = if text.contains('-') { "expressions read a hyphen as minus" } else { "names are snake_case" };
-        let fix = suggested.map(|s| format!("write `{s}`: {why}")).or(fix);
-        self.problem(code, format!("`{path}` can't be `{}`", shown(text)), at, fix);
+        let suggested = snake(text).filter(|s| name && s != text).map(|s| format!("write `{s}`: {why}"));
+        let what = if text.is_empty() { "is empty".to_owned() } else { format!("can't be `{}`", shown(text)) };
+        self.problem(code, format!("`{path}` {what}"), at, suggested.or_else(|| example(schema)));
         // A misspelt name stays, so that what refers to it does not fall over its absence.
-        code == codes::BAD_NAME
+        name
     }
 
     fn number(&mut self, schema: &Value, value: &DeValue<'_>, path: &str, at: Range<usize>) -> bool {
@@ -256,18 +282,12 @@ impl<'a> Shape<'a, '_> {
             _ => return true,
         };
         let Some(number) = number else { return true };
-        let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
-        if min.is_some_and(|m| number < m) || max.is_some_and(|m| number > m) {
-            let range = match (min, max) {
-                (Some(min), Some(max)) if min == max => format!("it is always {min}"),
-                (Some(min), Some(max)) => format!("it goes from {min} to {max}"),
-                (Some(min), None) => format!("it is at least {min}"),
-                (_, max) => format!("it is at most {}", max.unwrap_or_default()),
-            };
-            self.problem(codes::BAD_VALUE, format!("`{path}` can't be {number}"), at, Some(range));
-            return false;
+        let range = range(schema, number);
+        let fits = range.is_none();
+        if !fits {
+            self.problem(codes::BAD_VALUE, format!("`{path}` can't be {number}"), at, range);
         }
-        true
+        fits
     }
 }
 
@@ -295,8 +315,31 @@ fn title(schema: &Value) -> &str {
     schema["title"].as_str().unwrap_or("this table")
 }
 
-fn example(schema: Option<&Value>) -> Option<String> {
+fn sample(schema: Option<&Value>) -> Option<String> {
     schema.and_then(|s| s["examples"].get(0)).map(Value::to_string)
+}
+
+fn example(schema: &Value) -> Option<String> {
+    sample(Some(schema)).map(|sample| format!("write it like {sample}"))
+}
+
+/// Whether a text is not of the form that the schema asks for.
+fn mismatch(schema: &Value, text: &str) -> bool {
+    schema["pattern"].as_str().is_some_and(|pattern| !regex(pattern).is_ok_and(|r| r.is_match(text)))
+}
+
+/// Which numbers are allowed, when this one is not.
+fn range(schema: &Value, number: f64) -> Option<String> {
+    let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+    if min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max) {
+        return None;
+    }
+    Some(match (min, max) {
+        (Some(min), Some(max)) if min == max => format!("it is always {min}"),
+        (Some(min), Some(max)) => format!("it goes from {min} to {max}"),
+        (Some(min), None) => format!("it is at least {min}"),
+        (_, max) => format!("it is at most {}", max.unwrap_or_default()),
+    })
 }
 
 /// How a key that is missing could be filled.
@@ -305,8 +348,8 @@ fn filling(key: &str, schema: &Value) -> Option<String> {
     if !allowed.is_empty() {
         return Some(format!("it may be {}", either(allowed)));
     }
-    if let Some(example) = example(Some(schema)) {
-        return Some(format!("write {key} = {example}"));
+    if let Some(sample) = sample(Some(schema)) {
+        return Some(format!("write {key} = {sample}"));
     }
     match kinds(schema).as_slice() {
         ["string"] => Some(format!("write {key} = \"…\"")),
@@ -314,7 +357,7 @@ fn filling(key: &str, schema: &Value) -> Option<String> {
         ["array"] => Some(format!("write {key} = […]")),
         ["object"] => {
             let inner = schema["required"].as_array()?.iter().filter_map(Value::as_str);
-            let value = |name: &str| example(schema["properties"].get(name)).unwrap_or_else(|| "…".into());
+            let value = |name: &str| sample(schema["properties"].get(name)).unwrap_or_else(|| "…".into());
             let fields: Vec<String> = inner.map(|name| format!("{name} = {}", value(name))).collect();
             Some(format!("write {key} = {{ {} }}", fields.join(", ")))
         }
@@ -368,23 +411,4 @@ pub(crate) fn article(kinds: &[&str]) -> String {
         _ => "something else",
     });
     named.collect::<Vec<_>>().join(" or ")
-}
-
-/// How the given value would be written as the wanted type.
-fn conversion(wanted: &[&str], value: &DeValue<'_>) -> Option<String> {
-    let text = match value {
-        DeValue::String(s) => s.to_string(),
-        DeValue::Integer(i) => i.to_string(),
-        DeValue::Float(f) => f.to_string(),
-        DeValue::Boolean(b) => b.to_string(),
-        _ => return None,
-    };
-    let text = shown(&text);
-    match wanted {
-        ["string"] => Some(format!("write \"{text}\"")),
-        ["integer"] if text.parse::<i64>().is_ok() => Some(format!("write {text} without quotes")),
-        ["boolean"] if text == "true" || text == "false" => Some(format!("write {text} without quotes")),
-        ["array"] if matches!(value, DeValue::String(_)) => Some(format!("write [\"{text}\"]")),
-        _ => None,
-    }
 }

@@ -23,12 +23,14 @@
 //! ```
 
 mod cost;
+mod functions;
 mod references;
 mod scope;
 mod source;
 mod template;
 #[cfg(test)]
 mod tests;
+mod truth;
 mod value;
 mod with;
 

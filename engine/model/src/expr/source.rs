@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{Expr as Node, IdedExpr, LiteralValue, SourceInfo};
+use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::Parser;
 use cel::{Context as CelContext, Env, ExecutionError};
 use serde_json::Value;
 
 use super::references::{self, Reference};
 use super::scope::Scope;
-use super::{cost, value};
+use super::{cost, functions, truth, value};
 use crate::grant::shown;
 use crate::problem::{Problem, closest, codes};
 
@@ -19,37 +19,6 @@ const MAX_LEN: usize = 1024;
 /// Brackets within brackets, and operators within operators.
 const MAX_BRACKETS: usize = 16;
 const MAX_DEPTH: usize = 48;
-
-/// Functions that the language offers.
-pub(super) const FUNCTIONS: &[&str] = &[
-    "bool",
-    "bytes",
-    "contains",
-    "double",
-    "duration",
-    "dyn",
-    "endsWith",
-    "getDate",
-    "getDayOfMonth",
-    "getDayOfWeek",
-    "getDayOfYear",
-    "getFullYear",
-    "getHours",
-    "getMilliseconds",
-    "getMinutes",
-    "getMonth",
-    "getSeconds",
-    "int",
-    "matches",
-    "size",
-    "startsWith",
-    "string",
-    "timestamp",
-    "type",
-    "uint",
-];
-/// Macros, for suggestions.
-const MACROS: &[&str] = &["has", "all", "exists", "exists_one", "map", "filter"];
 
 /// Names of types, which are values too: `type(x) == string`.
 pub(super) const TYPES: &[&str] =
@@ -107,17 +76,20 @@ pub struct ExprError {
     /// Where in that text, in bytes.
     pub at: Range<usize>,
     pub(crate) code: &'static str,
-    pub(crate) fix: Option<String>,
+    /// Boxed, as in a problem: errors are to stay small.
+    pub(crate) fix: Option<Box<str>>,
+    /// What else is wrong in the same expression.
+    pub(crate) more: Vec<ExprError>,
 }
 
 impl ExprError {
     pub(crate) fn new(code: &'static str, what: impl Into<String>, source: &str, at: Range<usize>) -> Self {
         let end = at.end.min(source.len());
-        Self { what: what.into(), text: source.into(), at: at.start.min(end)..end, code, fix: None }
+        Self { what: what.into(), text: source.into(), at: at.start.min(end)..end, code, fix: None, more: Vec::new() }
     }
 
-    fn fix(mut self, fix: Option<String>) -> Self {
-        self.fix = fix;
+    pub(super) fn fix(mut self, fix: Option<String>) -> Self {
+        self.fix = fix.map(Into::into);
         self
     }
 
@@ -125,13 +97,21 @@ impl ExprError {
     pub(crate) fn within(mut self, template: &str, offset: usize) -> Self {
         self.at = self.at.start + offset..self.at.end + offset;
         self.text = template.into();
+        self.more = self.more.into_iter().map(|e| e.within(template, offset)).collect();
         self
+    }
+
+    /// The first of several, with the others in it.
+    fn all(problems: Vec<Self>) -> Option<Self> {
+        let mut problems = problems.into_iter();
+        let first = problems.next()?;
+        Some(Self { more: problems.collect(), ..first })
     }
 
     /// The problem to show; the caller adds the place.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        let problem = Problem::new(self.code, self.what.clone()).maybe_fix(self.fix.clone());
+        let problem = Problem::new(self.code, self.what.clone()).maybe_fix(self.fix.clone().map(Into::into));
         match self.code {
             codes::EVALUATION => problem.because(format!("in `{}`", shown(&self.text))),
             _ => problem,
@@ -158,8 +138,23 @@ impl Expr {
     /// Reads an expression.
     ///
     /// # Errors
-    /// When it is too long or too deep, is not CEL, or calls a function that there is not.
+    /// When it is too long or too deep, is not CEL, or calls a function that there is not, or as it can't be called.
     pub fn parse(source: &str) -> Result<Self, ExprError> {
+        Self::read(source).map(|(expr, _)| expr)
+    }
+
+    /// Reads an expression that is to be true or false.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and when it certainly gives something else.
+    pub(crate) fn condition(source: &str) -> Result<Self, ExprError> {
+        let (expr, info) = Self::read(source)?;
+        let mut problems = Vec::new();
+        truth::check(&expr.ast, source, &info, &mut problems);
+        ExprError::all(problems).map_or(Ok(expr), Err)
+    }
+
+    fn read(source: &str) -> Result<(Self, SourceInfo), ExprError> {
         let all = 0..source.len();
         let too_large = |what: String| Err(ExprError::new(codes::TOO_LARGE, what, source, all.clone()));
         if source.len() > MAX_LEN {
@@ -177,7 +172,11 @@ impl Expr {
         if depth_exceeds(&ast, MAX_DEPTH) {
             return too_large(format!("operators are nested deeper than {MAX_DEPTH}"));
         }
-        check_calls(&ast, source, &info)?;
+        let mut problems = Vec::new();
+        functions::check(&ast, source, &info, &mut problems);
+        if let Some(error) = ExprError::all(problems) {
+            return Err(error);
+        }
         let references = references::of(&ast, source, &info);
         let expr = Self {
             source: source.into(),
@@ -187,7 +186,7 @@ impl Expr {
         };
         // Literal lists can make loops long whatever the values are.
         expr.check_cost(&|_| None)?;
-        Ok(expr)
+        Ok((expr, info))
     }
 
     /// The source.
@@ -346,27 +345,6 @@ fn unreadable(source: &str, errors: &cel::ParseErrors) -> ExprError {
 
 fn depth_exceeds(expr: &IdedExpr, left: usize) -> bool {
     left == 0 || references::children(&expr.expr).into_iter().any(|child| depth_exceeds(child, left - 1))
-}
-
-fn check_calls(expr: &IdedExpr, source: &str, info: &SourceInfo) -> Result<(), ExprError> {
-    if let Node::Call(call) = &expr.expr {
-        let name = call.func_name.as_str();
-        let at = references::place(expr.id, source, info);
-        let operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
-        if !operator && !FUNCTIONS.contains(&name) {
-            let fix = closest(name, FUNCTIONS.iter().chain(MACROS).copied()).map(|f| format!("did you mean `{f}`?"));
-            let what = format!("there is no function `{}`", shown(name));
-            return Err(ExprError::new(codes::UNDEFINED_NAME, what, source, at).fix(fix));
-        }
-        if let ("matches", Some(Node::Literal(LiteralValue::String(pattern)))) =
-            (name, call.args.last().map(|a| &a.expr))
-            && let Err(e) = crate::inputs::regex(pattern.inner())
-        {
-            let what = format!("not a regular expression: {e}");
-            return Err(ExprError::new(codes::BAD_EXPRESSION, what, source, at));
-        }
-    }
-    references::children(&expr.expr).into_iter().try_for_each(|child| check_calls(child, source, info))
 }
 
 /// What a look over the characters finds, without reading the language.

@@ -128,7 +128,7 @@ fn failures_name_what_was_written() {
     ${int('x')} => SB0126 int: string parse error: invalid digit found in string — in `${int('x')}`
     ${timestamp('soon')} => SB0126 timestamp: premature end of input — in `${timestamp('soon')}`
     x${inputs.note} => SB0131 a secret can't become part of a text
-    ${vault.id.size(1)} => SB0126 `size` does not go with string and int — in `${vault.id.size(1)}`
+    ${vault.id.size(1)} => SB0117 `size` takes 0 arguments, there is 1; write x.size()
     ${vault.big + 1} => SB0126 `+` does not go with uint and int — in `${vault.big + 1}`
     ${type(1)} => "int"
     ${timestamp('9999-12-31T23:59:59Z') + duration('100h')} => SB0126 the result of `+` is too large — in `${timestamp('9999-12-31T23:59:59Z') + duration('100h')}`
@@ -156,8 +156,8 @@ fn what_is_not_an_expression() {
     "a.b." at 4..4 => SB0117 not an expression: `.` is not expected there
     "(1" at 2..2 => SB0117 not an expression: it ends too early
     "a?b" at 0..3 => SB0117 not an expression: it is not complete
-    "f(1)" at 1..2 => SB0118 there is no function `f`
-    "x.f()" at 3..4 => SB0118 there is no function `f`
+    "f(1)" at 1..2 => SB0118 there is no function `f`; what can be asked of a value are `contains`, `endsWith`, `matches`, `size` and `startsWith`
+    "x.f()" at 3..4 => SB0118 there is no function `f`; what can be asked of a value are `contains`, `endsWith`, `matches`, `size` and `startsWith`
     "a..b" at 2..4 => SB0117 not an expression: `..` is not expected there
     "${a}" at 0..4 => SB0117 not an expression: `$` is not expected there
     "[1, 2" at 5..5 => SB0117 not an expression: it ends too early
@@ -183,6 +183,9 @@ fn every_listed_function_is_there() {
         "int('1') == 1",
         "'ab'.matches('^a')",
         "size('ab') == 2",
+        "'ab'.size() == 2",
+        "matches('ab', '^a')",
+        "timestamp('2026-11-21T10:20:30.5Z').getHours('UTC') == 10",
         "'ab'.startsWith('a')",
         "string(1) == '1'",
         "type(1) == int",
@@ -206,8 +209,12 @@ fn every_listed_function_is_there() {
     for call in calls {
         assert_eq!(Expr::parse(call).and_then(|e| e.holds(&scope())), Ok(true), "{call}");
     }
-    for function in super::source::FUNCTIONS {
-        assert!(calls.iter().any(|call| call.contains(&format!("{function}("))), "{function} is not tried");
+    for function in super::functions::FUNCTIONS {
+        assert!(
+            calls.iter().any(|call| call.contains(&format!("{}(", function.name))),
+            "{} is not tried",
+            function.name
+        );
     }
 }
 

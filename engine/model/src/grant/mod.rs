@@ -44,6 +44,16 @@ impl Capability {
         }
     }
 
+    /// How a scope looks.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Azure => "/subscriptions/…/resourceGroups/…",
+            Self::Keyvault => "https://….vault.azure.net/keys/…",
+            Self::Blob => "https://….blob.core.windows.net/container/*",
+            Self::Artifacts | Self::Crypto => "",
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Azure => "azure",
@@ -175,6 +185,7 @@ impl Grant {
         let scope = head.scope.unwrap_or_default();
         let reach = Reach::parse(head.capability, scope, true).map_err(|why| {
             GrantError::new(format!("`{}` is not a scope of {}: {why}", shown(scope), head.capability))
+                .fix(format!("write it like {}", head.capability.example()))
         })?;
         Ok(Self { capability: head.capability, verbs: head.verbs, reach, role: head.role.map(Into::into) })
     }
@@ -300,12 +311,8 @@ impl<'a> Head<'a> {
         let scopeless = matches!(capability, Capability::Artifacts | Capability::Crypto);
         match (scope.is_empty(), scopeless) {
             (true, false) => {
-                let example = match capability {
-                    Capability::Azure => "/subscriptions/…/resourceGroups/…",
-                    Capability::Keyvault => "https://….vault.azure.net/keys/…",
-                    _ => "https://….blob.core.windows.net/container/*",
-                };
-                return Err(GrantError::new(format!("{head} needs a scope")).fix(format!("write {head} {example}")));
+                let fix = format!("write {head} {}", capability.example());
+                return Err(GrantError::new(format!("{head} needs a scope")).fix(fix));
             }
             (false, true) => {
                 return Err(GrantError::new(format!("{capability} has no scopes")).fix(format!("write {head}")));
@@ -346,6 +353,9 @@ fn split_role(text: &str) -> Result<(&str, Option<&str>), GrantError> {
     };
     let quoted = |q: char| role.strip_prefix(q).and_then(|r| r.strip_suffix(q));
     let name = quoted('\'').or_else(|| quoted('"')).ok_or_else(|| bad("a role's name stands in quotes"))?;
+    if name.contains('*') {
+        return Err(GrantError::new("a role is named, there are no wildcards").fix("write one grant for each role"));
+    }
     if name.is_empty() || name.contains(['\'', '"', '\\']) || name.chars().any(char::is_control) {
         return Err(bad("that is not a role's name"));
     }

@@ -31,6 +31,7 @@ impl Reach {
     pub(crate) fn parse(capability: Capability, text: &str, scope: bool) -> Result<Self, &'static str> {
         match capability {
             Capability::Artifacts | Capability::Crypto => Ok(Self::All),
+            Capability::Azure if text == "/" => Err("it would reach everything"),
             Capability::Azure => {
                 let path = text.strip_prefix('/').ok_or("an ARM id starts with /")?;
                 let path = segments(path)?;

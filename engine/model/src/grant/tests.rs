@@ -261,22 +261,22 @@ fn what_is_not_a_grant() {
     azure:read => azure:read needs a scope; write azure:read /subscriptions/…/resourceGroups/…
     Azure:read /subscriptions/1 => there is no capability `Azure`; did you mean `azure`?
     azure:read,,write /subscriptions/1 => azure has no verb ``; its verbs are `read`, `write` and `assign`
-    azure:read /subscriptions => `/subscriptions` is not a scope of azure: it would reach all of them; 
-    azure:read / => `/` is not a scope of azure: it has an empty segment; 
-    azure:read /providers => `/providers` is not a scope of azure: it would reach all of them; 
-    azure:read /etc/passwd => `/etc/passwd` is not a scope of azure: an ARM id starts with /subscriptions/ or /providers/; 
-    azure:read /subscriptions/1/* => `/subscriptions/1/*` is not a scope of azure: ARM ids have no wildcards; 
+    azure:read /subscriptions => `/subscriptions` is not a scope of azure: it would reach all of them; write it like /subscriptions/…/resourceGroups/…
+    azure:read / => `/` is not a scope of azure: it would reach everything; write it like /subscriptions/…/resourceGroups/…
+    azure:read /providers => `/providers` is not a scope of azure: it would reach all of them; write it like /subscriptions/…/resourceGroups/…
+    azure:read /etc/passwd => `/etc/passwd` is not a scope of azure: an ARM id starts with /subscriptions/ or /providers/; write it like /subscriptions/…/resourceGroups/…
+    azure:read /subscriptions/1/* => `/subscriptions/1/*` is not a scope of azure: ARM ids have no wildcards; write it like /subscriptions/…/resourceGroups/…
     azure:read /subscriptions/1 x => a scope has no spaces; write role='Key Vault Crypto User' after the scope
     azure:assign /subscriptions/1 => assign needs the role it may assign; write azure:assign /subscriptions/1 role='Reader'
     azure:read /subscriptions/1 role='Owner' => only assign has a role; take role=… away
     azure:assign /subscriptions/1 role=Owner => a role's name stands in quotes; write role='Key Vault Crypto User' after the scope
     azure:assign /subscriptions/1 role='' => that is not a role's name; write role='Key Vault Crypto User' after the scope
     keyvault:assign https://v.vault.azure.net/ => keyvault has no verb `assign`; its verbs are `read`, `create`, `update`, `wrap` and `unwrap`
-    keyvault:read https://v.vault.azure.net/secrets/x => `https://v.vault.azure.net/secrets/x` is not a scope of keyvault: a key's URI continues with /keys/; 
-    keyvault:read https://v.vault.azure.net/keys/* => `https://v.vault.azure.net/keys/*` is not a scope of keyvault: key URIs have no wildcards; a key's URI covers its versions; 
-    blob:read https://a.blob.core.windows.net/*/x => `https://a.blob.core.windows.net/*/x` is not a scope of blob: * may only be the whole last segment; 
-    blob:read https://a.blob.core.windows.net/a* => `https://a.blob.core.windows.net/a*` is not a scope of blob: * may only be the whole last segment; 
-    blob:read https://a.blob.core.windows.net => `https://a.blob.core.windows.net` is not a scope of blob: a blob's URI names a container; 
+    keyvault:read https://v.vault.azure.net/secrets/x => `https://v.vault.azure.net/secrets/x` is not a scope of keyvault: a key's URI continues with /keys/; write it like https://….vault.azure.net/keys/…
+    keyvault:read https://v.vault.azure.net/keys/* => `https://v.vault.azure.net/keys/*` is not a scope of keyvault: key URIs have no wildcards; a key's URI covers its versions; write it like https://….vault.azure.net/keys/…
+    blob:read https://a.blob.core.windows.net/*/x => `https://a.blob.core.windows.net/*/x` is not a scope of blob: * may only be the whole last segment; write it like https://….blob.core.windows.net/container/*
+    blob:read https://a.blob.core.windows.net/a* => `https://a.blob.core.windows.net/a*` is not a scope of blob: * may only be the whole last segment; write it like https://….blob.core.windows.net/container/*
+    blob:read https://a.blob.core.windows.net => `https://a.blob.core.windows.net` is not a scope of blob: a blob's URI names a container; write it like https://….blob.core.windows.net/container/*
     crypto:use everything => crypto has no scopes; write crypto:use
     crypto:write => crypto has no verb `write`; its verbs are `use`
     ");

@@ -15,6 +15,7 @@ mod resolved;
 mod step;
 #[cfg(test)]
 mod tests;
+mod versioned;
 
 pub use authored::{part_schema, schema};
 pub use bundle::Bundle;

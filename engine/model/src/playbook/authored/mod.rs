@@ -129,7 +129,7 @@ pub(crate) struct InputSpec {
     /// A regular expression that the value must match.
     #[schemars(length(max = 500))]
     pub(crate) pattern: Option<Text>,
-    /// Whether to keep it out of expressions, journal and logs.
+    /// Whether to keep it out of expressions, journal and logs. A default stands in the playbook, for all to read.
     pub(crate) secret: Option<At<bool>>,
 }
 

@@ -194,7 +194,7 @@ pub(crate) struct QuizSpec {
     pub(crate) ask: Option<String>,
     /// The possible answers.
     #[schemars(required, with = "Vec<String>", length(min = 2, max = 9))]
-    pub(crate) options: Option<Vec<String>>,
+    pub(crate) options: Option<Vec<Text>>,
     /// The right one, counted from 0.
     #[schemars(required, with = "u32", example = 1)]
     pub(crate) answer: Option<At<u32>>,

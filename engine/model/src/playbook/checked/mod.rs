@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub(crate) use text::title_of;
-pub(crate) use words::{Mention, See, Words};
+pub(crate) use words::{Mention, Role, See, Words};
 
 use super::authored::{OptionSpec, StepSpec, Text};
 use super::bundle::Bundle;
 use super::step::Text as Told;
 use super::{Step, bundle};
-use crate::document::{At, LooseAt, Source};
+use crate::document::{self, At, LooseAt, Source};
 use crate::expr::{BUILT_IN, Expr, RESERVED, With};
 use crate::id::StepPath;
 use crate::problem::{Problem, Span, codes};
@@ -149,7 +149,10 @@ impl<'a> File<'a> {
             }
             [("use", plugin)] => {
                 self.foreign(spec, "a plugin", &["default", "option"]);
-                plugin::step(self, spec, path.clone()?, plugin, words).map(|step| Kind::Plugin(Box::new(step)))
+                // A bad name has been complained about; what else is wrong can be said at once.
+                let named = || document::snake(spec.name.as_ref()?)?.parse().ok();
+                let path = path.clone().or_else(named).or_else(|| "unnamed".parse().ok())?;
+                plugin::step(self, spec, path, plugin, words).map(|step| Kind::Plugin(Box::new(step)))
             }
             [("part", part)] => {
                 self.foreign(spec, "a part", &[PLUGIN_KEYS, &["default", "option"]].concat());

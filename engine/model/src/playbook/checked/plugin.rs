@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{File, See, Words};
 use crate::document::At;
 use crate::expr::Template;
-use crate::grant::{Capability, Grant, Head, shown};
+use crate::grant::{Capability, Grant, Head, Reach, shown};
 use crate::id::StepPath;
 use crate::playbook::authored::{ExpectSpec, LessonSpec, QuizSpec, StepSpec, Text, WhereSpec};
 use crate::playbook::step::{Expect, Lesson, LessonKind, Place, Quiz, Refusal, Step, Text as Told};
+use crate::playbook::versioned;
 use crate::plugin::{Limits, PluginRef};
 use crate::policy::duration;
 use crate::problem::{Problem, Span, codes};
@@ -21,26 +22,21 @@ pub(super) fn step(
     plugin: &Text,
     words: &mut Words,
 ) -> Option<Step> {
-    let reference = match plugin.parse::<PluginRef>() {
-        Ok(reference) => Some(reference),
-        Err(_) => {
-            let what = format!("`{}` does not name a plugin", shown(plugin));
-            let fix = match plugin.split_once('@') {
-                None => format!("write a version: \"{}@0.1\"", shown(plugin)),
-                Some(_) => "write it like storage-account@0.1".into(),
-            };
-            file.say(codes::UNKNOWN_PLUGIN, what, plugin.span(), Some(fix));
-            None
-        }
-    };
-    let within = |text: &Option<Text>| text.as_ref().and_then(|t| duration(t));
+    let reference = plugin.parse::<PluginRef>().ok();
+    if reference.is_none() {
+        let (what, fix) =
+            versioned::refusal("plugin", plugin, "storage-account@0.1", &|text| text.parse::<PluginRef>().is_ok());
+        file.say(codes::UNKNOWN_PLUGIN, what, plugin.span(), Some(fix));
+    }
+    let timeout = time(file, "timeout", &spec.timeout);
+    let retry_within = spec.retry.as_ref().and_then(|retry| time(file, "retry.within", &retry.within));
     let with = words.with(file, &spec.with);
     let grants = spec.grants.as_ref().map(|g| g.value().as_slice()).unwrap_or_default();
     let grants = grants.iter().filter_map(|text| grant(file, text, words)).collect();
     let by_hand = spec.by_hand.as_ref().and_then(|text| words.template(file, text, See::Before));
     let hints = spec.hints.iter().filter_map(|text| words.template(file, text, See::Before)).collect();
     let expect = spec.expect.iter().filter_map(|e| expect(file, e, words)).collect();
-    let lesson = spec.lesson.as_ref().and_then(|l| lesson(file, l, within(&l.within), words));
+    let lesson = spec.lesson.as_ref().and_then(|l| lesson(file, l, words));
     let quiz = spec.quiz.as_ref().and_then(|q| quiz(file, q));
     Some(Step {
         span: file.source.span(spec.name.as_ref().map_or_else(|| plugin.span(), At::span)),
@@ -55,8 +51,8 @@ pub(super) fn step(
             _ => Place::Host,
         },
         adopt: spec.adopt.as_ref().is_some_and(|a| *a.value()),
-        retry_within: spec.retry.as_ref().and_then(|r| within(&r.within)),
-        timeout: within(&spec.timeout),
+        retry_within,
+        timeout,
         by_hand,
         hints,
         expect,
@@ -70,6 +66,18 @@ pub(super) fn step(
         asks: Vec::new(),
         defaults: serde_json::Map::new(),
     })
+}
+
+/// A time that a step may take. Whoever waits longer than a week waits for nothing.
+fn time(file: &mut File<'_>, key: &str, text: &Option<Text>) -> Option<Duration> {
+    let text = text.as_ref()?;
+    let time = duration(text)?;
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(168);
+    if !bounds.contains(&time) {
+        let what = format!("`{key}` can't be `{}`", shown(text));
+        file.say(codes::BAD_VALUE, what, text.span(), Some("it goes from 1s to 168h".into()));
+    }
+    Some(time)
 }
 
 fn grant(file: &mut File<'_>, text: &Text, words: &mut Words) -> Option<(Template, Span)> {
@@ -114,12 +122,13 @@ fn expect(file: &mut File<'_>, spec: &ExpectSpec, words: &mut Words) -> Option<E
     Some(Expect { that: that?, otherwise: otherwise? })
 }
 
-fn lesson(file: &mut File<'_>, spec: &At<LessonSpec>, within: Option<Duration>, words: &mut Words) -> Option<Lesson> {
-    let uri = spec.read.as_ref().map(|text| words.template(file, text, See::Before));
-    let that = spec.that.as_ref().map(|text| words.expr(file, text, See::Read));
-    let refusal = spec.fails.as_ref().map(|fails| Refusal { status: fails.status, code: fails.code.clone() });
+fn lesson(file: &mut File<'_>, spec: &At<LessonSpec>, words: &mut Words) -> Option<Lesson> {
     // A piece that did not fit its key is gone, and has been complained about.
     let spoilt = file.spoilt(&spec.span());
+    let within = time(file, "lesson.within", &spec.within);
+    let uri = spec.read.as_ref().map(|text| blob(file, text, words));
+    let that = spec.that.as_ref().map(|text| words.expr(file, text, See::Read));
+    let refusal = spec.fails.as_ref().map(|fails| Refusal { status: fails.status, code: fails.code.clone() });
     let mut say = |what: &str, fix: &str| {
         file.say(codes::BAD_VALUE, what.to_owned(), spec.span(), Some(fix.to_owned()));
         None
@@ -148,6 +157,18 @@ fn lesson(file: &mut File<'_>, spec: &At<LessonSpec>, within: Option<Duration>, 
     Some(Lesson { kind, within })
 }
 
+/// The address of a blob to read. One that is known must be a blob's.
+fn blob(file: &mut File<'_>, text: &Text, words: &mut Words) -> Option<Template> {
+    let template = words.template(file, text, See::Before)?;
+    let Some(Err(why)) = template.as_literal().map(|uri| Reach::parse(Capability::Blob, uri, false)) else {
+        return Some(template);
+    };
+    let what = format!("`{}` is not a blob: {why}", shown(text));
+    let fix = "write it like https://….blob.core.windows.net/container/blob";
+    file.say(codes::BAD_VALUE, what, text.span(), Some(fix.into()));
+    None
+}
+
 fn quiz(file: &mut File<'_>, spec: &At<QuizSpec>) -> Option<Quiz> {
     let answer = spec.answer.as_ref()?;
     let options = spec.options.as_ref()?;
@@ -157,5 +178,11 @@ fn quiz(file: &mut File<'_>, spec: &At<QuizSpec>) -> Option<Quiz> {
         let what = format!("the quiz has no option {given}");
         file.say(codes::BAD_VALUE, what, answer.span(), Some(format!("options are counted from 0 to {}", count - 1)));
     }
-    Some(Quiz { ask: spec.ask.clone()?, options: options.clone(), answer: index?, why: spec.why.clone()? })
+    for (i, option) in options.iter().enumerate().filter(|(i, option)| options[..*i].contains(option)) {
+        let first = options[..i].iter().position(|earlier| earlier == option).unwrap_or_default();
+        let what = format!("options {first} and {i} of the quiz are the same");
+        file.say(codes::DUPLICATE, what, option.span(), Some("write another answer, or take one away".into()));
+    }
+    let options = options.iter().map(|option| option.value().clone()).collect();
+    Some(Quiz { ask: spec.ask.clone()?, options, answer: index?, why: spec.why.clone()? })
 }

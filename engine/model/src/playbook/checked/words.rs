@@ -30,11 +30,31 @@ pub(crate) struct Mention {
     /// Where in the file.
     pub(crate) at: Range<usize>,
     pub(crate) see: See,
-    /// The word with hyphens that the name was cut from, as it should have been spelt; and whether this name is the
-    /// word's first.
-    pub(crate) hyphenated: Option<(String, bool)>,
-    /// Whether the name and its fields are all there is of a value that a plugin or part is given.
-    pub(crate) whole: bool,
+    /// The word with hyphens that the name was cut from.
+    pub(crate) hyphenated: Option<Hyphenated>,
+    pub(crate) role: Role,
+}
+
+/// A name, and what is selected from it, that was written with hyphens: several names to CEL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hyphenated {
+    /// As it should have been spelt: `key_store`, `inputs.my_region`.
+    pub(crate) meant: String,
+    /// What stands before the first hyphen.
+    pub(crate) head: String,
+    /// Whether the mention is that head.
+    pub(crate) first: bool,
+}
+
+/// What a mentioned value is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is all there is of a value that a plugin or part is given.
+    Given,
+    /// It is put into a text.
+    Piece,
+    /// Something is computed from it, or decided.
+    Operand,
 }
 
 /// Collects mentions while templates are read.
@@ -56,8 +76,9 @@ impl Words {
         match Template::parse(text) {
             Ok(template) => {
                 let given = self.giving && matches!(template.parts(), [Part::Expr(..)]);
+                let role = if given { Role::Given } else { Role::Piece };
                 for (expr, offset) in template.exprs() {
-                    self.mention(file, expr, (offset, text), &span, see, given);
+                    self.mention(file, expr, (offset, text), &span, see, role);
                 }
                 Some(template)
             }
@@ -70,9 +91,9 @@ impl Words {
 
     /// Reads a condition.
     pub(crate) fn expr(&mut self, file: &mut File<'_>, text: &Text, see: See) -> Option<Expr> {
-        match Expr::parse(text) {
+        match Expr::condition(text) {
             Ok(expr) => {
-                self.mention(file, &expr, (0, text), &text.span(), see, false);
+                self.mention(file, &expr, (0, text), &text.span(), see, Role::Operand);
                 Some(expr)
             }
             Err(mut error) => {
@@ -113,7 +134,7 @@ impl Words {
         (offset, text): (usize, &str),
         span: &Range<usize>,
         see: See,
-        given: bool,
+        role: Role,
     ) {
         for reference in expr.references() {
             let name = std::iter::once(&reference.root)
@@ -125,7 +146,7 @@ impl Words {
             self.mentions.push(Mention {
                 at: inside(file.source, span, text, local),
                 hyphenated: hyphenated(expr.source(), &reference.at),
-                whole: given && expr.source().trim() == name,
+                role: if expr.source().trim() == name { role } else { Role::Operand },
                 reference: reference.clone(),
                 see,
             });
@@ -137,16 +158,19 @@ fn refuse(file: &mut File<'_>, error: &ExprError, text: &str, span: &Range<usize
     let at = inside(file.source, span, text, error.at.clone());
     let problem = error.problem().at(file.source.span(at));
     file.problems.push(problem);
+    error.more.iter().for_each(|other| refuse(file, other, text, span));
 }
 
 /// The word around a name, when there are hyphens in it.
-fn hyphenated(source: &str, at: &Range<usize>) -> Option<(String, bool)> {
-    let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-';
+fn hyphenated(source: &str, at: &Range<usize>) -> Option<Hyphenated> {
+    let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let bytes = source.as_bytes();
     let before = bytes[..at.start.min(bytes.len())].iter().rev().take_while(|b| word(b)).count();
     let after = bytes[at.start.min(bytes.len())..].iter().take_while(|b| word(b)).count();
     let range = at.start.checked_sub(before)?..at.start + after;
-    let text = source.get(range)?;
-    let inner = text.trim_matches('-');
-    inner.contains('-').then(|| snake(inner).map(|s| (s, before == 0))).flatten()
+    let text = source.get(range)?.trim_matches('-');
+    // Hyphens further down would be in the fields of a field, of which nothing is known.
+    let (head, _) = text.split_once('-').filter(|(head, _)| head.matches('.').count() < 2)?;
+    let meant: Option<Vec<String>> = text.split('.').take(2).map(snake).collect();
+    Some(Hyphenated { meant: meant?.join("."), head: head.to_owned(), first: before == 0 })
 }

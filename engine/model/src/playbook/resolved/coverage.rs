@@ -8,9 +8,9 @@ use crate::expr::{Part, Template, With};
 use crate::grant::{Capability, Grant, Head, Verb};
 use crate::playbook::authored::StepSpec;
 use crate::playbook::checked::File;
-use crate::playbook::step::Step;
+use crate::playbook::step::{LessonKind, Step};
 use crate::plugin::Description;
-use crate::problem::{Problem, codes};
+use crate::problem::codes;
 
 /// A part of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,36 +37,50 @@ enum Covered {
     Unknown,
 }
 
-/// Complains about asks that no grant can cover.
+/// Complains about asks of the plugin that no grant can cover, and about a lesson's read that none does.
 pub(super) fn check(file: &mut File<'_>, step: &Step, asks: &[Template], spec: &StepSpec, plugin: &Description) {
     let defaults = signature::defaults(&plugin.inputs);
     let grants: Vec<Claim> = step.grants.iter().filter_map(|(template, _)| claim(&pieces(template))).collect();
     // A grant that could not be read has been complained about; it may well be the one that is missing.
-    let unread = spec.grants.as_ref().is_some_and(|given| given.len() != grants.len());
-    let mut missing = Vec::new();
-    for ask in asks {
-        let Some(scope) = filled(ask, &step.with, &defaults) else { continue };
-        let Some(mut ask) = claim(&scope) else { continue };
-        let uncovered = |verb: &Verb| {
-            let by = |grant: &Claim| if grant.verbs.contains(verb) { covers(grant, &ask, *verb) } else { Covered::No };
-            !unread && grants.iter().all(|grant| by(grant) == Covered::No)
-        };
-        ask.verbs = ask.verbs.iter().copied().filter(|v| uncovered(v)).collect();
-        if !ask.verbs.is_empty() {
-            missing.push(ask.to_string());
-        }
-    }
-    if missing.is_empty() {
+    if spec.grants.as_ref().is_some_and(|given| given.len() != grants.len()) {
         return;
     }
+    let asked: Vec<String> =
+        asks.iter().filter_map(|ask| uncovered(&grants, claim(&filled(ask, &step.with, &defaults)?)?)).collect();
+    let read = lesson_read(step).and_then(|claim| uncovered(&grants, claim)).filter(|read| !asked.contains(read));
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let kept = step.grants.iter().map(|(template, _)| template.source());
+    let lines: Vec<String> = kept.chain(asked.iter().chain(&read).map(String::as_str)).map(quoted).collect();
+    let fix = format!("write grants = [{}]", lines.join(", "));
     let at = spec.grants.as_ref().map_or_else(|| step.span.start..step.span.end, |g| g.span());
-    let quoted = |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let lines: Vec<String> = missing.iter().map(quoted).collect();
-    let kept: Vec<String> = step.grants.iter().map(|(template, _)| quoted(&template.source().to_owned())).collect();
-    let line = format!("grants = [{}]", kept.into_iter().chain(lines).collect::<Vec<_>>().join(", "));
-    let what = format!("step `{}` does not grant what {} asks for: {}", step.path, step.plugin, missing.join(" and "));
-    let problem = Problem::new(codes::ASK_NOT_COVERED, what).at(file.source.span(at)).fix(format!("write {line}"));
-    file.problems.push(problem);
+    let mut missing = |what: String, lines: Vec<String>| {
+        let what = format!("step `{}` does not grant what {what}: {}", step.path, lines.join(" and "));
+        file.say(codes::ASK_NOT_COVERED, what, at.clone(), Some(fix.clone()));
+    };
+    if !asked.is_empty() {
+        missing(format!("{} asks for", step.plugin), asked);
+    }
+    if let Some(read) = read {
+        missing("its lesson reads".into(), vec![read]);
+    }
+}
+
+/// The part of an ask that certainly no grant covers, as text.
+fn uncovered(grants: &[Claim], mut ask: Claim) -> Option<String> {
+    let without = |verb: &Verb| {
+        let by = |grant: &Claim| if grant.verbs.contains(verb) { covers(grant, &ask, *verb) } else { Covered::No };
+        grants.iter().all(|grant| by(grant) == Covered::No)
+    };
+    ask.verbs = ask.verbs.iter().copied().filter(without).collect();
+    (!ask.verbs.is_empty()).then(|| ask.to_string())
+}
+
+/// The engine's own read for a lesson, which needs a grant as a plugin's would.
+fn lesson_read(step: &Step) -> Option<Claim> {
+    let (LessonKind::ReadFails { uri, .. } | LessonKind::ReadHolds { uri, .. }) = &step.lesson.as_ref()?.kind else {
+        return None;
+    };
+    Some(Claim { capability: Capability::Blob, verbs: vec![Verb::Read], scope: joined(pieces(uri)), role: Vec::new() })
 }
 
 fn pieces(template: &Template) -> Vec<Piece> {

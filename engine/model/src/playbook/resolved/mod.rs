@@ -109,7 +109,7 @@ pub(crate) fn block<'a>(
         }
     }
     let order = order::of(&before);
-    if let Some(cycle) = &order.cycle {
+    for cycle in &order.cycles {
         let walk: Vec<&str> = cycle.iter().chain(cycle.first()).filter_map(|i| steps[*i].name()).collect();
         let at = cycle.first().map(|i| steps[*i].span.clone()).unwrap_or(0..0);
         let what = format!("steps wait for each other: {}", walk.join(" → "));

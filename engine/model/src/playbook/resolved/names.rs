@@ -6,7 +6,7 @@ use crate::document::snake;
 use crate::expr::BUILT_IN;
 use crate::grant::shown;
 use crate::inputs::InputSpec;
-use crate::playbook::checked::{Mention, See};
+use crate::playbook::checked::{Mention, Role, See};
 use crate::problem::{Problem, codes, did_you_mean, listed};
 
 /// What is known of a value's fields.
@@ -47,7 +47,7 @@ impl Names {
     pub(crate) fn new(inputs: &[InputSpec]) -> Self {
         // A misspelt input has been complained about; whoever uses its right name is not at fault.
         let meant = inputs.iter().filter_map(|i| snake(&i.name));
-        let names = inputs.iter().map(|i| i.name.clone()).chain(meant);
+        let names = inputs.iter().map(|i| i.name.clone()).filter(|name| !name.contains('-')).chain(meant);
         let secrets = inputs.iter().filter(|i| i.secret).map(|i| i.name.clone()).collect();
         Self { steps: BTreeMap::new(), inputs: Fields::closed(names), partial: BTreeMap::new(), secrets }
     }
@@ -68,9 +68,32 @@ impl Names {
 
     /// What is wrong with a mention. `out` is what the step itself gives.
     pub(crate) fn judge(&self, mention: &Mention, out: &Fields) -> Option<Problem> {
+        let problem = self.misused(mention, out)?;
+        let meant = mention.hyphenated.as_ref().filter(|word| self.defines(&word.meant, mention.see, out));
+        let Some(word) = meant.filter(|_| [codes::UNDEFINED_NAME, codes::UNDEFINED_FIELD].contains(&problem.code))
+        else {
+            return Some(problem);
+        };
+        // `key-store` is two names to CEL; one complaint is enough.
+        if !word.first && !self.defines(&word.head, mention.see, out) {
+            return None;
+        }
+        Some(problem.fix(format!("write `{}`: expressions read a hyphen as minus", word.meant)))
+    }
+
+    /// Whether a name, or a field of it (`inputs.region`), is there.
+    fn defines(&self, path: &str, see: See, out: &Fields) -> bool {
+        let (root, field) = path.split_once('.').map_or((path, None), |(root, field)| (root, Some(field)));
+        match (self.fields(root, see, out), field) {
+            (Some(Fields::Closed(known)), Some(field)) => known.contains(field),
+            (fields, _) => fields.is_some(),
+        }
+    }
+
+    fn misused(&self, mention: &Mention, out: &Fields) -> Option<Problem> {
         let root = mention.reference.root.as_str();
         let fields = self.fields(root, mention.see, out);
-        let Some(fields) = fields else { return self.undefined(mention) };
+        let Some(fields) = fields else { return Some(self.undefined(mention)) };
         let field = mention.reference.fields.first()?;
         match fields {
             // What is only asked for may be absent.
@@ -92,8 +115,11 @@ impl Names {
                 });
                 Some(Problem::new(codes::UNDEFINED_FIELD, format!("{owner} `{}`", shown(field))).fix(fix))
             }
-            _ if root == "inputs" && self.secrets.contains(field) && !mention.whole => {
-                let what = format!("the secret `{field}` would become part of a text");
+            _ if root == "inputs" && self.secrets.contains(field) && mention.role != Role::Given => {
+                let what = match mention.role {
+                    Role::Operand => format!("an expression can't look at the secret `{field}`"),
+                    _ => format!("the secret `{field}` would become part of a text"),
+                };
                 let why = "expressions see a reference in its place, so that it stays out of journal and logs";
                 let fix = format!("give it whole to a plugin: with = {{ … = \"${{inputs.{field}}}\" }}");
                 Some(Problem::new(codes::SECRET_IN_TEXT, what).because(why).fix(fix))
@@ -116,17 +142,10 @@ impl Names {
         }
     }
 
-    fn undefined(&self, mention: &Mention) -> Option<Problem> {
+    fn undefined(&self, mention: &Mention) -> Problem {
         let root = mention.reference.root.as_str();
-        if let Some((name, first)) = &mention.hyphenated
-            && self.steps.contains_key(name)
-        {
-            // `key-store` is two names to CEL; one complaint is enough.
-            let fix = format!("write `{name}`: expressions read a hyphen as minus");
-            return first.then(|| Problem::new(codes::UNDEFINED_NAME, format!("there is no `{root}`")).fix(fix));
-        }
         let problem = Problem::new(codes::UNDEFINED_NAME, format!("there is no `{}` here", shown(root)));
-        let problem = match (root, mention.see) {
+        match (root, mention.see) {
             ("out", _) => problem.because("a step's outputs exist once it has run").fix("use `out` in `expect` only"),
             ("undo", _) => problem.because("nothing is undone yet").fix("use `undo` in `leaves` only"),
             (_, See::Start) => problem
@@ -141,7 +160,6 @@ impl Names {
                 let fix = input.or_else(|| did_you_mean(root, self.steps().chain(built_in)));
                 problem.maybe_fix(fix.or_else(|| Some("it is neither a step nor a built-in name".into())))
             }
-        };
-        Some(problem)
+        }
     }
 }

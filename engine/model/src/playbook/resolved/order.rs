@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-/// An order, and a cycle that stood in its way.
+/// An order, and the cycles that stood in its way.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Order {
     /// Every index once. Members of a cycle stand in list order.
     pub(super) order: Vec<usize>,
-    /// Indices that wait for each other, each for the next one.
-    pub(super) cycle: Option<Vec<usize>>,
+    /// Indices that wait for each other, each for the next one. No index is in two of them.
+    pub(super) cycles: Vec<Vec<usize>>,
 }
 
 /// Orders the list so that each entry comes after those it waits for, and otherwise as early as it was written.
@@ -29,28 +29,27 @@ pub(super) fn of(before: &[BTreeSet<usize>]) -> Order {
             }
         }
     }
-    if order.len() == before.len() {
-        return Order { order, cycle: None };
-    }
-    let done: BTreeSet<usize> = order.iter().copied().collect();
+    let mut done: BTreeSet<usize> = order.iter().copied().collect();
     let stuck: Vec<usize> = (0..before.len()).filter(|i| !done.contains(i)).collect();
-    let cycle = cycle(before, &done, stuck[0]);
+    let cycles = stuck.iter().filter_map(|start| cycle(before, &mut done, *start)).collect();
     order.extend(stuck);
-    Order { order, cycle: Some(cycle) }
+    Order { order, cycles }
 }
 
-/// Walks from a stuck entry along what it waits for until it meets itself.
-fn cycle(before: &[BTreeSet<usize>], done: &BTreeSet<usize>, start: usize) -> Vec<usize> {
+/// Walks from a stuck entry along what it waits for until it meets itself, and marks its way as done. None: an earlier
+/// walk came by.
+fn cycle(before: &[BTreeSet<usize>], done: &mut BTreeSet<usize>, start: usize) -> Option<Vec<usize>> {
     let mut walk = vec![start];
-    loop {
-        let last = walk[walk.len() - 1];
-        // A stuck entry waits for a stuck entry, or it would not be stuck.
-        let Some(next) = before[last].iter().find(|n| !done.contains(n)).copied() else { return walk };
+    while let Some(last) = walk.last().copied().filter(|last| !done.contains(last)) {
+        let Some(next) = before[last].iter().find(|n| !done.contains(n)).copied() else { break };
         if let Some(at) = walk.iter().position(|i| *i == next) {
-            return walk.split_off(at);
+            done.extend(&walk);
+            return Some(walk.split_off(at));
         }
         walk.push(next);
     }
+    done.extend(walk);
+    None
 }
 
 #[cfg(test)]
@@ -65,17 +64,19 @@ mod tests {
 
     #[test]
     fn the_list_is_kept_where_it_can_be() {
-        type Row = (&'static [&'static [usize]], &'static [usize], Option<&'static [usize]>);
-        let rows: [Row; 6] = [
-            (&[], &[], None),
-            (&[&[], &[], &[]], &[0, 1, 2], None),
-            (&[&[2], &[], &[]], &[1, 2, 0], None),
-            (&[&[], &[3], &[], &[0]], &[0, 2, 3, 1], None),
-            (&[&[1], &[0]], &[0, 1], Some(&[0, 1])),
-            (&[&[], &[3], &[1], &[2, 0], &[3]], &[0, 1, 2, 3, 4], Some(&[1, 3, 2])),
+        type Row = (&'static [&'static [usize]], &'static [usize], &'static [&'static [usize]]);
+        let rows: [Row; 7] = [
+            (&[], &[], &[]),
+            (&[&[], &[], &[]], &[0, 1, 2], &[]),
+            (&[&[2], &[], &[]], &[1, 2, 0], &[]),
+            (&[&[], &[3], &[], &[0]], &[0, 2, 3, 1], &[]),
+            (&[&[1], &[0]], &[0, 1], &[&[0, 1]]),
+            (&[&[], &[3], &[1], &[2, 0], &[3]], &[0, 1, 2, 3, 4], &[&[1, 3, 2]]),
+            (&[&[1], &[0], &[0], &[4], &[3]], &[0, 1, 2, 3, 4], &[&[0, 1], &[3, 4]]),
         ];
-        for (before, expected, cycle) in rows {
-            assert_eq!(order(before), Order { order: expected.into(), cycle: cycle.map(Into::into) }, "{before:?}");
+        for (before, expected, cycles) in rows {
+            let cycles = cycles.iter().map(|cycle| cycle.to_vec()).collect();
+            assert_eq!(order(before), Order { order: expected.into(), cycles }, "{before:?}");
         }
     }
 
@@ -86,18 +87,17 @@ mod tests {
         ) {
             let mut before = vec![BTreeSet::new(); 12];
             edges.iter().filter(|(a, b)| a != b).for_each(|(a, b)| _ = before[*a].insert(*b));
-            let Order { order, cycle } = of(&before);
+            let Order { order, cycles } = of(&before);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             prop_assert_eq!(sorted, (0..12).collect::<Vec<_>>());
-            match cycle {
-                None => for (i, needed) in before.iter().enumerate() {
-                    let place = |n: &usize| order.iter().position(|o| o == n);
-                    prop_assert!(needed.iter().all(|n| place(n) < place(&i)));
-                },
-                Some(cycle) => for (i, at) in cycle.iter().enumerate() {
+            let place = |n: &usize| order.iter().position(|o| o == n);
+            let kept = before.iter().enumerate().all(|(i, needed)| needed.iter().all(|n| place(n) < place(&i)));
+            prop_assert_eq!(kept, cycles.is_empty());
+            for cycle in cycles {
+                for (i, at) in cycle.iter().enumerate() {
                     prop_assert!(before[*at].contains(&cycle[(i + 1) % cycle.len()]));
-                },
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::playbook::bundle::{Bundle, part_path};
 use crate::playbook::checked::File;
 use crate::playbook::compile;
 use crate::playbook::lab::{Block, Item};
+use crate::playbook::versioned;
 use crate::plugin::{Description, PluginRef, is_kebab};
 use crate::problem::{Problem, codes, did_you_mean};
 
@@ -106,15 +107,9 @@ impl<'a> Registry<'a> {
 
     /// The part that a step names, compiled.
     pub(super) fn part(&mut self, file: &mut File<'_>, text: &Text) -> Option<Arc<Part>> {
-        let wanted =
-            text.split_once('@').and_then(|(id, v)| Some((id, v.parse::<u32>().ok()?))).filter(|(id, _)| is_kebab(id));
-        let Some((id, version)) = wanted else {
-            let what = format!("`{}` does not name a part", shown(text));
-            let fix = if text.contains('@') {
-                "write it like key-vault-premium@1".to_owned()
-            } else {
-                format!("write a version: \"{}@1\"", shown(text))
-            };
+        let Some((id, version)) = reference(text) else {
+            let (what, fix) =
+                versioned::refusal("part", text, "key-vault-premium@1", &|text| reference(text).is_some());
             file.say(codes::UNKNOWN_PART, what, text.span(), Some(fix));
             return None;
         };
@@ -161,6 +156,12 @@ impl<'a> Registry<'a> {
         }
         Some(part)
     }
+}
+
+/// A part's id and version.
+fn reference(text: &str) -> Option<(&str, u32)> {
+    let (id, version) = text.split_once('@')?;
+    Some((id, version.parse().ok()?)).filter(|_| is_kebab(id))
 }
 
 /// Steps of a block with its parts and all options. Blocks below are within bounds, so that this stays small.

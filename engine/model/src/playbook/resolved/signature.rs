@@ -12,7 +12,7 @@ use crate::grant::shown;
 use crate::inputs::{InputKind, InputSpec, regex};
 use crate::playbook::authored::Text;
 use crate::playbook::checked::{File, in_order};
-use crate::problem::{codes, did_you_mean, either, listed};
+use crate::problem::{closest, codes, did_you_mean, either, listed};
 
 /// The schema of a part's inputs, in a plugin's terms.
 pub(super) fn of_inputs(inputs: &[InputSpec]) -> Value {
@@ -81,12 +81,14 @@ pub(super) fn check(
         }
         return;
     };
+    let mut meant = Vec::new();
     for (key, value) in in_order(with) {
         match properties.get(key.as_str()) {
             Some(property) => fits(file, owner, schema, property, value, key.as_str()),
             None if open(object) => {}
             None => {
                 let names = || properties.keys().map(String::as_str);
+                meant.extend(closest(key, names()));
                 let fix = did_you_mean(key, names()).unwrap_or_else(|| format!("its inputs are {}", listed(names())));
                 let what = format!("{owner} has no input `{}`", shown(key));
                 file.say(codes::UNFIT_WITH, what, key.span(), Some(fix));
@@ -94,7 +96,9 @@ pub(super) fn check(
         }
     }
     let required = object["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    for name in required.filter(|name| !with.keys().any(|key| key.as_str() == *name)) {
+    // One that is misspelt has been complained about.
+    let given = |name: &str| meant.contains(&name) || with.keys().any(|key| key.as_str() == name);
+    for name in required.filter(|name| !given(name)) {
         let what = format!("{owner} needs input `{name}`");
         let about = properties
             .get(name)
