@@ -183,3 +183,38 @@ async fn resource_manager_sends_no_entity_tags_and_ignores_conditions_on_them() 
         assert_eq!(reply.status, 200, "{name}");
     }
 }
+
+#[tokio::test]
+async fn providers_are_listed_registered_and_unregistered() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let path = |rest: &str| format!("{}/providers{rest}?api-version=2022-12-01", cloud.subscription());
+    let state = async |me: &Client<'_>| {
+        let all = me.arm("GET", &path(""), Value::Null).await.body;
+        let found = all["value"].as_array().unwrap().iter().find(|p| p["namespace"] == "Microsoft.Storage").unwrap();
+        found["registrationState"].clone()
+    };
+    assert_eq!(state(&me).await, "NotRegistered");
+    assert_eq!(me.arm("POST", &path("/Microsoft.Storage/register"), Value::Null).await.status, 200);
+    cloud.advance(60);
+    assert_eq!(state(&me).await, "Registered");
+    assert_eq!(me.arm("POST", &path("/Microsoft.Storage/unregister"), Value::Null).await.status, 200);
+    cloud.advance(60);
+    assert_ne!(state(&me).await, "Registered");
+    assert_eq!(me.arm("POST", &path("/Microsoft.Nothing/unregister"), Value::Null).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_role_assignment_is_read_back() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let list = format!(
+        "{}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=atScope()",
+        cloud.subscription()
+    );
+    let all = me.arm("GET", &list, Value::Null).await.body;
+    let id = all["value"][0]["id"].as_str().unwrap();
+    assert_eq!(me.arm("GET", &format!("{id}?api-version=2022-04-01"), Value::Null).await.body, all["value"][0]);
+    let none = format!("{}00?api-version=2022-04-01", &id[..id.len() - 2]);
+    assert_eq!(me.arm("GET", &none, Value::Null).await.status, 404);
+}

@@ -366,3 +366,52 @@ async fn graph_gets_objects_by_ids_and_types() {
         assert_eq!((refused.status, refused.code()), (400, "Request_BadRequest"), "{body}");
     }
 }
+
+#[tokio::test]
+async fn discovery_documents_name_the_endpoints_of_both_versions() {
+    let cloud = testing::cloud();
+    let (nobody, tenant) = (cloud.anonymous(), &cloud.seed.tenant);
+    let get = async |path: &str| {
+        nobody.raw("GET", &format!("https://login.microsoftonline.com/{path}"), &[], Bytes::new()).await.unwrap().body
+    };
+    let first = get(&format!("{tenant}/.well-known/openid-configuration")).await;
+    assert_eq!(first["issuer"], format!("https://sts.windows.net/{tenant}/"));
+    assert_eq!(first["token_endpoint"], format!("https://login.microsoftonline.com/{tenant}/oauth2/token"));
+    let keys = get(&format!("{tenant}/discovery/keys")).await;
+    assert!(keys["keys"].as_array().is_some_and(|keys| !keys.is_empty()), "{keys}");
+    let authority = "https://login.microsoftonline.com/common/oauth2/v2.0/authorize";
+    let instance = get(&format!("common/discovery/instance?api-version=1.1&authorization_endpoint={authority}")).await;
+    assert!(instance["tenant_discovery_endpoint"].is_string(), "{instance}");
+}
+
+#[tokio::test]
+async fn the_first_token_endpoint_takes_resources() {
+    let cloud = testing::cloud();
+    let ask = async |secret: &str| {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &cloud.seed.client_id)
+            .append_pair("client_secret", secret)
+            .append_pair("resource", "https://management.azure.com/")
+            .finish();
+        let uri = format!("https://login.microsoftonline.com/{}/oauth2/token", cloud.seed.tenant);
+        cloud.anonymous().raw("POST", &uri, &[], form.into()).await.unwrap()
+    };
+    let token = ask(cloud.seed.client_secret.expose()).await.body;
+    let (_, claims, _) = parts(token["access_token"].as_str().unwrap_or_else(|| panic!("{token}")));
+    assert_eq!((&claims["ver"], &claims["oid"]), (&json!("1.0"), &json!(cloud.seed.client_oid)));
+    assert_eq!(ask("wrong").await.status, 401);
+}
+
+#[tokio::test]
+async fn graph_gets_one_object() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let get = async |path: &str| me.send("GET", &format!("https://graph.microsoft.com/v1.0/{path}"), None).await;
+    for path in [format!("users/{}", cloud.seed.user), format!("users/{}", cloud.seed.user_oid)] {
+        assert_eq!(get(&path).await.body["id"], cloud.seed.user_oid, "{path}");
+    }
+    let object = get(&format!("directoryObjects/{}", cloud.seed.client_oid)).await;
+    assert_eq!(object.body["@odata.type"], "#microsoft.graph.servicePrincipal");
+    assert_eq!(get("directoryObjects/00000000-0000-0000-0000-000000000000").await.status, 404);
+}

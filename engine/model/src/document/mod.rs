@@ -60,6 +60,9 @@ fn read_all<T: DeserializeOwned>(source: Source<'_>, schema: &Value, problems: &
         return None;
     }
     characters(source, problems);
+    if source.text.contains('\u{fffd}') {
+        return None;
+    }
     let spoilt = problems.len();
     let (mut table, errors) = DeTable::parse_recoverable(source.text);
     let lines: Vec<usize> = errors.iter().filter_map(|e| e.span()).map(|s| line_col(source.text, s.start).0).collect();
@@ -111,6 +114,12 @@ fn syntax(message: &str) -> Problem {
 
 /// Refuses control characters, and those that make text read differently from what it says ("Trojan source").
 pub(crate) fn characters(source: Source<'_>, problems: &mut Vec<Problem>) {
+    // Who read the file put U+FFFD where its bytes are not UTF-8. Whatever else looks wrong follows from that.
+    if let Some(at) = source.text.find('\u{fffd}') {
+        let problem = Problem::new(codes::SYNTAX, "the file is not UTF-8 text").fix("save it as UTF-8");
+        problems.push(problem.at(source.span(at..at + '\u{fffd}'.len_utf8())));
+        return;
+    }
     for (at, c) in source
         .text
         .char_indices()
@@ -125,7 +134,6 @@ fn forbidden(c: char) -> Problem {
     let name = format!("U+{:04X}", u32::from(c));
     let why = match c {
         '\0' => "a NUL ends texts early in other programs",
-        '\u{fffd}' => "it stands where the file is not UTF-8: save it as UTF-8 text",
         c if c.is_control() => "it is a control character",
         _ => "it changes how the text around it is read",
     };
@@ -137,7 +145,7 @@ fn forbidden(c: char) -> Problem {
 /// Control characters (a lone carriage return too: it overwrites the line before it) but for line ends and tabs, and direction overrides. Joiners stay: scripts need them.
 pub(crate) fn is_forbidden(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(c, '\u{fffd}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Where in the file a byte of a decoded string stands. Exact when the string was written without escapes.

@@ -186,3 +186,34 @@ async fn a_leased_container_stays() {
     assert_eq!(outcome(&act(&cloud.tools(), DATA, "break", &[]).await), "403 AuthorizationPermissionMismatch");
     assert_eq!(outcome(&blob(&me, "DELETE", DATA, &[], "").await), "202");
 }
+
+#[tokio::test]
+async fn the_lease_of_a_container_is_renewed_changed_and_released() {
+    let cloud = ready().await;
+    let me = cloud.learner();
+    const DATA: &str = "/data?restype=container";
+    let endless = [("x-ms-lease-duration", "-1"), ("x-ms-proposed-lease-id", A)];
+    assert_eq!(act(&me, DATA, "acquire", &endless).await.header("x-ms-lease-id"), A);
+    let change = [("x-ms-lease-id", A), ("x-ms-proposed-lease-id", B)];
+    assert_eq!(act(&me, DATA, "change", &change).await.header("x-ms-lease-id"), B);
+    assert_eq!(
+        outcome(&act(&me, DATA, "renew", &[("x-ms-lease-id", A)]).await),
+        "409 LeaseIdMismatchWithLeaseOperation"
+    );
+    assert_eq!(act(&me, DATA, "renew", &[("x-ms-lease-id", B)]).await.status, 200);
+    assert_eq!(act(&me, DATA, "release", &[("x-ms-lease-id", B)]).await.status, 200);
+    assert_eq!(state(&me, DATA).await, "unlocked available");
+}
+
+#[tokio::test]
+async fn accounts_and_containers_tell_of_themselves() {
+    let cloud = ready().await;
+    let me = cloud.learner();
+    let told = blob(&me, "GET", "/?restype=account&comp=properties", &[], "").await;
+    assert_eq!((told.header("x-ms-sku-name"), told.header("x-ms-account-kind")), ("Standard_LRS", "StorageV2"));
+    let metadata = "/data?restype=container&comp=metadata";
+    assert_eq!(blob(&me, "PUT", metadata, &[("x-ms-meta-team", "a")], "").await.status, 200);
+    assert_eq!(blob(&me, "GET", metadata, &[], "").await.header("x-ms-meta-team"), "a");
+    let none = blob(&me, "GET", "/none?restype=container&comp=metadata", &[], "").await;
+    assert_eq!(outcome(&none), "404 ContainerNotFound");
+}
