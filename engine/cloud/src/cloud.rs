@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use rusqlite::{Transaction, TransactionBehavior};
 use sealbook_crypto::SealKey;
 use serde_json::Value;
@@ -61,6 +61,9 @@ pub struct Offered {
     /// Whether it answers with a long-running operation.
     pub long_running: bool,
 }
+
+/// The last year that the cloud clock may stand in: what is ninety days or ten years later can still be written.
+const LAST_YEAR: i32 = 2999;
 
 #[derive(Debug)]
 struct Inner {
@@ -197,12 +200,18 @@ impl Cloud {
         self.with(|tx, inner| dispatch::clocks(tx, inner.wall.read()))
     }
 
-    /// Moves the cloud clock forward. Tokens stay on the wall clock.
+    /// Moves the cloud clock forward. Tokens and signatures stay on the wall clock.
     ///
     /// # Errors
-    /// The database can't be written.
+    /// The clock would pass the year 2999, or the database can't be written.
     pub fn advance(&self, by: Duration) -> Result<(), CloudError> {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX / 4);
+        let now = self.now()?;
+        let to = chrono::Duration::from_std(by).ok().and_then(|by| now.checked_add_signed(by));
+        let to = to.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        if to.year() > LAST_YEAR {
+            return Err(CloudError::Clock { to });
+        }
+        let by = i64::try_from(by.as_millis()).unwrap_or_default();
         self.with(|tx, _| {
             let offset: i64 = settings::get(tx, settings::CLOCK_OFFSET)?.unwrap_or_default();
             settings::set(tx, settings::CLOCK_OFFSET, &offset.saturating_add(by))

@@ -82,6 +82,12 @@ pub enum CloudError {
         /// The newest format that this version reads.
         supported: i64,
     },
+    /// The clock would leave the years that certificates and tokens can name.
+    #[error("the embedded Azure's clock can't be moved to {to}: it goes to the year 2999")]
+    Clock {
+        /// Where it would have stood; the end of time when no calendar has it.
+        to: DateTime<Utc>,
+    },
     /// The database refused.
     #[error("the embedded Azure's database failed: {0}")]
     Database(#[from] rusqlite::Error),

@@ -31,7 +31,8 @@ pub(crate) enum Outcome {
 /// The instants of the two clocks: wall, cloud.
 pub(crate) fn clocks(tx: &Connection, wall: DateTime<Utc>) -> Result<DateTime<Utc>, Refusal> {
     let offset: i64 = settings::get(tx, settings::CLOCK_OFFSET)?.unwrap_or_default();
-    Ok(wall + Duration::milliseconds(offset))
+    wall.checked_add_signed(Duration::milliseconds(offset))
+        .ok_or_else(|| Refusal::internal("the cloud clock stands beyond the calendar"))
 }
 
 /// Runs a request. An error means that nothing was committed.

@@ -232,10 +232,11 @@ impl RsaKey {
         Self::from_pair(KeyPair::from_pkcs8(document).map_err(|_| BadKey)?)
     }
 
-    /// Builds a key from the parts of a JSON Web Key.
+    /// Builds a key from the parts of a JSON Web Key, and tries it: factors that are no primes fit together too, but
+    /// what is encrypted under such a key is lost.
     ///
     /// # Errors
-    /// [`BadKey`] when the parts contradict each other or the length is not offered.
+    /// [`BadKey`] when the parts contradict each other, the key does not work, or its length is not offered.
     pub fn from_components(parts: &RsaComponents) -> Result<Self, BadKey> {
         let pair = KeyPair::from_components(&KeyPairComponents {
             public_key: PublicKeyComponents { n: &parts.public.n[..], e: &parts.public.e[..] },
@@ -246,7 +247,13 @@ impl RsaKey {
             dQ: parts.dq.expose(),
             qInv: parts.qi.expose(),
         });
-        Self::from_pair(pair.map_err(|_| BadKey)?)
+        let key = Self::from_pair(pair.map_err(|_| BadKey)?)?;
+        let probe = crate::random::<32>();
+        let wrapped = key.encrypt(Padding::OaepSha256, &probe).map_err(|_| BadKey)?;
+        match key.decrypt(Padding::OaepSha256, &wrapped) {
+            Ok(back) if crate::constant_time_eq(back.expose(), &probe) => Ok(key),
+            _ => Err(BadKey),
+        }
     }
 
     /// Writes the private key as a PKCS#8 document (RFC 5208).

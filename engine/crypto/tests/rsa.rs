@@ -21,6 +21,17 @@ const RFC_7515: Printed = [
     "IYd7DHOhrWvxkwPQsRM2tOgrjbcrfvtQJipd-DlcxyVuuM9sQLdgjVk2oy26F0EmpScGLq2MowX7fhd_QJQ3ydy5cY7YIBi87w93IKLEdfnbJtoOPLUW0ITrJReOgo1cq9SbsxYawBgfp_gh6A5603k2-ZQwVK0JKSHuLFkuQ3U",
 ];
 
+/// Parts that fit together although the first factor is a product of two primes of 512 bits: made for this test.
+const COMPOSITE: Printed = [
+    "nnSmCXlsFmwwChbbATfaeqhd4yDOCJiLvvVSVJaln6wXwGvAKAOLNxFZzNE_Ptq58XAZDq6Cmdvm7QeiZS7Q1ZjpTTopPwz-4gdr7TKx9phFSjgkyriYWVnCczYV2Qq6joN3662N18OzXvzPSucg1q4YS4v32nGXVsmG2Nv86AphBRcB8XpP4OTjn2USOTALGmuoHrfRAEbAeaa38HylBP4vDkrQ-WOi4yBqy2bqneUwniPzFYQsHb3oA-LlimMZtZOOUFdxWATQu-JXEUzzCk_hDy_s4zcEWOZl6DzXwKzBYGm6USLz3CFIbqfdSRVjyLT6eMRCH15iK4Mss8XZww",
+    "YwORHSp6mChSfHt7rm8wXqUGxf6hwE1SRakWITVhmTz4Oo0aLebI_0ggTRQT6TrUJkJd5ga2JV58FnFG0ONIK7C5WECXtYZxXtw0XKvo-KZ95brfgq2GxY6JK2UIke9aU-Ni9ConEESBuUFQZwW2R2_STqLP5fhFET4svSX6CyQ1WR3rx94zdM88LzAy6Vr4IEp_XqlTscndWaQaWBP5kaJDLDrt9SM-UzeC2utkm-JyxXVsWcEWjlkbY6fjg34nlPOa5U_v2LGC_9_F1zyvdujo56PRCvxSA1QyKxZqO3ubh8sbD4EO0PBK01lUr0xQPNTKYNcXj7_zjNAlzlQ2QQ",
+    "z5HxLaA1zS8t5ieIAlq6GQzYGMjv-fjsTffbfvSau-PpfxC53w89sY1ONH-IHjVeJEyCcXoJC6Jo8hU5lGJAjz_cwYRvUZmTIBOpOmhMmBduP8bd9R5BMhurNcWKyYcE_E0mGDBFFaQG9CGfWNBLl4StynUjCIdS2vu_ZtxdGBU",
+    "w20gTDRmS91bRBeEbnpN7a6KnDr4lbJNTNPmmmB2beuL4XWmyRszRg-4kbLzjjNff7El-IkktUOsUR7M4RBR4YHlgpOHLD4Pf3BYSEZdyBj8iVMK8yA-mq425yAw_0KrrT_U2AXJH96XR7nHTfUOagoV2Glww1P8GrxRryWDCHc",
+    "IWUpmF2eSlS83bqed0KBjmYynko10dHqsuCdv986xd_1QSw_u1OIaXiCjI-4JqQPcWed1QP9UJHgsJIZoXXtTR7JNZlJD6fVs-N15p_BMvcSFdC5BSbI9nbdJNmTarj-ZFlFN78MXl71f3GpYXChuM7v5xLRgB3FhtXaBYKOt8E",
+    "nLcHHnUqz42sYZdmWN31XjQI7a4QqKL6gDCxjXzrm8w3OU8Kt9z7KiTzQsu5qoAiBhk-NOdtq3qgVdEYRSe8MdXkAelijaUa8nxaH2NmU09OPKV-c2eZLJumZYQYJqsFVwKIIc_J8Keksx0U6bwpmfmKeShdCBZyZdI8wvKW-JM",
+    "KeY5FSPUf3iufMz59IOiB4zdnfEvzNlSsc4bV07Dyx2oLXpkqn_eKoF5M5AfmooPlUCXTNjqm46RS9e2hRxicHRb0ZJgufvWdhceO8e5n9CKUEUrDirBK0fFs2xuA1jC5Ypl6pri9yUDViymhX-nch_oNQfuvji72qIdvbsJuR8",
+];
+
 /// RFC 7516, appendix A.1.3.
 const RFC_7516: Printed = [
     "oahUIoWw0K0usKNuOR6H4wkf4oBUXHTxRvgb48E-BVvxkeDNjbC4he8rUWcJoZmds2h7M70imEVhRU5djINXtqllXI4DFqcI1DgjT9LewND8MW2Krf3Spsk_ZkoFnilakGygTwpZ3uesH-PFABNIUYpOiN15dsQRkgr0vEhxN92i2asbOenSZeyaxziK72UwxrrKoExv6kc5twXTq4h-QChLOln0_mtUZwfsRaMStPs6mS6XrgxnxbWhojf663tuEQueGC-FCMfra36C9knDFGzKsNa7LZK2djYgyD3JR_MB_4NUJW_TqOQtwHYbxevoJArm-L5StowjzGy-_bq6Gw",
@@ -178,4 +189,10 @@ proptest! {
         signature[17] ^= 1 << bit;
         prop_assert!(KEY.public().verify_rs256(&message, &signature).is_err());
     }
+}
+
+#[test]
+fn a_key_that_fits_together_and_does_not_work_is_refused() {
+    assert_eq!(RsaKey::from_components(&components(&COMPOSITE)).err(), Some(BadKey));
+    assert!(RsaKey::from_components(&components(&RFC_7516)).is_ok());
 }

@@ -259,13 +259,17 @@ fn client_secret(cx: &Cx<'_>, form: &Form, client: &str, authority: &Authority) 
     Ok(principal)
 }
 
-/// Name of a client that may sign users in; an unknown one is refused.
+/// Name of a client that may sign users in without a secret of its own; every other one is refused.
 pub(super) fn public_client(cx: &Cx<'_>, client: &str) -> Result<String, Refusal> {
     if let Some((_, name)) = PUBLIC_CLIENTS.iter().find(|(id, _)| id.eq_ignore_ascii_case(client)) {
         return Ok((*name).to_owned());
     }
-    if let Some(principal) = principals::by_app_id(cx.tx, client)?.filter(|p| !p.managed) {
-        return Ok(principal.name);
+    if principals::by_app_id(cx.tx, client)?.is_some() {
+        return Err(Refusal::new(
+            401,
+            "invalid_client",
+            "AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+        ));
     }
     Err(Refusal::new(
         400,

@@ -113,7 +113,7 @@ pub(super) fn sign(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     algorithm.check_key(&kid, &version)?;
     let digest = algorithm.digest(&body, "value")?;
     let signature = match (material::open(cx, &kid, &version)?, algorithm.scheme) {
-        (Private::Rsa(key), Scheme::Rsa(padding)) => key.sign(padding, &digest),
+        (Private::Rsa(key), Scheme::Rsa(padding)) => key.sign(padding, &digest).map_err(Refusal::internal)?,
         (Private::Ec(key), Scheme::Ec(_)) => key.sign(&digest).map_err(Refusal::internal)?,
         _ => return Err(Refusal::internal(format!("the private key of {kid} has another type than the public one"))),
     };

@@ -65,15 +65,33 @@ pub(crate) struct Line<'a> {
     pub fault: Option<&'a str>,
 }
 
+/// Whether a query parameter may be logged: it is none that carries a credential, where it belongs or by mistake.
+fn is_open(name: &str, value: &str) -> bool {
+    const CREDENTIALS: [&str; 9] = [
+        "assertion",
+        "client_assertion",
+        "client_secret",
+        "code",
+        "otc",
+        "password",
+        "refresh_token",
+        "sig",
+        "user_code",
+    ];
+    !CREDENTIALS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) && !tells(name) && !tells(value)
+}
+
+/// Whether a text has the value of a signature in it, as a URL with a shared access signature has.
+fn tells(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("sig=") || text.contains("sig%3d")
+}
+
 /// Appends a line and counts it.
 pub(crate) fn write(tx: &Connection, line: &Line<'_>) -> Result<(), Refusal> {
-    // A shared access signature is a credential: its value stays out.
-    let query = line
-        .request
-        .query
-        .iter()
-        .map(|(n, v)| (n.as_str(), if n.eq_ignore_ascii_case("sig") { "-" } else { v.as_str() }));
+    let query = line.request.query.iter().map(|(n, v)| (n.as_str(), if is_open(n, v) { v.as_str() } else { "-" }));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let path = if tells(&line.request.path) { "-" } else { line.request.path.as_str() };
     tx.prepare_cached(
         "INSERT INTO requests
          (request_id, time, method, host, path, query, service, operation, status, code, caller, correlation, fault)
@@ -84,7 +102,7 @@ pub(crate) fn write(tx: &Connection, line: &Line<'_>) -> Result<(), Refusal> {
         millis(line.time),
         line.request.method.as_str(),
         line.request.host,
-        line.request.path,
+        path,
         query,
         line.service,
         line.operation,

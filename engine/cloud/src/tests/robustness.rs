@@ -53,6 +53,36 @@ async fn the_database_stays_locked_while_it_is_open() {
 }
 
 #[test]
+fn the_clock_stays_in_the_calendar() {
+    let cloud = testing::cloud();
+    let days = |n: u64| std::time::Duration::from_secs(n * 86_400);
+    for far in [days(400_000), days(99_999_999), std::time::Duration::MAX] {
+        assert!(matches!(cloud.cloud.advance(far), Err(CloudError::Clock { .. })), "{far:?}");
+    }
+    cloud.cloud.advance(days(300_000)).unwrap();
+    cloud.cloud.inventory().unwrap();
+    assert!(cloud.cloud.advance(days(300_000)).is_err());
+}
+
+#[tokio::test]
+async fn credentials_in_the_wrong_place_are_not_logged() {
+    let cloud = testing::cloud();
+    let nobody = cloud.anonymous();
+    for uri in [
+        "https://login.microsoftonline.com/common/oauth2/v2.0/token?password=hunter2&client_secret=hunter2",
+        "https://acct.blob.core.windows.net/c/b?a=1%3Bsig%3Dhunter2",
+        "https://acct.blob.core.windows.net/c/b%3Fsig=hunter2",
+        "https://acct.blob.core.windows.net/c/b?sv=1&SIG=hunter2",
+        "https://management.azure.com/x?u=https%3A%2F%2Fa%2Fb%3Fsig%3Dhunter2",
+    ] {
+        nobody.raw("GET", uri, &[], Default::default()).await.unwrap();
+    }
+    let log = cloud.cloud.requests(0).unwrap();
+    assert_eq!(log.len(), 5);
+    assert!(!format!("{log:?}").contains("hunter2"), "{log:?}");
+}
+
+#[test]
 fn what_is_due_has_happened_when_one_looks() {
     let cloud = testing::cloud();
     let before = cloud.cloud.inventory().unwrap().len();

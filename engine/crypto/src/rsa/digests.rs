@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::{RsaKey, RsaPublic};
-use crate::{BadSignature, Digest, Hash};
+use crate::{BadKey, BadSignature, Digest, Hash};
 
 /// How a digest is padded before it is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,15 +45,12 @@ impl SignaturePadding {
 impl RsaKey {
     /// Signs a digest.
     ///
-    /// # Panics
-    /// When memory for the operation is not to be had.
-    #[must_use]
-    pub fn sign(&self, padding: SignaturePadding, digest: &Digest) -> Vec<u8> {
+    /// # Errors
+    /// [`BadKey`] when the primitive finds that the key does not work.
+    pub fn sign(&self, padding: SignaturePadding, digest: &Digest) -> Result<Vec<u8>, BadKey> {
         let mut signature = vec![0; self.bits.bytes()];
-        match self.signing.sign_digest(padding.signing(digest.hash()), &digest.digest, &mut signature) {
-            Ok(()) => signature,
-            Err(_) => panic!("an RSA signature could not be made: out of memory"),
-        }
+        self.signing.sign_digest(padding.signing(digest.hash()), &digest.digest, &mut signature).map_err(|_| BadKey)?;
+        Ok(signature)
     }
 }
 

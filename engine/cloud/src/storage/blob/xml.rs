@@ -125,14 +125,14 @@ fn parse_block_list(body: &[u8]) -> Option<Vec<(From, String)>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut reader = quick_xml::Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut blocks = Vec::new();
-    let mut depth = 0;
+    let (mut depth, mut roots) = (0, 0);
     let mut current: Option<(From, String)> = None;
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
                 depth += 1;
                 match (depth, start.local_name().as_ref()) {
-                    (1, "BlockList") => {}
+                    (1, "BlockList") if roots == 0 => roots = 1,
                     (2, "Committed") => current = Some((From::Committed, String::new())),
                     (2, "Uncommitted") => current = Some((From::Uncommitted, String::new())),
                     (2, "Latest") => current = Some((From::Latest, String::new())),
@@ -140,23 +140,24 @@ fn parse_block_list(body: &[u8]) -> Option<Vec<(From, String)>> {
                 }
             }
             Event::Empty(empty) => {
-                if depth != 0 || empty.local_name().as_ref() != "BlockList" {
+                if depth != 0 || roots > 0 || empty.local_name().as_ref() != "BlockList" {
                     return None;
                 }
-                return Some(blocks);
+                roots = 1;
             }
-            Event::Text(text) => {
-                if let Some((_, id)) = &mut current {
-                    id.push_str(text.trim());
-                }
-            }
+            Event::Text(text) => match &mut current {
+                Some((_, id)) => id.push_str(text.trim()),
+                None if text.trim().is_empty() => {}
+                None => return None,
+            },
             Event::End(_) => {
                 depth -= 1;
                 blocks.extend(current.take());
             }
             // References appear in no base64 text.
             Event::GeneralRef(_) | Event::DocType(_) => return None,
-            Event::Eof => return (depth == 0).then_some(blocks),
+            // No list at all would be taken for an empty one, and empty the blob.
+            Event::Eof => return (depth == 0 && roots == 1).then_some(blocks),
             _ => {}
         }
     }
@@ -181,8 +182,11 @@ mod tests {
             ("<BlockList><Latest>QQ==</BlockList>", None),
             ("<Blocks/>", None),
             ("<!DOCTYPE x [<!ENTITY a 'b'>]><BlockList><Latest>&a;</Latest></BlockList>", None),
-            ("not xml", Some("")),
-            ("", Some("")),
+            ("not xml", None),
+            ("", None),
+            ("<BlockList/>x", None),
+            ("<BlockList/><BlockList/>", None),
+            ("<BlockList>QQ==</BlockList>", None),
         ] {
             let shown = block_list(body.as_bytes())
                 .ok()

@@ -146,7 +146,7 @@ async fn delegated_signatures() {
     assert_eq!(cloud.anonymous().raw("GET", &bare, &[], "".into()).await.unwrap().status, 200);
 
     let link = of_blob(&[("sp", "r")]);
-    cloud.advance(3600 * 3);
+    cloud.advance_wall(3600 * 3);
     let late = send(&cloud, "GET", path, &link, &[]).await;
     assert_eq!(outcome(&late), FAILED);
     assert!(text(&late).contains("<AuthenticationErrorDetail>Signed expiry time [Fri, 02 Jan 2026 05:00:00 GMT]"));

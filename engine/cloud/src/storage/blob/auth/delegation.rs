@@ -107,9 +107,9 @@ pub(in crate::storage::blob) fn get_user_delegation_key(cx: &mut Cx<'_>, _: &Par
         return Err(invalid(member("DelegatedUserTid")).gap("signatures bound to a user"));
     }
     let read = |text: &str| fields::time(text).ok_or_else(|| invalid(text));
-    let start = if member("Start").is_empty() { cx.now } else { read(member("Start"))? };
+    let start = if member("Start").is_empty() { cx.wall } else { read(member("Start"))? };
     let expiry = read(member("Expiry"))?;
-    if expiry <= start || expiry <= cx.now || expiry > cx.now + LIFE {
+    if expiry <= start || expiry <= cx.wall || expiry > cx.wall + LIFE {
         return Err(invalid(member("Expiry")));
     }
     let version = cx.request.header("x-ms-version").ok_or_else(|| headers::missing("x-ms-version"))?;

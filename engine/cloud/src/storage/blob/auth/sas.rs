@@ -98,7 +98,7 @@ impl<'a> Sas<'a> {
         if !self.is_delegated() {
             keys_allowed(cx, account)?;
         }
-        self.check_times(cx.now)?;
+        self.check_times(cx.wall)?;
         let caller = match self.kind {
             Kind::Account => self.by_access_key(cx, account, &self.fields.of_account(&account.name))?,
             Kind::Service => self.by_access_key(cx, account, &self.fields.of_service(&account.name))?,
@@ -166,7 +166,7 @@ impl<'a> Sas<'a> {
         if !secret.is_some_and(|secret| self.signed_by(key.value(&secret).expose(), &text)) {
             return Err(did_not_match(&text));
         }
-        within(Some(start), expiry, cx.now)?;
+        within(Some(start), expiry, cx.wall)?;
         let principal = principals::get(cx.tx, oid)?
             .ok_or_else(|| failed(format!("The principal '{oid}' that delegated does not exist.")))?;
         Ok(Caller {
