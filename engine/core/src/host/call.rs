@@ -96,10 +96,8 @@ impl PluginHost {
     }
 
     async fn call(&self, call: &Call, export: Export<'_>) -> Result<Answer, Failure> {
-        let description = self.runtime.describe(&call.component).await?;
-        let ceilings = Ceilings::of(description.limits, &self.policy);
-        let component = self.runtime.component(&call.component).await?;
-        let links = link::links(self.runtime.engine(), &component, &call.gate)?;
+        let ceilings = Ceilings::of(self.runtime.limits(&call.component).await?, &self.policy);
+        let links = link::links(&self.runtime.imports(&call.component).await?, &call.gate)?;
         let desk = Arc::new(self.desk(call, &export));
         let lines = Lines::new(Some(call.step.clone()), call.events.clone(), &ceilings);
         let answer = enter(&self.runtime, &call.component, links, ceilings, &lines, Some(desk), export).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use sealbook_crypto::SecretBytes;
 use sealbook_model::id::Digest;
-use sealbook_model::plugin::Description;
+use sealbook_model::plugin::{Description, Limits};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -15,7 +15,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::cache::Cache;
 use super::fault::Fault;
 use super::limits::{CORE_INSTANCES, MEMORIES, MEMORY_MAX, TABLES, TICK};
-use super::link::{self, Links, Plugin};
+use super::link::{self, Import, Links, Plugin};
 
 /// Memories in the pool: calls that find none wait for one.
 const POOL: u32 = 128;
@@ -63,6 +63,7 @@ struct Entry {
 #[derive(Clone)]
 struct Loaded {
     component: Component,
+    imports: Arc<[Import]>,
     memories: u32,
     plugins: Arc<Mutex<HashMap<Links, Plugin>>>,
 }
@@ -118,6 +119,13 @@ impl Runtime {
         Ok(description.clone())
     }
 
+    /// The ceilings that a component asks for.
+    pub(crate) async fn limits(self: &Arc<Self>, component: &Digest) -> Result<Limits, crate::step::Failure> {
+        let entry = self.entry(component);
+        let description = entry.description.get_or_try_init(|| super::call::describe(self, component)).await?;
+        Ok(description.limits)
+    }
+
     /// Like [`Runtime::describe`], for bytes that are in no store yet.
     ///
     /// # Errors
@@ -152,9 +160,9 @@ impl Runtime {
         Ok(Ready { plugin, _room: room.map_err(|_| Fault::Host("the runtime was closed".into()))? })
     }
 
-    /// The compiled component, for looking at its imports.
-    pub(crate) async fn component(&self, digest: &Digest) -> Result<Component, Fault> {
-        Ok(self.load(digest).await?.component)
+    /// What a component imports.
+    pub(crate) async fn imports(&self, digest: &Digest) -> Result<Arc<[Import]>, Fault> {
+        Ok(self.load(digest).await?.imports)
     }
 
     async fn load(&self, digest: &Digest) -> Result<Loaded, Fault> {
@@ -168,8 +176,9 @@ impl Runtime {
                 Some(component) => component,
                 None => self.compile(digest, bytes()).await?,
             };
+            let imports = link::imports(&self.engine, &component)?.into();
             let memories = room(&component)?;
-            Ok(Loaded { component, memories, plugins: Arc::default() })
+            Ok(Loaded { component, imports, memories, plugins: Arc::default() })
         });
         loaded.await.cloned()
     }

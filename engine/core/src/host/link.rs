@@ -24,7 +24,8 @@ pub(crate) type Plugin = FullPre<State>;
 const ALWAYS: [&str; 4] = ["types", "log", "progress", "ownership"];
 
 /// A capability that a component imports.
-struct Import {
+#[derive(Clone, Copy)]
+pub(crate) struct Import {
     capability: Capability,
     /// Whether it can call anything, or only names the types (a handle in another interface's signature).
     calls: bool,
@@ -33,11 +34,11 @@ struct Import {
 /// Decides what to link, by what the component imports and what the gate lets through.
 ///
 /// # Errors
-/// An import that no plugin gets, or a capability that was not asked for, not granted, or forbidden.
-pub(crate) fn links(engine: &Engine, component: &Component, gate: &Gate) -> Result<Links, Failure> {
+/// A capability that was not asked for, not granted, or forbidden.
+pub(crate) fn links(imports: &[Import], gate: &Gate) -> Result<Links, Failure> {
     let open = gate.interfaces();
     let mut links = Links::new();
-    for import in imports(engine, component)? {
+    for import in imports {
         if import.calls && !open.contains(&import.capability) {
             return Err(denied(gate, import.capability).into());
         }
@@ -50,7 +51,7 @@ pub(crate) fn links(engine: &Engine, component: &Component, gate: &Gate) -> Resu
 ///
 /// # Errors
 /// [`Fault::ForeignImport`] naming everything that is offered to nobody, instead of the linker's first complaint.
-fn imports(engine: &Engine, component: &Component) -> Result<Vec<Import>, Fault> {
+pub(crate) fn imports(engine: &Engine, component: &Component) -> Result<Vec<Import>, Fault> {
     let ty = component.component_type();
     let mut found = Vec::new();
     let mut foreign = Vec::new();
@@ -96,7 +97,6 @@ fn denied(gate: &Gate, capability: Capability) -> StepError {
 /// [`Fault::ForeignImport`] for a function or type that this host does not know, [`Fault::NotAPlugin`] when the
 /// exports do not fit the contract.
 pub(crate) fn plugin(engine: &Engine, component: &Component, links: &Links) -> Result<Plugin, Fault> {
-    imports(engine, component)?;
     let pre = linker(engine, links)
         .map_err(|error| Fault::Host(format!("linking failed: {error:#}")))?
         .instantiate_pre(component)
