@@ -38,6 +38,24 @@ fn official_sdks_work_unmodified() {
 }
 
 #[test]
+fn a_managed_identity_signs_in_where_its_machine_is() {
+    let Some(python) = python() else { return };
+    let lab = Lab::warm();
+    let run = lab.run(&["--output", "json", "run", "cmk-storage", "--yes"]).expect(0).last();
+    let account = run["outputs"]["account"]["id"].as_str().unwrap().to_owned();
+    let principal = run["outputs"]["account"]["principal_id"].as_str().unwrap().to_owned();
+    let script = "import base64, json\n\
+        from azure.identity import ManagedIdentityCredential\n\
+        token = ManagedIdentityCredential().get_token('https://vault.azure.net/.default').token\n\
+        claims = token.split('.')[1]\n\
+        print(json.loads(base64.urlsafe_b64decode(claims + '=='))['oid'])\n";
+    let command = ["cloud", "exec", "--identity", &account, "--", &python, "-c", script];
+    assert_eq!(lab.run(&command).expect(0).stdout.trim(), principal);
+    let nobody = account.replace("storageAccounts/", "storageAccounts/none");
+    lab.run(&["cloud", "exec", "--identity", &nobody, "--", "true"]).expect(2);
+}
+
+#[test]
 fn the_azure_cli_works_unmodified() {
     let (Some(python), Some(az)) = (python(), az()) else { return };
     let said = judged(&Lab::warm(), "app", &python, "az.py", &["--az", &az]);

@@ -280,12 +280,18 @@ pub enum CloudCommand {
         /// The port of the proxy; 0 picks one.
         #[arg(long, default_value_t = 0)]
         port: u16,
+        /// A resource whose managed identity callers shall have, as on a machine of that resource; repeatable.
+        #[arg(long, value_name = "RESOURCE ID")]
+        identity: Vec<String>,
     },
     /// Run a command (az, python, …) against the embedded Azure.
     Exec {
         /// As whom SDKs sign in.
         #[arg(long = "as", value_name = "WHO", value_enum, default_value_t = WhoChoice::Learner)]
         who: WhoChoice,
+        /// A resource whose managed identity the command shall have, as on a machine of that resource; repeatable.
+        #[arg(long, value_name = "RESOURCE ID")]
+        identity: Vec<String>,
         /// The command and its arguments, after `--`.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,

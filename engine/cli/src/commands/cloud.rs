@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use chrono::Duration;
 use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, SignIn, environment};
-use sealbook_cloud::{CloudError, Fault, FaultKind};
+use sealbook_cloud::{CloudError, Fault, FaultKind, MachineIdentities};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
@@ -16,8 +16,8 @@ use crate::{connect, out, prompt};
 /// Carries out a `cloud` command.
 pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
     match command {
-        CloudCommand::Serve { port } => serve(app, port).await,
-        CloudCommand::Exec { who, command } => exec(app, who.into(), &command).await,
+        CloudCommand::Serve { port, identity } => serve(app, port, &identity).await,
+        CloudCommand::Exec { who, identity, command } => exec(app, who.into(), &identity, &command).await,
         CloudCommand::Env { who } => env(app, who.into()),
         CloudCommand::Reset { yes } => reset(app, yes),
         CloudCommand::Fault(args) => fault(app, &args),
@@ -28,9 +28,9 @@ pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
 }
 
 /// Serves until it is stopped.
-async fn serve(app: &App, port: u16) -> Result<u8, Failure> {
+async fn serve(app: &App, port: u16, machine: &[String]) -> Result<u8, Failure> {
     let cloud = connect::open_embedded(app)?;
-    let server = start(app, &cloud, port).await?;
+    let server = start(app, &cloud, port, machine).await?;
     let endpoint = server.endpoint();
     match app.output() {
         Output::Json => out::json_line(
@@ -51,12 +51,18 @@ async fn serve(app: &App, port: u16) -> Result<u8, Failure> {
 }
 
 /// Runs a command with the right environment, serving for as long as it runs unless somebody serves already.
-async fn exec(app: &App, who: SignIn, command: &[String]) -> Result<u8, Failure> {
+async fn exec(app: &App, who: SignIn, machine: &[String], command: &[String]) -> Result<u8, Failure> {
     let cloud = connect::open_embedded(app)?;
     let seed = cloud.seed().map_err(|e| broken(&e))?;
     let (running, own) = match running(app) {
+        Some(_) if !machine.is_empty() => {
+            return Err(Problem::new(codes::CLOUD_IN_USE, "the embedded Azure is being served already")
+                .because("whose identities a machine has is said when its server starts")
+                .fix("stop `sealbook cloud serve`, or start it with --identity")
+                .into());
+        }
         Some(endpoint) => (Some(endpoint), None),
-        None => (None, Some(start(app, &cloud, 0).await?)),
+        None => (None, Some(start(app, &cloud, 0, machine).await?)),
     };
     let Some(endpoint) = running.as_ref().or(own.as_ref().map(Server::endpoint)) else { return Ok(1) };
     let Some((program, arguments)) = command.split_first() else {
@@ -250,8 +256,17 @@ fn requests(app: &App) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn start(app: &App, cloud: &sealbook_cloud::Cloud, port: u16) -> Result<Server, Problem> {
-    Server::start(cloud.clone(), &app.home().cloud_dir(), Options { port, ..Options::default() }).await.map_err(in_use)
+async fn start(app: &App, cloud: &sealbook_cloud::Cloud, port: u16, machine: &[String]) -> Result<Server, Problem> {
+    let mut identities = Vec::new();
+    for resource in machine {
+        let found = cloud.identity_of(resource).map_err(|e| broken(&e))?;
+        identities.push(found.ok_or_else(|| {
+            Problem::new(codes::USAGE, format!("`{resource}` has no managed identity"))
+                .fix("name a resource with an identity; sealbook cloud show lists resources")
+        })?);
+    }
+    let options = Options { port, identities: MachineIdentities(identities), ..Options::default() };
+    Server::start(cloud.clone(), &app.home().cloud_dir(), options).await.map_err(in_use)
 }
 
 /// The server that is up for this home.
