@@ -1,6 +1,6 @@
 """Reads the contracts: the official swagger files, and those derived from the official SDKs.
 
-The folder's layout is that of /work/shared/specs/SOURCE.txt: `azure-rest-api-specs/specification/**` with relative
+The folder's layout is that of SOURCE.txt beside the contracts: `azure-rest-api-specs/specification/**` with relative
 references, and `sdk-derived/*.json` with `x-api-version` per operation.
 """
 
