@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from uuid import UUID
 
 from jsonschema import FormatChecker
@@ -63,3 +64,11 @@ def _parses(parse: Callable[[str], object], value: str) -> bool:
     except (ValueError, TypeError, binascii.Error):
         return False
     return True
+
+
+def number(text: str, kind: str | None) -> Any:
+    """Reads a text as a number of the contract's type; what is none, or is to be none, stays a text."""
+    try:
+        return {"integer": int, "number": float}.get(kind or "", str)(text)
+    except ValueError:
+        return text

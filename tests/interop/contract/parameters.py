@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .exchange import Exchange
+from .formats import number
 from .load import Operation
 
 _SEPARATORS = {"csv": ",", "ssv": " ", "tsv": "\t", "pipes": "|", "multi": ","}
@@ -29,12 +30,7 @@ def typed(text: str, schema: Mapping[str, Any]) -> Any:
         return [typed(part, schema.get("items", {})) for part in text.split(separator)]
     if kind == "boolean":
         return {"true": True, "false": False}.get(text.lower(), text)
-    if kind in ("integer", "number"):
-        try:
-            return int(text) if kind == "integer" else float(text)
-        except ValueError:
-            return text
-    return text
+    return number(text, kind)
 
 
 def _path(operation: Operation, exchange: Exchange) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from .formats import number
 from .load import Library, Located
 
 
@@ -76,9 +77,4 @@ def _take(left: list[ElementTree.Element], tag: str) -> list[ElementTree.Element
 def _scalar(text: str, kind: str | None) -> Any:
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"
-    if kind in ("integer", "number"):
-        try:
-            return int(text) if kind == "integer" else float(text)
-        except ValueError:
-            return text
-    return text
+    return number(text, kind)
