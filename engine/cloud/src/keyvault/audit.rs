@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vault::Vault;
+use super::keystore::KeyStore;
 use crate::audit::Entry;
 use crate::cx::Cx;
 
@@ -39,7 +39,7 @@ pub(super) fn operation_name(operation: &str) -> &str {
 /// What an entry is about.
 pub(super) struct Subject<'a> {
     /// The vault in whose log it goes.
-    pub vault: &'a Vault,
+    pub keystore: &'a KeyStore,
     /// Name in the log.
     pub operation: &'a str,
     /// HTTP status.
@@ -61,7 +61,7 @@ impl Subject<'_> {
             "requestUri": self.uri,
             "httpStatusCode": self.status,
             "clientInfo": cx.request.header("user-agent").unwrap_or_default(),
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": self.vault.name },
+            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": self.keystore.name },
         });
         let mut optional = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -72,7 +72,7 @@ impl Subject<'_> {
         optional("algorithm", self.algorithm);
         optional("errorCode", self.error);
         Entry {
-            resource: self.vault.id.clone(),
+            resource: self.keystore.id.clone(),
             category: "AuditEvent",
             operation: self.operation.to_owned(),
             status: self.status,
@@ -82,16 +82,16 @@ impl Subject<'_> {
 }
 
 /// The entry for a rotation that the vault carried out by itself, as the key's policy says.
-pub(super) fn rotated(vault: &Vault, kid: &str) -> Entry {
+pub(super) fn rotated(keystore: &KeyStore, kid: &str) -> Entry {
     Entry {
-        resource: vault.id.clone(),
+        resource: keystore.id.clone(),
         category: "AuditEvent",
         operation: "KeyRotateIfDue".to_owned(),
         status: 200,
         properties: json!({
             "id": kid,
             "httpStatusCode": 200,
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": vault.name },
+            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": keystore.name },
         }),
     }
 }

@@ -8,12 +8,12 @@ use sealbook_crypto::rsa::RsaPublic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::keystore::KeyStore;
 use super::material::{self, Public};
 use super::requests::{self, bad};
 use super::rotation_policy::{LifetimeAction, Policy};
 use super::store::{self, Key, Version};
-use super::vault::Vault;
-use super::{bundle, data, deleted_keys, keys};
+use super::{bundle, deleted_keys, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -58,13 +58,13 @@ struct SavedVersion {
 }
 
 impl SavedVersion {
-    fn of(vault: &Vault, key: &Key, version: Version) -> Self {
+    fn of(keystore: &KeyStore, key: &Key, version: Version) -> Self {
         let (curve, first, second) = match &version.public {
             Public::Rsa(public) => (None, &public.n, &public.e),
             Public::Ec(public) => (Some(public.curve.name().to_owned()), &public.x, &public.y),
         };
         Self {
-            kid: bundle::kid(vault, &key.name, Some(&version.version)),
+            kid: bundle::kid(keystore, &key.name, Some(&version.version)),
             curve,
             public: [first, second].map(|part| STANDARD.encode(part)),
             sealed: STANDARD.encode(&version.sealed),
@@ -81,7 +81,7 @@ impl SavedVersion {
     }
 
     /// The version for a vault, its private key sealed anew; `None` when the content does not make sense.
-    fn into_version(self, cx: &Cx<'_>, vault: &Vault, name: &str) -> Option<Version> {
+    fn into_version(self, cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Option<Version> {
         let bytes = |text: &str| STANDARD.decode(text).ok();
         let (first, second) = (bytes(&self.public[0])?, bytes(&self.public[1])?);
         let public = match self.curve {
@@ -103,7 +103,7 @@ impl SavedVersion {
             tags: self.tags,
         };
         let private = material::open(cx, &self.kid, &version).ok()?;
-        version.sealed = private.seal(cx, &bundle::kid(vault, name, Some(&version.version)));
+        version.sealed = private.seal(cx, &bundle::kid(keystore, name, Some(&version.version)));
         Some(version)
     }
 }
@@ -123,18 +123,18 @@ fn geography(location: &'static Location) -> &'static str {
 }
 
 /// What a blob is bound to.
-fn bond(vault: &Vault) -> String {
-    let geography = match locations::find(vault.location()) {
+fn bond(keystore: &KeyStore) -> String {
+    let geography = match locations::find(keystore.location()) {
         Some(location) => geography(location),
-        None => vault.location(),
+        None => keystore.location(),
     };
-    format!("backup of a key:{}:{geography}", vault.subscription.to_ascii_lowercase())
+    format!("backup of a key:{}:{geography}", keystore.subscription.to_ascii_lowercase())
 }
 
 /// Saves a key (`BackupKey`).
 pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let policy = store::policy(cx, key.row)?.map(|policy| SavedPolicy {
         actions: policy.actions,
         expiry: policy.expiry,
@@ -142,16 +142,16 @@ pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         updated: policy.updated,
     });
     let versions = store::versions(cx, key.row, 0, usize::MAX)?;
-    let versions = versions.into_iter().map(|version| SavedVersion::of(&vault, &key, version)).collect();
+    let versions = versions.into_iter().map(|version| SavedVersion::of(&keystore, &key, version)).collect();
     let content = Content { format: FORMAT, name: key.name.clone(), policy, versions };
-    let blob = cx.seal(&bond(&vault), &serde_json::to_vec(&content)?);
+    let blob = cx.seal(&bond(&keystore), &serde_json::to_vec(&content)?);
     Ok(Answer::ok(&json!({ "value": URL_SAFE_NO_PAD.encode(blob) })))
 }
 
 /// Opens a blob. Azure says the same of every blob that it can't use.
-fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
+fn open(cx: &Cx<'_>, keystore: &KeyStore, blob: &[u8]) -> Result<Content, Refusal> {
     let unusable = || bad("Cannot decrypt backup blob.");
-    let opened = cx.open(&bond(vault), blob).map_err(|_| unusable())?;
+    let opened = cx.open(&bond(keystore), blob).map_err(|_| unusable())?;
     let content: Content = serde_json::from_slice(opened.expose()).map_err(|_| unusable())?;
     if content.format != FORMAT || content.versions.is_empty() {
         return Err(unusable());
@@ -161,16 +161,16 @@ fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
 
 /// Brings a saved key back with all its versions, under the name and the versions that it had (`RestoreKey`).
 pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let body = requests::object(cx)?;
-    let content = open(cx, &vault, &requests::bytes(&body, "value")?)?;
-    if !vault.premium() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
+    let content = open(cx, &keystore, &requests::bytes(&body, "value")?)?;
+    if !keystore.hardware() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
         return Err(bad("Hardware key operation not allowed on standard vault."));
     }
-    match store::key(cx, &vault.name, &content.name)? {
+    match store::key(cx, &keystore.label, &content.name)? {
         Some(key) if key.deletion.is_some() => return Err(deleted_keys::name_taken(cx, &key)),
         Some(key) => {
-            let kid = bundle::kid(&vault, &key.name, None);
+            let kid = bundle::kid(&keystore, &key.name, None);
             return Err(Refusal::new(
                 409,
                 "Conflict",
@@ -182,10 +182,10 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         }
         None => {}
     }
-    let key = store::insert_key(cx, &vault.name, &content.name)?;
+    let key = store::insert_key(cx, &keystore.label, &content.name)?;
     for saved in content.versions {
         let version = saved
-            .into_version(cx, &vault, &key.name)
+            .into_version(cx, &keystore, &key.name)
             .ok_or_else(|| Refusal::internal("an authentic backup blob holds a version that can't be read"))?;
         store::insert_version(cx, key.row, &version)?;
     }
@@ -194,7 +194,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     }
     let newest =
         store::version(cx, key.row, None)?.ok_or_else(|| Refusal::internal("a restored key has no version"))?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &newest)))
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &newest)))
 }
 
 #[cfg(test)]

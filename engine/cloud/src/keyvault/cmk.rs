@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::audit::Subject;
 use super::cryptography::{self, Action, Fault};
+use super::keystore::{self, KeyStore};
 use super::store::{self, Key, Version};
-use super::vault::{self, Vault};
-use super::{bundle, data};
+use super::{bundle, operations};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
@@ -132,10 +132,10 @@ pub(crate) struct VaultPolicy {
     pub purge_protection: bool,
 }
 
-fn vault_at(cx: &Cx<'_>, uri: &str) -> Result<Vault, CmkError> {
+fn keystore_at(cx: &Cx<'_>, uri: &str) -> Result<KeyStore, CmkError> {
     let lower = uri.trim().to_ascii_lowercase();
     let host = lower.strip_prefix("https://").ok_or(CmkError::VaultNotFound)?.trim_end_matches('/');
-    vault::at_host(cx, host.strip_suffix(":443").unwrap_or(host))?.ok_or(CmkError::VaultNotFound)
+    keystore::at_host(cx, host.strip_suffix(":443").unwrap_or(host))?.ok_or(CmkError::VaultNotFound)
 }
 
 /// Reads the policy of the vault at an address.
@@ -143,13 +143,13 @@ fn vault_at(cx: &Cx<'_>, uri: &str) -> Result<Vault, CmkError> {
 /// # Errors
 /// [`CmkError::VaultNotFound`] when there is none.
 pub(crate) fn vault_policy(cx: &mut Cx<'_>, vault_uri: &str) -> Result<VaultPolicy, CmkError> {
-    let vault = vault_at(cx, vault_uri)?;
+    let keystore = keystore_at(cx, vault_uri)?;
     Ok(VaultPolicy {
-        id: vault.id.clone(),
-        location: vault.location().to_owned(),
-        tenant: vault.tenant().to_owned(),
+        id: keystore.id.clone(),
+        location: keystore.location().to_owned(),
+        tenant: keystore.tenant().to_owned(),
         soft_delete: true,
-        purge_protection: vault.purge_protected(),
+        purge_protection: keystore.purge_protected(),
     })
 }
 
@@ -164,8 +164,8 @@ pub(crate) fn service_wrap(
     op: Wrap,
     input: &[u8],
 ) -> Result<Wrapped, CmkError> {
-    let vault = vault_at(cx, key.vault_uri)?;
-    let result = wrap_in(cx, &vault, principal_id, key, op, input);
+    let keystore = keystore_at(cx, key.vault_uri)?;
+    let result = wrap_in(cx, &keystore, principal_id, key, op, input);
     let (status, error) = match &result {
         Ok(_) => (200, None),
         Err(why) => {
@@ -174,9 +174,9 @@ pub(crate) fn service_wrap(
         }
     };
     let version = key.version.filter(|version| !version.is_empty());
-    let id = result.as_ref().map_or_else(|_| bundle::kid(&vault, key.name, version), |wrapped| wrapped.kid.clone());
+    let id = result.as_ref().map_or_else(|_| bundle::kid(&keystore, key.name, version), |wrapped| wrapped.kid.clone());
     let subject = Subject {
-        vault: &vault,
+        keystore: &keystore,
         operation: match op {
             Wrap::Wrap => "KeyWrap",
             Wrap::Unwrap => "KeyUnwrap",
@@ -188,46 +188,47 @@ pub(crate) fn service_wrap(
         error,
     };
     let entry = subject.entry(cx);
-    cx.audit_as(entry, json!({ "claim": { "oid": principal_id, "idtyp": "app", "tid": vault.tenant() } }));
+    cx.audit_as(entry, json!({ "claim": { "oid": principal_id, "idtyp": "app", "tid": keystore.tenant() } }));
     result
 }
 
 fn wrap_in(
     cx: &Cx<'_>,
-    vault: &Vault,
+    keystore: &KeyStore,
     principal_id: &str,
     key: &KeyAt<'_>,
     op: Wrap,
     input: &[u8],
 ) -> Result<Wrapped, CmkError> {
+    let actions = operations::actions(keystore.kind);
     let (action, permission) = match op {
-        Wrap::Wrap => (Action::Wrap, data::WRAP),
-        Wrap::Unwrap => (Action::Unwrap, data::UNWRAP),
+        Wrap::Wrap => (Action::Wrap, actions.wrap),
+        Wrap::Unwrap => (Action::Unwrap, actions.unwrap),
     };
-    let scope = vault.key_scope(key.name);
-    for needed in [data::READ, permission] {
+    let scope = keystore.key_scope(key.name);
+    for needed in [actions.read, permission] {
         if !cx.allows(principal_id, needed, true, &scope)?.allowed {
             return Err(CmkError::Forbidden);
         }
     }
     // A service is a trusted caller unless the vault's network rules take that away.
-    let acls = vault.property("networkAcls");
+    let acls = keystore.property("networkAcls");
     if acls["bypass"] == "None" && acls["defaultAction"] == "Deny" {
         return Err(CmkError::Forbidden);
     }
-    let (key, version) = find(cx, vault, key)?;
+    let (key, version) = find(cx, keystore, key)?;
     if !version.kty.starts_with("RSA") {
         return Err(CmkError::NotRsa);
     }
-    let kid = bundle::kid(vault, &key.name, Some(&version.version));
+    let kid = bundle::kid(keystore, &key.name, Some(&version.version));
     cryptography::permitted(cx, &version, action)?;
     let bytes = cryptography::perform(cx, &kid, &version, action, Padding::OaepSha256, input)?;
     Ok(Wrapped { bytes, kid, version: version.version })
 }
 
-fn find(cx: &Cx<'_>, vault: &Vault, at: &KeyAt<'_>) -> Result<(Key, Version), CmkError> {
+fn find(cx: &Cx<'_>, keystore: &KeyStore, at: &KeyAt<'_>) -> Result<(Key, Version), CmkError> {
     let key =
-        store::key(cx, &vault.name, at.name)?.filter(|key| key.deletion.is_none()).ok_or(CmkError::KeyNotFound)?;
+        store::key(cx, &keystore.label, at.name)?.filter(|key| key.deletion.is_none()).ok_or(CmkError::KeyNotFound)?;
     let version = store::version(cx, key.row, at.version.filter(|version| !version.is_empty()))?;
     Ok((key, version.ok_or(CmkError::KeyNotFound)?))
 }

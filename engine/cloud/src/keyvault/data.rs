@@ -1,150 +1,26 @@
 //! The data plane `*.vault.azure.net`: who may come in, where role assignments count, how it refuses.
 
-use http::Method;
 use serde_json::Value;
 
-use super::vault::{self, DOMAIN, Vault};
-use super::{audit, backup, bundle, cryptography, deleted_keys, import, keys, rotation, signatures};
+use super::keystore::{self, KeyStore, Kind};
+use super::operations::{self, API};
+use super::{audit, bundle};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
 use crate::identity::token::{self, TokenError};
-use crate::operation::{Access, Operation, Params, Run};
+use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 use crate::service::Service;
 
 /// Resource for which tokens must be made.
 const AUDIENCE: &str = "https://vault.azure.net";
 
-/// Api-versions of the data plane, oldest first.
-const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
-
 /// Key Vault's data plane.
 pub(super) struct KeyVaultData;
 
-const fn operation(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Data(action), lro: false, run }
-}
-
-const KEYS_READ: &str = "Microsoft.KeyVault/vaults/keys/read";
-const ENCRYPT: &str = "Microsoft.KeyVault/vaults/keys/encrypt/action";
-const DECRYPT: &str = "Microsoft.KeyVault/vaults/keys/decrypt/action";
-/// Data action behind wrapKey.
-pub(super) const WRAP: &str = "Microsoft.KeyVault/vaults/keys/wrap/action";
-/// Data action behind unwrapKey.
-pub(super) const UNWRAP: &str = "Microsoft.KeyVault/vaults/keys/unwrap/action";
-/// Data action behind reading keys.
-pub(super) const READ: &str = KEYS_READ;
-const UPDATE: &str = "Microsoft.KeyVault/vaults/keys/update/action";
-const SIGN: &str = "Microsoft.KeyVault/vaults/keys/sign/action";
-const VERIFY: &str = "Microsoft.KeyVault/vaults/keys/verify/action";
-const RELEASE: &str = "Microsoft.KeyVault/vaults/keys/release/action";
-
-/// Operations on keys. A path without a version, which clients also write with an empty one (`/keys/k//wrapkey`,
-/// `/keys/k/`), means the newest version.
-static OPERATIONS: &[Operation] = &[
-    operation(
-        "CreateKey",
-        Method::POST,
-        "/keys/{key}/create",
-        "Microsoft.KeyVault/vaults/keys/create/action",
-        keys::create,
-    ),
-    operation(
-        "RotateKey",
-        Method::POST,
-        "/keys/{key}/rotate",
-        "Microsoft.KeyVault/vaults/keys/rotate/action",
-        rotation::rotate,
-    ),
-    operation("ImportKey", Method::PUT, "/keys/{key}", "Microsoft.KeyVault/vaults/keys/import/action", import::import),
-    operation(
-        "GetKeyRotationPolicy",
-        Method::GET,
-        "/keys/{key}/rotationpolicy",
-        "Microsoft.KeyVault/vaults/keyrotationpolicies/read",
-        rotation::policy,
-    ),
-    operation(
-        "UpdateKeyRotationPolicy",
-        Method::PUT,
-        "/keys/{key}/rotationpolicy",
-        "Microsoft.KeyVault/vaults/keyrotationpolicies/write",
-        rotation::set_policy,
-    ),
-    operation(
-        "BackupKey",
-        Method::POST,
-        "/keys/{key}/backup",
-        "Microsoft.KeyVault/vaults/keys/backup/action",
-        backup::backup,
-    ),
-    operation(
-        "RestoreKey",
-        Method::POST,
-        "/keys/restore",
-        "Microsoft.KeyVault/vaults/keys/restore/action",
-        backup::restore,
-    ),
-    operation("GetKeys", Method::GET, "/keys", KEYS_READ, keys::list),
-    operation("GetKey", Method::GET, "/keys/{key}", KEYS_READ, keys::get),
-    operation("GetKey", Method::GET, "/keys/{key}/{version}", KEYS_READ, keys::get),
-    operation("GetKeyVersions", Method::GET, "/keys/{key}/versions", KEYS_READ, keys::versions),
-    operation("UpdateKey", Method::PATCH, "/keys/{key}", UPDATE, keys::update),
-    operation("UpdateKey", Method::PATCH, "/keys/{key}/{version}", UPDATE, keys::update),
-    operation(
-        "DeleteKey",
-        Method::DELETE,
-        "/keys/{key}",
-        "Microsoft.KeyVault/vaults/keys/delete",
-        deleted_keys::delete,
-    ),
-    operation("GetDeletedKeys", Method::GET, "/deletedkeys", KEYS_READ, deleted_keys::list),
-    operation("GetDeletedKey", Method::GET, "/deletedkeys/{key}", KEYS_READ, deleted_keys::get),
-    operation(
-        "RecoverDeletedKey",
-        Method::POST,
-        "/deletedkeys/{key}/recover",
-        "Microsoft.KeyVault/vaults/keys/recover/action",
-        deleted_keys::recover,
-    ),
-    operation(
-        "PurgeDeletedKey",
-        Method::DELETE,
-        "/deletedkeys/{key}",
-        "Microsoft.KeyVault/vaults/keys/purge/action",
-        deleted_keys::purge,
-    ),
-    operation("encrypt", Method::POST, "/keys/{key}/encrypt", ENCRYPT, cryptography::encrypt),
-    operation("encrypt", Method::POST, "/keys/{key}/{version}/encrypt", ENCRYPT, cryptography::encrypt),
-    operation("decrypt", Method::POST, "/keys/{key}/decrypt", DECRYPT, cryptography::decrypt),
-    operation("decrypt", Method::POST, "/keys/{key}/{version}/decrypt", DECRYPT, cryptography::decrypt),
-    operation("wrapKey", Method::POST, "/keys/{key}/wrapkey", WRAP, cryptography::wrap),
-    operation("wrapKey", Method::POST, "/keys/{key}/{version}/wrapkey", WRAP, cryptography::wrap),
-    operation("unwrapKey", Method::POST, "/keys/{key}/unwrapkey", UNWRAP, cryptography::unwrap),
-    operation("unwrapKey", Method::POST, "/keys/{key}/{version}/unwrapkey", UNWRAP, cryptography::unwrap),
-    operation("sign", Method::POST, "/keys/{key}/sign", SIGN, signatures::sign),
-    operation("sign", Method::POST, "/keys/{key}/{version}/sign", SIGN, signatures::sign),
-    operation("verify", Method::POST, "/keys/{key}/verify", VERIFY, signatures::verify),
-    operation("verify", Method::POST, "/keys/{key}/{version}/verify", VERIFY, signatures::verify),
-    operation("release", Method::POST, "/keys/{key}/release", RELEASE, cryptography::release),
-    operation("release", Method::POST, "/keys/{key}/{version}/release", RELEASE, cryptography::release),
-];
-
-/// The vault that a request addresses. In Azure the name of a vault that is not there does not resolve; here it
-/// answers 404.
-pub(super) fn vault(cx: &Cx<'_>) -> Result<Vault, Refusal> {
-    vault::at_host(cx, &cx.request.host)?.ok_or_else(|| {
-        let host = &cx.request.host;
-        Refusal::new(404, "VaultNotFound", format!("There is no vault at https://{host}: create or recover it first."))
-    })
-}
+/// Operations on keys.
+static OPERATIONS: &[Operation] = &operations::table(&operations::VAULT);
 
 /// `appid=…;oid=…;iss=…`, as Azure's refusals name a caller.
 fn caller_line(caller: &Caller) -> String {
@@ -153,10 +29,10 @@ fn caller_line(caller: &Caller) -> String {
 
 /// Refuses callers from the network that the vault's firewall keeps out. Requests reach the embedded Azure over
 /// loopback, which no rule of Azure can name.
-fn check_network(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
+fn check_network(cx: &Cx<'_>, keystore: &KeyStore) -> Result<(), Refusal> {
     let caller = caller_line(&cx.caller);
-    let place = format!("Vault: {};location={}", vault.name, vault.location());
-    if vault.property("publicNetworkAccess") == "Disabled" {
+    let place = format!("Vault: {};location={}", keystore.name, keystore.location());
+    if keystore.property("publicNetworkAccess") == "Disabled" {
         return Err(Refusal::new(
             403,
             "Forbidden",
@@ -167,7 +43,7 @@ fn check_network(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
         )
         .inner("ForbiddenByConnection"));
     }
-    if vault.property("networkAcls")["defaultAction"] == "Deny" {
+    if keystore.property("networkAcls")["defaultAction"] == "Deny" {
         return Err(Refusal::new(
             403,
             "Forbidden",
@@ -187,7 +63,7 @@ impl Service for KeyVaultData {
     }
 
     fn answers(&self, host: &str) -> bool {
-        host.strip_suffix(DOMAIN).is_some_and(|name| !name.is_empty() && !name.contains('.'))
+        host.strip_suffix(Kind::Vault.domain()).is_some_and(|name| !name.is_empty() && !name.contains('.'))
     }
 
     fn tables(&self) -> Vec<&'static [Operation]> {
@@ -199,11 +75,11 @@ impl Service for KeyVaultData {
     }
 
     fn tenant(&self, cx: &Cx<'_>) -> Result<Option<String>, Refusal> {
-        Ok(vault::at_host(cx, &cx.request.host)?.map(|vault| vault.tenant().to_owned()))
+        Ok(keystore::at_host(cx, &cx.request.host)?.map(|keystore| keystore.tenant().to_owned()))
     }
 
     fn authenticate(&self, cx: &Cx<'_>) -> Result<Caller, Refusal> {
-        vault(cx)?;
+        keystore::of_request(cx)?;
         token::authenticate(cx, self.audiences())?.map_err(|error| self.unauthorized(cx, &error))
     }
 
@@ -225,17 +101,17 @@ impl Service for KeyVaultData {
     }
 
     fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
-        check_network(cx, &vault(cx)?)
+        check_network(cx, &keystore::of_request(cx)?)
     }
 
     fn scope(&self, cx: &Cx<'_>, _: &'static Operation, params: &Params) -> Result<String, Refusal> {
-        let vault = vault(cx)?;
-        Ok(params.find("key").map_or_else(|| vault.id.clone(), |key| vault.key_scope(key)))
+        let keystore = keystore::of_request(cx)?;
+        Ok(params.find("key").map_or_else(|| keystore.id.clone(), |key| keystore.key_scope(key)))
     }
 
     fn forbidden(&self, cx: &Cx<'_>, action: &str, scope: &str) -> Refusal {
-        let place = match vault(cx) {
-            Ok(vault) => format!("Vault: {};location={}\r\n", vault.name, vault.location()),
+        let place = match keystore::of_request(cx) {
+            Ok(keystore) => format!("Vault: {};location={}\r\n", keystore.name, keystore.location()),
             Err(refusal) => return refusal,
         };
         Refusal::new(
@@ -284,8 +160,8 @@ impl Service for KeyVaultData {
     }
 
     fn finish(&self, cx: &Cx<'_>, answer: &mut Answer) {
-        if let Ok(Some(vault)) = vault::at_host(cx, &cx.request.host) {
-            answer.set("x-ms-keyvault-region", vault.location());
+        if let Ok(Some(keystore)) = keystore::at_host(cx, &cx.request.host) {
+            answer.set("x-ms-keyvault-region", keystore.location());
         }
         answer.set("x-ms-keyvault-service-version", "1.9.0.0");
         answer.set("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
@@ -297,12 +173,12 @@ impl Service for KeyVaultData {
     }
 
     fn audit(&self, cx: &Cx<'_>, operation: &'static Operation, params: &Params, answer: &Answer) -> Option<Entry> {
-        let vault = vault::at_host(cx, &cx.request.host).ok()??;
+        let keystore = keystore::at_host(cx, &cx.request.host).ok()??;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
-        let named = params.find("key").map(|key| bundle::kid(&vault, key, params.find("version")));
+        let named = params.find("key").map(|key| bundle::kid(&keystore, key, params.find("version")));
         let subject = audit::Subject {
-            vault: &vault,
+            keystore: &keystore,
             operation: audit::operation_name(operation.name),
             status: answer.status.as_u16(),
             id: audit::id_in(&body).or(named),

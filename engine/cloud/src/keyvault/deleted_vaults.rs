@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use super::vault::{Deletion, Vault};
+use super::keystore::{Deletion, KeyStore, Kind};
 use super::{NAMESPACE, store};
 use crate::arm::answers;
 use crate::cx::Cx;
@@ -18,43 +18,44 @@ pub(super) const PURGE: &str = "purge-vault";
 
 /// Lists the soft-deleted vaults of a subscription (`Vaults_ListDeleted`).
 pub(super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vaults = store::deleted_vaults(cx, p.get("subscription"))?;
+    let vaults = store::deleted_keystores(cx, Kind::Vault, p.get("subscription"))?;
     let documents: Vec<Value> =
         vaults.iter().filter_map(|v| v.deletion.as_ref().map(|deletion| v.deleted_document(deletion))).collect();
     Ok(Answer::ok(&json!({ "value": documents })))
 }
 
 /// The soft-deleted vault that a path names.
-fn deleted(cx: &Cx<'_>, p: &Params) -> Result<(Vault, Deletion), Refusal> {
+fn deleted(cx: &Cx<'_>, p: &Params) -> Result<(KeyStore, Deletion), Refusal> {
     let name = p.get("vault");
-    let here = |vault: &Vault| {
-        vault.subscription.eq_ignore_ascii_case(p.get("subscription"))
-            && vault.location().eq_ignore_ascii_case(&p.get("location").replace(' ', ""))
+    let here = |keystore: &KeyStore| {
+        keystore.subscription.eq_ignore_ascii_case(p.get("subscription"))
+            && keystore.location().eq_ignore_ascii_case(&p.get("location").replace(' ', ""))
     };
-    store::vault(cx, name)?.filter(here).and_then(|vault| vault.deletion.map(|deletion| (vault, deletion))).ok_or_else(
-        || {
+    store::keystore(cx, name)?
+        .filter(here)
+        .and_then(|keystore| keystore.deletion.map(|deletion| (keystore, deletion)))
+        .ok_or_else(|| {
             let message = format!("The specified deleted vault '{name}' does not exist.");
             Refusal::new(404, "DeletedVaultNotFound", message)
-        },
-    )
+        })
 }
 
 /// Answers a soft-deleted vault (`Vaults_GetDeleted`).
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let (vault, deletion) = deleted(cx, p)?;
-    Ok(Answer::ok(&vault.deleted_document(&deletion)))
+    let (keystore, deletion) = deleted(cx, p)?;
+    Ok(Answer::ok(&keystore.deleted_document(&deletion)))
 }
 
 /// Starts a purge (`Vaults_PurgeDeleted`): 202 with a `Location` to poll.
 pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let (vault, deletion) = deleted(cx, p)?;
-    if vault.purge_protected() {
+    let (keystore, deletion) = deleted(cx, p)?;
+    if keystore.purge_protected() {
         return Err(Refusal::new(405, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed."));
     }
-    let document = vault.deleted_document(&deletion);
+    let document = keystore.deleted_document(&deletion);
     let id = document["id"].as_str().unwrap_or_default();
     // The deletion belongs to the purge: a vault that is recovered and deleted again is another matter.
-    let payload = json!({ "vault": vault.name, "deleted": millis(deletion.at) });
+    let payload = json!({ "vault": keystore.name, "deleted": millis(deletion.at) });
     let under_way = match lro::in_progress(cx.tx, id)?.filter(|lro| lro.payload == payload) {
         Some(lro) => lro,
         None => cx.start(NewLro {
@@ -67,8 +68,8 @@ pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     };
     let path = format!(
         "/subscriptions/{}/providers/{NAMESPACE}/locations/{}/operationResults/{}",
-        vault.subscription,
-        vault.location(),
+        keystore.subscription,
+        keystore.location(),
         under_way.id
     );
     let location = answers::location(&path, answers::api_version(cx), false);
@@ -78,9 +79,9 @@ pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 /// Finishes a purge. A vault that was recovered meanwhile stays.
 pub(super) fn complete(cx: &Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
     let name = lro.payload["vault"].as_str().unwrap_or_default();
-    let deletion = store::vault(cx, name)?.and_then(|vault| vault.deletion);
+    let deletion = store::keystore(cx, name)?.and_then(|keystore| keystore.deletion);
     if deletion.is_some_and(|deletion| lro.payload["deleted"] == millis(deletion.at)) {
-        store::purge_vault(cx, name)?;
+        store::purge_keystore(cx, name)?;
     }
     Ok(Some(json!({ "status": "Succeeded" })))
 }

@@ -5,11 +5,11 @@ use sealbook_crypto::ec::{EcKey, EcPublic};
 use sealbook_crypto::rsa::{RsaComponents, RsaKey, RsaPublic};
 use serde_json::{Value, json};
 
+use super::keystore::KeyStore;
 use super::material::Private;
 use super::new_version::{self, Source, Wanted};
 use super::requests::{self, Attributes, bad};
-use super::vault::Vault;
-use super::{bundle, data, keys};
+use super::{bundle, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -17,17 +17,17 @@ use crate::refusal::Refusal;
 
 /// Imports a key, or a new version of one (`ImportKey`).
 pub(super) fn import(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let name = p.get("key");
     requests::check_key_name(name)?;
-    let wanted = given(&vault, &requests::object(cx)?)?;
-    let key = keys::named(cx, &vault, name)?;
-    let version = wanted.add(cx, &vault, &key, cx.now)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    let wanted = given(&keystore, &requests::object(cx)?)?;
+    let key = keys::named(cx, &keystore, name)?;
+    let version = wanted.add(cx, &keystore, &key, cx.now)?;
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }
 
 /// Reads the body of an import (`KeyImportParameters`). The key's operations are those of its JSON Web Key.
-fn given(vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
+fn given(keystore: &KeyStore, body: &Value) -> Result<Wanted, Refusal> {
     let jwk = &body["key"];
     if !jwk.is_object() {
         return Err(bad("Property key is required."));
@@ -38,12 +38,12 @@ fn given(vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
         _ => return Err(bad("Property Hsm has invalid value: it must be true or false.")),
     };
     let attributes = Attributes::read(body)?;
-    let kty = new_version::key_type(vault, jwk, hardware)?;
+    let kty = new_version::key_type(keystore, jwk, hardware)?;
     if !jwk["key_hsm"].is_null() {
         return Err(bad("The embedded Azure imports keys in the clear only: property key.key_hsm must be absent.")
             .gap("import of keys that are wrapped for an HSM (bring your own key)"));
     }
-    new_version::check_release(vault, body, &kty, attributes)?;
+    new_version::check_release(keystore, body, &kty, attributes)?;
     let operations = new_version::requested_operations(&kty, jwk)?;
     let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
     let private = if kty.starts_with("EC") { elliptic(jwk)? } else { rsa(jwk)? };

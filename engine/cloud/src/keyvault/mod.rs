@@ -2,10 +2,11 @@
 //!
 //! - `control` (the table), `vaults`, `deleted_vaults`, `properties`: the control plane and its rules.
 //! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
+//! - `operations`: the table of the operations on keys.
 //! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on keys;
 //!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
-//! - `store`, `vault`: the tables and what their rows mean.
+//! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
 
 mod audit;
 mod backup;
@@ -19,8 +20,10 @@ mod deleted_vaults;
 mod duration;
 mod import;
 mod keys;
+mod keystore;
 mod material;
 mod new_version;
+mod operations;
 mod properties;
 mod requests;
 mod rotation;
@@ -29,11 +32,11 @@ mod signatures;
 mod store;
 #[cfg(test)]
 mod tests;
-mod vault;
 mod vaults;
 
 use serde_json::Value;
 
+use self::keystore::Kind;
 use crate::cx::Cx;
 use crate::lro::Lro;
 use crate::operation::Operation;
@@ -106,8 +109,12 @@ impl Provider for KeyVault {
     }
 
     fn delete(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
-        match store::vault(cx, &resource.name)? {
-            Some(vault) if vault.deletion.is_none() => vault.soft_delete(cx),
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| resource.kind.eq_ignore_ascii_case(kind.resource_type()))
+        else {
+            return Ok(());
+        };
+        match store::keystore(cx, &kind.label(&resource.name))? {
+            Some(keystore) if keystore.deletion.is_none() => keystore.soft_delete(cx),
             _ => Ok(()),
         }
     }

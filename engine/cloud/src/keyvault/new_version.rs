@@ -6,10 +6,10 @@ use sealbook_crypto::rsa::RsaBits;
 use serde_json::{Value, json};
 
 use super::bundle;
+use super::keystore::KeyStore;
 use super::material::{Private, Shape};
 use super::requests::{self, Attributes, bad};
 use super::store::{self, Key, Version};
-use super::vault::Vault;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
@@ -45,18 +45,18 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Reads the body of a creation (`KeyCreateParameters`).
-    pub fn made(vault: &Vault, body: &Value) -> Result<Self, Refusal> {
+    pub fn made(keystore: &KeyStore, body: &Value) -> Result<Self, Refusal> {
         let attributes = Attributes::read(body)?;
-        let kty = key_type(vault, body, false)?;
+        let kty = key_type(keystore, body, false)?;
         let shape = if kty.starts_with("EC") { Shape::Ec(curve(body)?) } else { Shape::Rsa(rsa_bits(body)?) };
-        check_release(vault, body, &kty, attributes)?;
+        check_release(keystore, body, &kty, attributes)?;
         let operations = requested_operations(&kty, body)?;
         let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
         Ok(Self { kty, source: Source::Made(shape), attributes, operations, tags })
     }
 
     /// Makes the version and stores it as the newest of a key, at an instant of the cloud clock.
-    pub fn add(self, cx: &Cx<'_>, vault: &Vault, key: &Key, at: DateTime<Utc>) -> Result<Version, Refusal> {
+    pub fn add(self, cx: &Cx<'_>, keystore: &KeyStore, key: &Key, at: DateTime<Utc>) -> Result<Version, Refusal> {
         let version = hex::encode(cx.random::<16>());
         let private = match self.source {
             Source::Made(shape) => Private::generate(shape),
@@ -64,7 +64,7 @@ impl Wanted {
         };
         let new = Version {
             row: 0,
-            sealed: private.seal(cx, &bundle::kid(vault, &key.name, Some(&version))),
+            sealed: private.seal(cx, &bundle::kid(keystore, &key.name, Some(&version))),
             version,
             kty: self.kty,
             public: private.public(),
@@ -82,13 +82,13 @@ impl Wanted {
 }
 
 /// Reads `kty`; `hardware` asks for the HSM form of the type besides. Symmetric keys are for managed HSMs only.
-pub(super) fn key_type(vault: &Vault, body: &Value, hardware: bool) -> Result<String, Refusal> {
+pub(super) fn key_type(keystore: &KeyStore, body: &Value, hardware: bool) -> Result<String, Refusal> {
     let given = body["kty"].as_str().ok_or_else(|| bad("Property kty is required."))?;
     let hardware = hardware || given.ends_with("-HSM");
     let family = given.strip_suffix("-HSM").unwrap_or(given);
     match family {
         // The text is Azure's (azure-docs issue 63888); its code is not recorded publicly.
-        "RSA" | "EC" | "oct" if hardware && !vault.premium() => {
+        "RSA" | "EC" | "oct" if hardware && !keystore.hardware() => {
             Err(bad("Hardware key operation not allowed on standard vault."))
         }
         "RSA" | "EC" if hardware => Ok(format!("{family}-HSM")),
@@ -151,12 +151,17 @@ pub(super) fn check_operations(kty: &str, operations: &[String]) -> Result<(), R
 
 /// The rules of secure key release at creation and import (codes AKV.SKR.1001 to 1006), and the honest end of them:
 /// release itself is not built.
-pub(super) fn check_release(vault: &Vault, body: &Value, kty: &str, attributes: Attributes) -> Result<(), Refusal> {
+pub(super) fn check_release(
+    keystore: &KeyStore,
+    body: &Value,
+    kty: &str,
+    attributes: Attributes,
+) -> Result<(), Refusal> {
     let policy = !body["release_policy"].is_null();
     match (attributes.exportable.unwrap_or(false), policy) {
         (false, false) => Ok(()),
         (false, true) => Err(bad("AKV.SKR.1005: Non-exportable keys must not have release policy.")),
-        (true, _) if !vault.premium() => Err(bad(
+        (true, _) if !keystore.hardware() => Err(bad(
             "AKV.SKR.1001: Exportable keys are supported on premium vaults only, with api-version 7.3 or later.",
         )),
         (true, false) => Err(bad("AKV.SKR.1004: Exportable keys must have release policy.")),
