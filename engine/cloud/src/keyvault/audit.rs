@@ -1,13 +1,16 @@
-//! What a vault's diagnostic log (category `AuditEvent`) records of the data plane.
+//! What the diagnostic log (category `AuditEvent`) of a vault or managed HSM records of the data plane.
 
 use serde_json::{Value, json};
 
+use super::bundle;
 use super::keystore::KeyStore;
 use crate::audit::Entry;
 use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::{Operation, Params};
 
 /// Azure's operation name in the log for an operation of the data plane.
-pub(super) fn operation_name(operation: &str) -> &str {
+fn operation_name(operation: &str) -> &str {
     match operation {
         "CreateKey" => "KeyCreate",
         "GetKey" => "KeyGet",
@@ -32,13 +35,27 @@ pub(super) fn operation_name(operation: &str) -> &str {
         "sign" => "KeySign",
         "verify" => "KeyVerify",
         "release" => "KeyRelease",
+        "GetRandomBytes" => "RandomBytesGet",
+        "HSMSecurityDomain_Download" => "SecurityDomainDownload",
+        "HSMSecurityDomain_DownloadPending" => "SecurityDomainDownloadStatus",
+        "HSMSecurityDomain_TransferKey" => "SecurityDomainTransferKeyGet",
+        "HSMSecurityDomain_Upload" => "SecurityDomainUpload",
+        "HSMSecurityDomain_UploadPending" => "SecurityDomainUploadStatus",
+        "RoleAssignments_Create" => "RoleAssignmentCreate",
+        "RoleAssignments_Get" => "RoleAssignmentGet",
+        "RoleAssignments_ListForScope" => "RoleAssignmentList",
+        "RoleAssignments_Delete" => "RoleAssignmentDelete",
+        "RoleDefinitions_CreateOrUpdate" => "RoleDefinitionCreate",
+        "RoleDefinitions_Get" => "RoleDefinitionGet",
+        "RoleDefinitions_List" => "RoleDefinitionList",
+        "RoleDefinitions_Delete" => "RoleDefinitionDelete",
         other => other,
     }
 }
 
 /// What an entry is about.
 pub(super) struct Subject<'a> {
-    /// The vault in whose log it goes.
+    /// The key store in whose log it goes.
     pub keystore: &'a KeyStore,
     /// Name in the log.
     pub operation: &'a str,
@@ -61,7 +78,7 @@ impl Subject<'_> {
             "requestUri": self.uri,
             "httpStatusCode": self.status,
             "clientInfo": cx.request.header("user-agent").unwrap_or_default(),
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": self.keystore.name },
+            "vaultProperties": { "type": self.keystore.kind.resource_type(), "name": self.keystore.name },
         });
         let mut optional = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -81,7 +98,7 @@ impl Subject<'_> {
     }
 }
 
-/// The entry for a rotation that the vault carried out by itself, as the key's policy says.
+/// The entry for a rotation that the key store carried out by itself, as the key's policy says.
 pub(super) fn rotated(keystore: &KeyStore, kid: &str) -> Entry {
     Entry {
         resource: keystore.id.clone(),
@@ -91,18 +108,41 @@ pub(super) fn rotated(keystore: &KeyStore, kid: &str) -> Entry {
         properties: json!({
             "id": kid,
             "httpStatusCode": 200,
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": keystore.name },
+            "vaultProperties": { "type": keystore.kind.resource_type(), "name": keystore.name },
         }),
     }
 }
 
+/// The entry for a request to the data plane that has been answered.
+pub(super) fn of_request(
+    cx: &Cx<'_>,
+    keystore: &KeyStore,
+    operation: &Operation,
+    params: &Params,
+    answer: &Answer,
+) -> Entry {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
+    let named = params.find("key").map(|key| bundle::kid(keystore, key, params.find("version")));
+    let subject = Subject {
+        keystore,
+        operation: operation_name(operation.name),
+        status: answer.status.as_u16(),
+        id: id_in(&body).or(named),
+        uri: format!("https://{}{}", cx.request.host, cx.request.path),
+        algorithm: request["alg"].as_str().map(str::to_owned),
+        error: error_in(&body),
+    };
+    subject.entry(cx)
+}
+
 /// The key identifier that an answer names.
-pub(super) fn id_in(body: &Value) -> Option<String> {
+fn id_in(body: &Value) -> Option<String> {
     body["key"]["kid"].as_str().or_else(|| body["kid"].as_str()).map(str::to_owned)
 }
 
 /// The innermost error code that an answer names.
-pub(super) fn error_in(body: &Value) -> Option<String> {
+fn error_in(body: &Value) -> Option<String> {
     let error = &body["error"];
     error["innererror"]["code"].as_str().or_else(|| error["code"].as_str()).map(str::to_owned)
 }

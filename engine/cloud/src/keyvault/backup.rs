@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::{Curve, EcPublic};
 use sealbook_crypto::rsa::RsaPublic;
 use serde::{Deserialize, Serialize};
@@ -60,8 +61,9 @@ struct SavedVersion {
 impl SavedVersion {
     fn of(keystore: &KeyStore, key: &Key, version: Version) -> Self {
         let (curve, first, second) = match &version.public {
-            Public::Rsa(public) => (None, &public.n, &public.e),
-            Public::Ec(public) => (Some(public.curve.name().to_owned()), &public.x, &public.y),
+            Public::Rsa(public) => (None, public.n.clone(), public.e.clone()),
+            Public::Ec(public) => (Some(public.curve.name().to_owned()), public.x.clone(), public.y.clone()),
+            Public::Aes(bits) => (None, bits.bits().to_be_bytes().to_vec(), Vec::new()),
         };
         Self {
             kid: bundle::kid(keystore, &key.name, Some(&version.version)),
@@ -85,6 +87,10 @@ impl SavedVersion {
         let bytes = |text: &str| STANDARD.decode(text).ok();
         let (first, second) = (bytes(&self.public[0])?, bytes(&self.public[1])?);
         let public = match self.curve {
+            None if self.kty.starts_with("oct") => {
+                let bits: [u8; 2] = first.try_into().ok()?;
+                Public::Aes(AesBits::from_bits(u16::from_be_bytes(bits).into())?)
+            }
             None => Public::Rsa(RsaPublic { n: first, e: second }),
             Some(curve) => Public::Ec(EcPublic { curve: Curve::from_name(&curve)?, x: first, y: second }),
         };

@@ -56,6 +56,7 @@ fn json_web_key(keystore: &KeyStore, key: &Key, version: &Version) -> Value {
             document["x"] = URL_SAFE_NO_PAD.encode(&public.x).into();
             document["y"] = URL_SAFE_NO_PAD.encode(&public.y).into();
         }
+        Public::Aes(_) => {}
     }
     document
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::material::{Private, Public};
 use super::requests::{self, bad};
 use super::store::Version;
-use super::{bundle, keys, keystore, material};
+use super::{bundle, keys, keystore, material, symmetric};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -152,6 +152,12 @@ fn run(cx: &Cx<'_>, p: &Params, action: Action) -> Result<Answer, Refusal> {
     let kid = bundle::kid(&keystore, &key.name, Some(&version.version));
     permitted(cx, &version, action).map_err(|fault| fault.refusal(action))?;
     let body = requests::object(cx)?;
+    if let Public::Aes(_) = &version.public {
+        let Private::Aes(key) = material::open(cx, &kid, &version)? else {
+            return Err(Refusal::internal(format!("the key {kid} is no AES key")));
+        };
+        return symmetric::run(&key, &kid, action, &body);
+    }
     let padding = padding(body["alg"].as_str().ok_or_else(|| bad("Property alg is required."))?)?;
     let input = SecretBytes::from(requests::bytes(&body, "value")?);
     let output = perform(cx, &kid, &version, action, padding, input.expose()).map_err(|fault| fault.refusal(action))?;

@@ -1,10 +1,9 @@
 //! The data plane `*.vault.azure.net`: who may come in, where role assignments count, how it refuses.
 
-use serde_json::Value;
 
 use super::keystore::{self, KeyStore, Kind};
 use super::operations::{self, API};
-use super::{audit, bundle};
+use super::audit;
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -23,7 +22,7 @@ pub(super) struct KeyVaultData;
 static OPERATIONS: &[Operation] = &operations::table(&operations::VAULT);
 
 /// `appid=…;oid=…;iss=…`, as Azure's refusals name a caller.
-fn caller_line(caller: &Caller) -> String {
+pub(super) fn caller_line(caller: &Caller) -> String {
     format!("appid={};oid={};iss={}", caller.app_id, caller.oid, caller.issuer)
 }
 
@@ -174,18 +173,6 @@ impl Service for KeyVaultData {
 
     fn audit(&self, cx: &Cx<'_>, operation: &'static Operation, params: &Params, answer: &Answer) -> Option<Entry> {
         let keystore = keystore::at_host(cx, &cx.request.host).ok()??;
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
-        let named = params.find("key").map(|key| bundle::kid(&keystore, key, params.find("version")));
-        let subject = audit::Subject {
-            keystore: &keystore,
-            operation: audit::operation_name(operation.name),
-            status: answer.status.as_u16(),
-            id: audit::id_in(&body).or(named),
-            uri: format!("https://{}{}", cx.request.host, cx.request.path),
-            algorithm: request["alg"].as_str().map(str::to_owned),
-            error: audit::error_in(&body),
-        };
-        Some(subject.entry(cx))
+        Some(audit::of_request(cx, &keystore, operation, params, answer))
     }
 }

@@ -1,11 +1,12 @@
 //! Import of keys (`ImportKey`): a JSON Web Key with its private parts becomes a version.
 
 use sealbook_crypto::SecretBytes;
+use sealbook_crypto::aes::AesKey;
 use sealbook_crypto::ec::{EcKey, EcPublic};
 use sealbook_crypto::rsa::{RsaComponents, RsaKey, RsaPublic};
 use serde_json::{Value, json};
 
-use super::keystore::KeyStore;
+use super::keystore::{KeyStore, Kind};
 use super::material::Private;
 use super::new_version::{self, Source, Wanted};
 use super::requests::{self, Attributes, bad};
@@ -34,7 +35,8 @@ fn given(keystore: &KeyStore, body: &Value) -> Result<Wanted, Refusal> {
     }
     let hardware = match (&body["Hsm"], &body["hsm"]) {
         (Value::Bool(hardware), _) | (Value::Null, Value::Bool(hardware)) => *hardware,
-        (Value::Null, Value::Null) => false,
+        // A managed HSM makes HSM keys of all that it is given.
+        (Value::Null, Value::Null) => keystore.kind == Kind::Hsm,
         _ => return Err(bad("Property Hsm has invalid value: it must be true or false.")),
     };
     let attributes = Attributes::read(body)?;
@@ -46,7 +48,11 @@ fn given(keystore: &KeyStore, body: &Value) -> Result<Wanted, Refusal> {
     new_version::check_release(keystore, body, &kty, attributes)?;
     let operations = new_version::requested_operations(&kty, jwk)?;
     let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
-    let private = if kty.starts_with("EC") { elliptic(jwk)? } else { rsa(jwk)? };
+    let private = match kty.as_str() {
+        "EC" | "EC-HSM" => elliptic(jwk)?,
+        "oct-HSM" => symmetric(jwk)?,
+        _ => rsa(jwk)?,
+    };
     Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags })
 }
 
@@ -81,6 +87,12 @@ fn rsa(jwk: &Value) -> Result<Private, Refusal> {
         qi: secret(jwk, "qi")?,
     };
     RsaKey::from_components(&parts).map(Private::Rsa).map_err(|_| inconsistent())
+}
+
+fn symmetric(jwk: &Value) -> Result<Private, Refusal> {
+    AesKey::from_bytes(secret(jwk, "k")?)
+        .map(Private::Aes)
+        .ok_or_else(|| bad("Property key.k has invalid value: symmetric keys have 128, 192 or 256 bits."))
 }
 
 fn elliptic(jwk: &Value) -> Result<Private, Refusal> {

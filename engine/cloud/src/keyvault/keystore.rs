@@ -77,7 +77,7 @@ impl Kind {
 
     /// How long a new one takes, on the cloud clock: a vault until its name is resolvable, a managed HSM until its
     /// partitions are made. Real pools take minutes.
-    fn takes(self) -> Duration {
+    pub fn takes(self) -> Duration {
         match self {
             Self::Vault => Duration::milliseconds(500),
             Self::Hsm => Duration::seconds(2),

@@ -1,9 +1,9 @@
 //! Microsoft.KeyVault: vaults on Azure Resource Manager and their keys on `*.vault.azure.net`.
 //!
-//! - `control` (the table), `vaults`, `deleted_vaults`, `properties`: the control plane and its rules.
+//! - `control` (the table), `vaults`, `deleted_keystores`, `properties`: the control plane and its rules.
 //! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
 //! - `operations`: the table of the operations on keys.
-//! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on keys;
+//! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the operations on keys;
 //!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
 //! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
@@ -16,8 +16,9 @@ mod control;
 mod cryptography;
 mod data;
 mod deleted_keys;
-mod deleted_vaults;
+mod deleted_keystores;
 mod duration;
+mod hsm;
 mod import;
 mod keys;
 mod keystore;
@@ -30,6 +31,7 @@ mod rotation;
 mod rotation_policy;
 mod signatures;
 mod store;
+mod symmetric;
 #[cfg(test)]
 mod tests;
 mod vaults;
@@ -121,7 +123,7 @@ impl Provider for KeyVault {
 
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
         match lro.kind.as_str() {
-            deleted_vaults::PURGE => deleted_vaults::complete(cx, lro),
+            deleted_keystores::PURGE => deleted_keystores::complete(cx, lro),
             other => Err(Refusal::internal(format!("{NAMESPACE} has no operation `{other}`"))),
         }
     }

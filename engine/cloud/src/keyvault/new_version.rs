@@ -1,12 +1,13 @@
 //! New versions of keys: what a request asks for, its rules, and how a version is stored.
 
 use chrono::{DateTime, Utc};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::Curve;
 use sealbook_crypto::rsa::RsaBits;
 use serde_json::{Value, json};
 
 use super::bundle;
-use super::keystore::KeyStore;
+use super::keystore::{KeyStore, Kind};
 use super::material::{Private, Shape};
 use super::requests::{self, Attributes, bad};
 use super::store::{self, Key, Version};
@@ -16,13 +17,16 @@ use crate::refusal::Refusal;
 /// What a new RSA key may do unless told otherwise.
 const RSA_OPERATIONS: [&str; 6] = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"];
 
+/// What a new AES key may do unless told otherwise: all that it offers.
+const AES_OPERATIONS: [&str; 4] = ["encrypt", "decrypt", "wrapKey", "unwrapKey"];
+
 /// What an elliptic-curve key may do.
 const EC_OPERATIONS: [&str; 2] = ["sign", "verify"];
 
 /// Where the material of a new version comes from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The vault makes it.
+    /// The key store makes it.
     Made(Shape),
     /// The caller gave it.
     Given(Private),
@@ -31,7 +35,7 @@ pub(super) enum Source {
 /// A new version as it is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// `RSA`, `RSA-HSM`, `EC` or `EC-HSM`.
+    /// `RSA`, `RSA-HSM`, `EC`, `EC-HSM` or `oct-HSM`.
     pub kty: String,
     /// Material.
     pub source: Source,
@@ -48,7 +52,11 @@ impl Wanted {
     pub fn made(keystore: &KeyStore, body: &Value) -> Result<Self, Refusal> {
         let attributes = Attributes::read(body)?;
         let kty = key_type(keystore, body, false)?;
-        let shape = if kty.starts_with("EC") { Shape::Ec(curve(body)?) } else { Shape::Rsa(rsa_bits(body)?) };
+        let shape = match kty.as_str() {
+            "EC" | "EC-HSM" => Shape::Ec(curve(body)?),
+            "oct-HSM" => Shape::Aes(aes_bits(body)?),
+            _ => Shape::Rsa(rsa_bits(body)?),
+        };
         check_release(keystore, body, &kty, attributes)?;
         let operations = requested_operations(&kty, body)?;
         let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
@@ -81,11 +89,20 @@ impl Wanted {
     }
 }
 
-/// Reads `kty`; `hardware` asks for the HSM form of the type besides. Symmetric keys are for managed HSMs only.
+/// Reads `kty`; `hardware` asks for the HSM form of the type besides. A managed HSM holds HSM keys alone; symmetric keys
+/// are for managed HSMs only.
 pub(super) fn key_type(keystore: &KeyStore, body: &Value, hardware: bool) -> Result<String, Refusal> {
     let given = body["kty"].as_str().ok_or_else(|| bad("Property kty is required."))?;
     let hardware = hardware || given.ends_with("-HSM");
     let family = given.strip_suffix("-HSM").unwrap_or(given);
+    if keystore.kind == Kind::Hsm {
+        return match family {
+            "RSA" | "EC" | "oct" if hardware => Ok(format!("{family}-HSM")),
+            _ => Err(bad(format!(
+                "Property kty has invalid value {given}: a managed HSM holds keys of the types RSA-HSM, EC-HSM, oct-HSM."
+            ))),
+        };
+    }
     match family {
         // The text is Azure's (azure-docs issue 63888); its code is not recorded publicly.
         "RSA" | "EC" | "oct" if hardware && !keystore.hardware() => {
@@ -112,6 +129,15 @@ fn rsa_bits(body: &Value) -> Result<RsaBits, Refusal> {
     }
 }
 
+fn aes_bits(body: &Value) -> Result<AesBits, Refusal> {
+    match &body["key_size"] {
+        Value::Null => Ok(AesBits::B256),
+        size => size.as_u64().and_then(AesBits::from_bits).ok_or_else(|| {
+            bad(format!("Property key_size has invalid value {size}: symmetric keys have 128, 192 or 256 bits."))
+        }),
+    }
+}
+
 /// Reads `crv`: P-256 when there is none.
 pub(super) fn curve(body: &Value) -> Result<Curve, Refusal> {
     match &body["crv"] {
@@ -131,6 +157,7 @@ pub(super) fn requested_operations(kty: &str, body: &Value) -> Result<Vec<String
             Ok(operations)
         }
         None if kty.starts_with("EC") => Ok(EC_OPERATIONS.map(str::to_owned).to_vec()),
+        None if kty.starts_with("oct") => Ok(AES_OPERATIONS.map(str::to_owned).to_vec()),
         None => Ok(RSA_OPERATIONS.map(str::to_owned).to_vec()),
     }
 }
@@ -141,6 +168,14 @@ pub(super) fn check_operations(kty: &str, operations: &[String]) -> Result<(), R
     {
         return Err(bad(format!(
             "Property key_ops has invalid value: a key of type {kty} permits sign and verify, not \"{name}\"."
+        )));
+    }
+    if let Some(name) =
+        operations.iter().find(|name| kty.starts_with("oct") && !AES_OPERATIONS.contains(&name.as_str()))
+    {
+        return Err(bad(format!(
+            "Property key_ops has invalid value: a key of type {kty} permits encrypt, decrypt, wrapKey and unwrapKey, not \
+             \"{name}\"."
         )));
     }
     if operations.iter().any(|name| name == "import") && kty != "RSA-HSM" {

@@ -69,10 +69,10 @@ impl Algorithm {
             (Scheme::Ec(curve), Public::Ec(public)) => {
                 (format!("uses curve '{}'", public.curve.name()), format!("curve '{}'", curve.name()))
             }
-            (Scheme::Rsa(_), Public::Ec(_)) => {
+            (Scheme::Rsa(_), Public::Ec(_) | Public::Aes(_)) => {
                 (format!("is of type '{}'", version.kty), "a key of type 'RSA' or 'RSA-HSM'".to_owned())
             }
-            (Scheme::Ec(_), Public::Rsa(_)) => {
+            (Scheme::Ec(_), Public::Rsa(_) | Public::Aes(_)) => {
                 (format!("is of type '{}'", version.kty), "a key of type 'EC' or 'EC-HSM'".to_owned())
             }
         };

@@ -6,11 +6,12 @@
 //! and the `name` of a key store.
 //!
 //! `n` and `e` of a version are its public half: modulus and exponent of an RSA key; the coordinates of the point of an
-//! elliptic-curve key, whose curve is in `keyvault_curves`. `since` of a rotation policy is the instant before which
+//! elliptic-curve key, whose curve is in `keyvault_curves`; the length in bits of an AES key, and nothing. `since` of a rotation policy is the instant before which
 //! nothing falls due: when the policy was set, or when its key or key store was recovered.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::{Curve, EcPublic};
 use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
@@ -233,11 +234,11 @@ pub(super) struct Version {
     pub row: i64,
     /// 32 hexadecimal digits.
     pub version: String,
-    /// `RSA`, `RSA-HSM`, `EC` or `EC-HSM`.
+    /// `RSA`, `RSA-HSM`, `EC`, `EC-HSM` or `oct-HSM`.
     pub kty: String,
-    /// Public half.
+    /// What everybody may know of the key.
     pub public: Public,
-    /// PKCS#8 of the private key, sealed under the key identifier.
+    /// The secret half, sealed under the key identifier.
     pub sealed: Vec<u8>,
     /// Whether it may be used.
     pub enabled: bool,
@@ -265,7 +266,13 @@ fn key_from(row: &Row<'_>) -> rusqlite::Result<Key> {
 }
 
 fn public_from(row: &Row<'_>) -> rusqlite::Result<Public> {
-    let (first, second) = (row.get("n")?, row.get("e")?);
+    let (first, second): (Vec<u8>, Vec<u8>) = (row.get("n")?, row.get("e")?);
+    if row.get::<_, String>("kty")?.starts_with("oct") {
+        let bits = first.try_into().ok().and_then(|two: [u8; 2]| AesBits::from_bits(u16::from_be_bytes(two).into()));
+        return bits.map(Public::Aes).ok_or_else(|| {
+            rusqlite::Error::InvalidColumnType(0, "n".to_owned(), rusqlite::types::Type::Blob)
+        });
+    }
     let Some(name) = row.get::<_, Option<String>>("crv")? else {
         return Ok(Public::Rsa(RsaPublic { n: first, e: second }));
     };
@@ -384,8 +391,9 @@ pub(super) fn versions(cx: &Cx<'_>, key: i64, after: i64, limit: usize) -> Resul
 /// Adds a version to a key.
 pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(), Refusal> {
     let (first, second, curve) = match &new.public {
-        Public::Rsa(public) => (&public.n, &public.e, None),
-        Public::Ec(public) => (&public.x, &public.y, Some(public.curve)),
+        Public::Rsa(public) => (public.n.clone(), public.e.clone(), None),
+        Public::Ec(public) => (public.x.clone(), public.y.clone(), Some(public.curve)),
+        Public::Aes(bits) => (bits.bits().to_be_bytes().to_vec(), Vec::new(), None),
     };
     cx.tx
         .prepare_cached(
