@@ -8,7 +8,7 @@ mod support;
 use support::{Lab, az, python, repository, shared};
 
 /// Checks that `sdk.py all` makes: fewer would mean that some were lost.
-const SDK_CHECKS: u32 = 93;
+const SDK_CHECKS: u32 = 103;
 /// Of these, the ones on sign-in.
 const IDENTITY_CHECKS: u32 = 9;
 /// Commands of `az_commands.txt`.

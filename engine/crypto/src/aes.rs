@@ -329,10 +329,7 @@ mod tests {
     fn chains_like_the_vectors_of_sp_800_38a() {
         let plain = hex::decode("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51").unwrap();
         let rows = [
-            (
-                "2b7e151628aed2a6abf7158809cf4f3c",
-                "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2",
-            ),
+            ("2b7e151628aed2a6abf7158809cf4f3c", "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2"),
             (
                 "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
                 "4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a",
@@ -375,7 +372,10 @@ mod tests {
             let key = key(text);
             let nonce = hex::decode("cafebabefacedbaddecaf888").unwrap().try_into().unwrap();
             let sealed = key.encrypt_gcm_with(nonce, &aad, &plain).unwrap();
-            assert_eq!((hex::encode(&sealed.ciphertext[..16]).as_str(), hex::encode(sealed.tag).as_str()), (start, tag));
+            assert_eq!(
+                (hex::encode(&sealed.ciphertext[..16]).as_str(), hex::encode(sealed.tag).as_str()),
+                (start, tag)
+            );
             assert_eq!(key.decrypt_gcm(&aad, &sealed).unwrap().expose(), plain);
             assert_eq!(key.decrypt_gcm(b"", &sealed).unwrap_err(), AesError::Decrypt);
         }

@@ -28,7 +28,9 @@ pub mod shamir;
 mod sign;
 
 pub use digest::{Digest, Hash};
-pub use hash::{Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256};
+pub use hash::{
+    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256,
+};
 pub use seal::{OpenError, SealKey};
 pub use secret::{SecretBytes, SecretString};
 pub use sign::{BadKey, BadSignature, SigningKey, verify};

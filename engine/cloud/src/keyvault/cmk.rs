@@ -1,5 +1,5 @@
-//! Customer-managed keys: what another service of the embedded Azure does with a key of a vault, as the managed
-//! identity that the customer gave it.
+//! Customer-managed keys: what another service of the embedded Azure does with a key of a vault or managed HSM, as the
+//! managed identity that the customer gave it.
 //!
 //! Every rule of the data plane holds: the vault must be there, the identity needs get, wrapKey and unwrapKey by role
 //! assignment at the key or above, the key must be enabled and permit the operation. Nothing is cached.
@@ -19,12 +19,27 @@ use crate::refusal::Refusal;
 /// A key as a service's configuration names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyAt<'a> {
-    /// `https://<vault>.vault.azure.net`, with or without a slash at the end, in any case.
+    /// `https://<vault>.vault.azure.net` or `https://<pool>.managedhsm.azure.net`, with or without a slash at the end,
+    /// in any case.
     pub vault_uri: &'a str,
     /// Name.
     pub name: &'a str,
     /// Version; the newest one when it is `None` or empty.
     pub version: Option<&'a str>,
+}
+
+impl<'a> KeyAt<'a> {
+    /// Reads the URL of a key, `https://<store>/keys/<name>[/<version>]`; `None` when it is none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "disk encryption sets name their key so"))]
+    pub fn parse(url: &'a str) -> Option<Self> {
+        let host = url.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("https://"))?.len();
+        let end = host + url[host..].find('/')?;
+        let mut segments = url[end + 1..].trim_end_matches('/').split('/');
+        segments.next().filter(|keys| keys.eq_ignore_ascii_case("keys"))?;
+        let name = segments.next().filter(|name| !name.is_empty())?;
+        let version = segments.next();
+        segments.next().is_none().then_some(Self { vault_uri: &url[..end], name, version })
+    }
 }
 
 /// What to do with a data encryption key.
@@ -51,7 +66,7 @@ pub(crate) struct Wrapped {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CmkError {
     /// No vault answers at the address, or it is soft-deleted.
-    #[error("the key vault does not exist or is soft-deleted; create or recover it")]
+    #[error("the key vault or managed HSM does not exist or is soft-deleted; create or recover it")]
     VaultNotFound,
     /// The vault has no such key or version, or the key is soft-deleted.
     #[error("the key or its version does not exist or is soft-deleted; create or recover it")]
@@ -64,7 +79,8 @@ pub(crate) enum CmkError {
     KeyExpired,
     /// The identity lacks get, wrapKey or unwrapKey, or the vault's network rules keep the service out.
     #[error(
-        "the identity may not use the key; assign Key Vault Crypto Service Encryption User at the vault or the key"
+        "the identity may not use the key; assign Key Vault Crypto Service Encryption User at the vault or the key, or Managed \
+         HSM Crypto Service Encryption User at the key"
     )]
     Forbidden,
     /// The key's operations include no wrapping.
@@ -205,9 +221,8 @@ fn wrap_in(
         Wrap::Wrap => (Action::Wrap, actions.wrap),
         Wrap::Unwrap => (Action::Unwrap, actions.unwrap),
     };
-    let scope = keystore.key_scope(key.name);
     for needed in [actions.read, permission] {
-        if !cx.allows(principal_id, needed, true, &scope)?.allowed {
+        if !keystore.allows(cx, principal_id, needed, key.name)? {
             return Err(CmkError::Forbidden);
         }
     }

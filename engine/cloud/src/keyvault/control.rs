@@ -9,7 +9,8 @@ use crate::lro;
 use crate::operation::{Access, Operation, Run};
 
 const VAULT: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
-const POOL: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/managedHSMs/{name}";
+const POOL: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/managedHSMs/{name}";
 const DELETED_POOL: &str =
     "/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedManagedHSMs/{name}";
 const READ_POOL: &str = "Microsoft.KeyVault/managedHSMs/read";
@@ -99,14 +100,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     pool("ManagedHsms_CreateOrUpdate", Method::PUT, POOL, WRITE_POOL, true, pools::create_or_update),
     pool("ManagedHsms_Update", Method::PATCH, POOL, WRITE_POOL, true, pools::update),
     pool("ManagedHsms_Get", Method::GET, POOL, READ_POOL, false, pools::get),
-    pool(
-        "ManagedHsms_Delete",
-        Method::DELETE,
-        POOL,
-        "Microsoft.KeyVault/managedHSMs/delete",
-        true,
-        pools::delete,
-    ),
+    pool("ManagedHsms_Delete", Method::DELETE, POOL, "Microsoft.KeyVault/managedHSMs/delete", true, pools::delete),
     pool(
         "ManagedHsms_ListByResourceGroup",
         Method::GET,

@@ -1,9 +1,8 @@
 //! The data plane `*.vault.azure.net`: who may come in, where role assignments count, how it refuses.
 
-
+use super::audit;
 use super::keystore::{self, KeyStore, Kind};
 use super::operations::{self, API};
-use super::audit;
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};

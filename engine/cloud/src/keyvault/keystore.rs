@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use super::store;
+use super::{hsm, store};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
@@ -189,6 +189,16 @@ impl KeyStore {
         match self.kind {
             Kind::Vault => format!("{}/keys/{key}", self.id),
             Kind::Hsm => format!("/keys/{key}"),
+        }
+    }
+
+    /// Whether a principal may do something with one of its keys now: by Azure's role assignments in a vault, by local
+    /// ones in a managed HSM.
+    pub fn allows(&self, cx: &Cx<'_>, principal: &str, action: &str, key: &str) -> Result<bool, Refusal> {
+        let scope = self.key_scope(key);
+        match self.kind {
+            Kind::Vault => Ok(cx.allows(principal, action, true, &scope)?.allowed),
+            Kind::Hsm => hsm::rbac::allows(cx, self, principal, action, &scope),
         }
     }
 

@@ -1,10 +1,12 @@
-//! Microsoft.KeyVault: vaults on Azure Resource Manager and their keys on `*.vault.azure.net`.
+//! Microsoft.KeyVault: vaults and managed HSMs on Azure Resource Manager, and their keys on `*.vault.azure.net` and
+//! `*.managedhsm.azure.net`.
 //!
-//! - `control` (the table), `vaults`, `deleted_keystores`, `properties`: the control plane and its rules.
+//! - `control` (the table), `vaults`, `hsm::pools`, `deleted_keystores`, `properties`: the control plane and its rules.
 //! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
 //! - `operations`: the table of the operations on keys.
 //! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the operations on keys;
 //!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
+//! - `hsm`: what a managed HSM has of its own: activation by its security domain, its roles, its bill.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
 //! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
 
@@ -18,7 +20,7 @@ mod data;
 mod deleted_keys;
 mod deleted_keystores;
 mod duration;
-mod hsm;
+pub(crate) mod hsm;
 mod import;
 mod keys;
 mod keystore;
@@ -35,6 +37,8 @@ mod symmetric;
 #[cfg(test)]
 mod tests;
 mod vaults;
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -76,7 +80,8 @@ impl Provider for KeyVault {
     }
 
     fn schema(&self) -> &'static str {
-        store::SCHEMA
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [&[store::SCHEMA], hsm::SCHEMA].concat().concat());
+        &SCHEMA
     }
 
     fn inventory(&self) -> &'static [&'static str] {
@@ -98,6 +103,11 @@ impl Provider for KeyVault {
             kind("locations", false),
             kind("locations/deletedVaults", true),
             kind("locations/operationResults", true),
+            kind("managedHSMs", true),
+            kind("checkMhsmNameAvailability", false),
+            kind("deletedManagedHSMs", false),
+            kind("locations/deletedManagedHSMs", true),
+            kind("locations/managedHsmOperationResults", true),
         ];
         TYPES
     }
@@ -107,7 +117,7 @@ impl Provider for KeyVault {
     }
 
     fn services(&self) -> &'static [&'static dyn Service] {
-        &[&data::KeyVaultData]
+        &[&data::KeyVaultData, &hsm::data::ManagedHsmData]
     }
 
     fn delete(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
@@ -124,6 +134,7 @@ impl Provider for KeyVault {
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
         match lro.kind.as_str() {
             deleted_keystores::PURGE => deleted_keystores::complete(cx, lro),
+            hsm::pools::CREATE | hsm::pools::DELETE => hsm::pools::complete(cx, lro),
             other => Err(Refusal::internal(format!("{NAMESPACE} has no operation `{other}`"))),
         }
     }

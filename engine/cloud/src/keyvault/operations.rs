@@ -60,14 +60,14 @@ pub(super) const VAULT: Actions = Actions {
     release: "Microsoft.KeyVault/vaults/keys/release/action",
 };
 
-/// Data actions of managed HSMs (`KeyVaultDataAction`). There is none of their own for rotation: a rotation makes a
-/// version, its policy is written like a key's attributes.
+/// Data actions of managed HSMs (`KeyVaultDataAction`, and the role definitions that real pools answer). Rotation policies
+/// have none of their own: they are read and written like a key.
 pub(super) const HSM: Actions = Actions {
     read: "Microsoft.KeyVault/managedHsm/keys/read/action",
     create: "Microsoft.KeyVault/managedHsm/keys/create",
     import: "Microsoft.KeyVault/managedHsm/keys/import/action",
     update: "Microsoft.KeyVault/managedHsm/keys/write/action",
-    rotate: "Microsoft.KeyVault/managedHsm/keys/write/action",
+    rotate: "Microsoft.KeyVault/managedHsm/keys/rotate/action",
     read_policy: "Microsoft.KeyVault/managedHsm/keys/read/action",
     write_policy: "Microsoft.KeyVault/managedHsm/keys/write/action",
     backup: "Microsoft.KeyVault/managedHsm/keys/backup/action",

@@ -114,7 +114,12 @@ fn sku(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<Va
     Ok(json!({ "family": "A", "name": name }))
 }
 
-pub(super) fn tenant_id(mode: Mode, old: Option<&Value>, given: &Map<String, Value>, tenant: &str) -> Result<String, Refusal> {
+pub(super) fn tenant_id(
+    mode: Mode,
+    old: Option<&Value>,
+    given: &Map<String, Value>,
+    tenant: &str,
+) -> Result<String, Refusal> {
     let named = given
         .get("tenantId")
         .or_else(|| stored(mode, old, "tenantId"))

@@ -16,6 +16,7 @@ use sealbook_crypto::ec::{Curve, EcPublic};
 use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
 
+use super::hsm;
 use super::keystore::{Deletion, KeyStore, Kind};
 use super::material::Public;
 use super::rotation_policy::Policy;
@@ -92,6 +93,10 @@ pub(super) const INVENTORY: &[&str] = &[
     "SELECT 'key-version', k.vault || '/keys/' || k.name || '/' || n.version, n.enabled || n.operations || n.tags
      FROM keyvault_versions n JOIN keyvault_keys k ON n.key = k.id JOIN keyvault_vaults v ON k.vault = v.name
      WHERE k.deleted IS NULL AND v.deleted IS NULL",
+    "SELECT 'local-role-assignment', a.label || a.scope || ':' || a.name, a.role || a.principal
+     FROM keyvault_hsm_assignments a JOIN keyvault_vaults v ON a.label = v.name WHERE v.deleted IS NULL",
+    "SELECT 'local-role', r.label || ':' || r.id, r.name || r.permissions
+     FROM keyvault_hsm_roles r JOIN keyvault_vaults v ON r.label = v.name WHERE v.deleted IS NULL",
 ];
 
 /// Reads the key store of a label, live or soft-deleted.
@@ -188,6 +193,7 @@ pub(super) fn purge_keystore(cx: &Cx<'_>, label: &str) -> Result<(), Refusal> {
     for key in keys {
         purge_key(cx, key)?;
     }
+    hsm::purge(cx, label)?;
     cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([label])?;
     Ok(())
 }
@@ -269,9 +275,9 @@ fn public_from(row: &Row<'_>) -> rusqlite::Result<Public> {
     let (first, second): (Vec<u8>, Vec<u8>) = (row.get("n")?, row.get("e")?);
     if row.get::<_, String>("kty")?.starts_with("oct") {
         let bits = first.try_into().ok().and_then(|two: [u8; 2]| AesBits::from_bits(u16::from_be_bytes(two).into()));
-        return bits.map(Public::Aes).ok_or_else(|| {
-            rusqlite::Error::InvalidColumnType(0, "n".to_owned(), rusqlite::types::Type::Blob)
-        });
+        return bits
+            .map(Public::Aes)
+            .ok_or_else(|| rusqlite::Error::InvalidColumnType(0, "n".to_owned(), rusqlite::types::Type::Blob));
     }
     let Some(name) = row.get::<_, Option<String>>("crv")? else {
         return Ok(Public::Rsa(RsaPublic { n: first, e: second }));

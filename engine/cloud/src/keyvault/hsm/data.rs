@@ -44,14 +44,7 @@ static KEYS: &[Operation] = &operations::table(&operations::HSM);
 
 /// What only a managed HSM has. The Azure CLI polls a download without an api-version.
 static OWN: &[Operation] = &[
-    operation(
-        "GetRandomBytes",
-        Method::POST,
-        "/rng",
-        API,
-        "Microsoft.KeyVault/managedHsm/rng/action",
-        random_bytes,
-    ),
+    operation("GetRandomBytes", Method::POST, "/rng", API, "Microsoft.KeyVault/managedHsm/rng/action", random_bytes),
     Operation {
         name: "HSMSecurityDomain_Download",
         method: Method::POST,

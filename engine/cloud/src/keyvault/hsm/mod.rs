@@ -36,8 +36,3 @@ pub(super) fn backup_key(cx: &Cx<'_>, keystore: &KeyStore) -> Result<Option<(Str
     let domain = state::domain(cx, &keystore.label)?;
     Ok(domain.map(|domain| (domain.id, SealKey::from_bytes(*domain.backup_key))))
 }
-
-/// What ARM answers for a pool besides what every key store has.
-pub(super) fn status(cx: &Cx<'_>, keystore: &KeyStore) -> Result<state::Status, Refusal> {
-    state::status(cx, &keystore.label)
-}

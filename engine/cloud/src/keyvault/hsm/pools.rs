@@ -121,7 +121,9 @@ pub(in super::super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<
             return Err(Refusal::new(
                 404,
                 "ManagedHsmNotFound",
-                format!("There is no soft-deleted managed HSM '{name}' to recover. Create it with createMode 'default'."),
+                format!(
+                    "There is no soft-deleted managed HSM '{name}' to recover. Create it with createMode 'default'."
+                ),
             ));
         }
         None => {}
@@ -129,8 +131,13 @@ pub(in super::super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<
     let location = locations::require(&body["location"], TYPE)?.name;
     let sku = properties::sku(None, &body["sku"])?;
     let given = properties::apply(Mode::Replace, None, &body["properties"], &cx.tenant)?;
-    let administrators: Vec<String> =
-        given["initialAdminObjectIds"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).map(str::to_owned).collect();
+    let administrators: Vec<String> = given["initialAdminObjectIds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|id| id.as_str())
+        .map(str::to_owned)
+        .collect();
     store::insert_keystore(cx, &label, &id.to_string(), p.get("subscription"), keystore::ready_at(cx, Kind::Hsm)?)?;
     state::insert(cx, &label)?;
     for administrator in administrators {
@@ -271,7 +278,8 @@ pub(in super::super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refu
 /// Tells whether a name is free (`ManagedHsms_CheckMhsmNameAvailability`).
 pub(in super::super) fn check_name(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let body = request(cx)?;
-    let name = body["name"].as_str().ok_or_else(|| Refusal::new(400, "BadRequest", "The parameter 'name' is missing."))?;
+    let name =
+        body["name"].as_str().ok_or_else(|| Refusal::new(400, "BadRequest", "The parameter 'name' is missing."))?;
     let (reason, message) = if !name_is_valid(name) {
         ("AccountNameInvalid", invalid_name(name))
     } else if store::keystore(cx, &Kind::Hsm.label(name))?.is_some() {

@@ -13,7 +13,7 @@ use crate::testing::{self, TestCloud};
 const VAULT: &str = "https://Lab-Vault.vault.azure.net/";
 
 /// Runs code as an operation of the cloud would, with its audit entries.
-fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+pub(super) fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
     let dir = cloud.dir.path().join("cloud");
     let key: [u8; 32] = std::fs::read(dir.join("cloud.key")).unwrap().try_into().unwrap();
     let sealing = SealKey::from_bytes(key);
@@ -42,15 +42,15 @@ fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
     result
 }
 
-fn wrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>) -> Result<Wrapped, CmkError> {
+pub(super) fn wrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>) -> Result<Wrapped, CmkError> {
     within(cloud, |cx| service_wrap(cx, who, key, Wrap::Wrap, b"data encryption key"))
 }
 
-fn unwrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>, bytes: &[u8]) -> Result<Wrapped, CmkError> {
+pub(super) fn unwrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>, bytes: &[u8]) -> Result<Wrapped, CmkError> {
     within(cloud, |cx| service_wrap(cx, who, key, Wrap::Unwrap, bytes))
 }
 
-fn code(result: Result<Wrapped, CmkError>) -> (u16, &'static str) {
+pub(super) fn code(result: Result<Wrapped, CmkError>) -> (u16, &'static str) {
     result.map_or_else(|error| error.status_and_code(), |_| (200, ""))
 }
 
