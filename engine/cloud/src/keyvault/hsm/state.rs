@@ -96,12 +96,12 @@ pub(super) fn status(cx: &Cx<'_>, label: &str) -> Result<Status, Refusal> {
 
 /// Reads the security domain.
 pub(super) fn domain(cx: &Cx<'_>, label: &str) -> Result<Option<Domain>, Refusal> {
-    let found: Option<(Option<String>, Option<Vec<u8>>)> = cx
+    let found: Option<(String, Vec<u8>)> = cx
         .tx
-        .prepare_cached("SELECT domain, sealed FROM keyvault_hsms WHERE label = ?1")?
+        .prepare_cached("SELECT domain, sealed FROM keyvault_hsms WHERE label = ?1 AND domain IS NOT NULL")?
         .query_row([label], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((Some(id), Some(sealed))) = found else { return Ok(None) };
+    let Some((id, sealed)) = found else { return Ok(None) };
     let opened = cx.open(&aad(label, "security domain"), &sealed)?;
     let backup_key: [u8; 32] =
         opened.expose().try_into().map_err(|_| Refusal::internal("a stored security domain has an odd length"))?;
@@ -154,15 +154,12 @@ pub(super) fn set_transfer(cx: &Cx<'_>, label: &str, which: Transfer, done: Date
 
 /// Reads the transfer key.
 pub(super) fn exchange(cx: &Cx<'_>, label: &str) -> Result<Option<Exchange>, Refusal> {
-    let found: Option<(Option<Vec<u8>>, Option<Vec<u8>>)> = cx
+    let found = cx
         .tx
-        .prepare_cached("SELECT exchange, certificate FROM keyvault_hsms WHERE label = ?1")?
-        .query_row([label], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached("SELECT exchange, certificate FROM keyvault_hsms WHERE label = ?1 AND exchange IS NOT NULL")?
+        .query_row([label], |row| Ok(Exchange { sealed: row.get(0)?, certificate: row.get(1)? }))
         .optional()?;
-    Ok(match found {
-        Some((Some(sealed), Some(certificate))) => Some(Exchange { sealed, certificate }),
-        _ => None,
-    })
+    Ok(found)
 }
 
 /// Stores the transfer key.
