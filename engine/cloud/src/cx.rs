@@ -187,9 +187,10 @@ impl Cx<'_> {
         resources::put(self.tx, id, body, self.now)
     }
 
-    /// Removes a resource row, the rows below it and the role assignments at or below it.
-    /// Says whether the resource was there.
+    /// Removes a resource row, the rows below it and the role assignments at or below it, and cancels what is in
+    /// progress there. Says whether the resource was there.
     pub fn delete_resource(&mut self, id: &str) -> Result<bool, Refusal> {
+        lro::cancel(self.tx, id)?;
         crate::authorization::assignments::delete_below(self.tx, id)?;
         resources::delete(self.tx, id)
     }

@@ -45,8 +45,8 @@ impl Provider for Authorization {
         &["SELECT 'role-assignment', scope || '/' || name, role_definition || principal FROM role_assignments"]
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        operations::OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![operations::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {

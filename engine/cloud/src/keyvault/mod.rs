@@ -78,8 +78,8 @@ impl Provider for KeyVault {
         store::INVENTORY
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        control::OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![control::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {
