@@ -39,7 +39,7 @@ fn location(body: &Value) -> Result<&'static str, Refusal> {
 pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let id = vault_id(p);
     let name = id.name();
-    let body = body::object(cx)?;
+    let body = body::resource(cx)?;
     properties::check_name(name)?;
     let recover = body["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     match store::vault(cx, name)? {
@@ -110,7 +110,7 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, recover: b
 /// Changes some properties of a vault (`Vaults_Update`).
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let vault = live(cx, p)?;
-    let given = body::object(cx)?;
+    let given = body::resource(cx)?;
     let mut body = vault.body.clone();
     if !given["properties"].is_null() {
         let old = &vault.body["properties"];
