@@ -41,7 +41,7 @@ pub struct AesKek(Zeroizing<Vec<u8>>);
 /// The library has no key wrap for 192 bits, so that one is made of its blocks.
 enum Engine {
     Library(key_wrap::AesKek),
-    Blocks(Blocks),
+    Blocks(Box<Blocks>),
 }
 
 impl AesKek {
@@ -144,7 +144,7 @@ impl AesKek {
         match self.0.len() {
             16 => key_wrap::AesKek::new(&AES_128, &self.0).map(Engine::Library),
             32 => key_wrap::AesKek::new(&AES_256, &self.0).map(Engine::Library),
-            _ => Blocks::new(&self.0).map(Engine::Blocks),
+            _ => Blocks::new(&self.0).map(|blocks| Engine::Blocks(Box::new(blocks))),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::service::Service;
 const AUDIENCE: &str = "https://vault.azure.net";
 
 /// Api-versions of the data plane, oldest first.
-pub(super) const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
+const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
 
 /// Key Vault's data plane.
 pub(super) struct KeyVaultData;

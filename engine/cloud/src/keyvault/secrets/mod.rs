@@ -11,12 +11,14 @@ mod store;
 
 use http::Method;
 
-use super::data::API;
 use super::vault::Vault;
 use crate::operation::{Access, Operation, Run};
 
 pub(super) use bundle::id;
 pub(super) use store::{INVENTORY, SCHEMA, purge_due, purge_vault};
+
+/// Api-versions of secrets, oldest first: one more than keys have.
+const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01", "2026-04-01"];
 
 /// Role assignments count down to a single secret.
 pub(super) fn scope(vault: &Vault, secret: &str) -> String {
