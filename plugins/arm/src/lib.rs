@@ -182,7 +182,8 @@ impl Step for Arm {
 impl In {
     fn task(&self) -> Result<(Task<'_>, &ArmId)> {
         let body = || self.body.as_ref().ok_or_else(|| Problem::invalid_input("body", "say what to send"));
-        let action = || self.action.as_deref().ok_or_else(|| Problem::invalid_input("action", "say which action to run"));
+        let action =
+            || self.action.as_deref().ok_or_else(|| Problem::invalid_input("action", "say which action to run"));
         match (&self.get, &self.put, &self.patch, &self.delete, &self.post) {
             (Some(id), None, None, None, None) => Ok((Task::Get, id)),
             (None, Some(id), None, None, None) => Ok((Task::Put(body()?), id)),

@@ -96,7 +96,8 @@ fn what_azure_made_of_it_is_judged() {
 
 #[test]
 fn post_runs_an_action_until_the_resource_is_as_expected() {
-    let fake = Fake::new().own(ID, json!({ "properties": { "state": "off" } })).answer(&format!("{ID}/start"), json!({}));
+    let fake =
+        Fake::new().own(ID, json!({ "properties": { "state": "off" } })).answer(&format!("{ID}/start"), json!({}));
     let done = json!({ "post": ID, "action": "start", "expect": { "properties": { "state": "off" } } });
     assert!(step(&fake, &done).check().unwrap().satisfied().is_some());
     let inputs = json!({ "post": ID, "action": "start" });

@@ -41,9 +41,12 @@ impl Step for KeyvaultKeyRotate {
         if current["kid"] != i.after.as_str() {
             return Ok(Check::Satisfied(i.out(current)?));
         }
-        Ok(Check::needed(format!("Make a new version of the key {}; the old one stays and still unwraps", i.key.name()))
-            .leaves(format!("the new version of {}, as long as the key is kept", i.key.name()))
-            .az(format!("az keyvault key rotate --id {}", i.key)))
+        Ok(Check::needed(format!(
+            "Make a new version of the key {}; the old one stays and still unwraps",
+            i.key.name()
+        ))
+        .leaves(format!("the new version of {}, as long as the key is kept", i.key.name()))
+        .az(format!("az keyvault key rotate --id {}", i.key)))
     }
 
     fn apply(cx: &Cx, i: &In) -> Result<Out> {

@@ -180,9 +180,15 @@ mod tests {
             { "trigger": { "timeBeforeExpiry": "P30D" }, "action": { "type": "Notify" } },
             { "trigger": { "timeAfterCreate": "P1Y" }, "action": { "type": "rotate" } },
         ] });
-        let wanted: In = serde_json::from_value(json!({ "key": KEY, "rotate_after_create": "P6M" })).unwrap();
+        let wanted = In {
+            key: KEY.parse().unwrap(),
+            expiry_time: None,
+            rotate_after_create: Some("P6M".into()),
+            rotate_before_expiry: None,
+        };
         let policy = wanted.policy(&now);
-        let kinds: Vec<_> = policy["lifetimeActions"].as_array().unwrap().iter().map(|a| a["action"]["type"].clone()).collect();
+        let kinds: Vec<_> =
+            policy["lifetimeActions"].as_array().unwrap().iter().map(|a| a["action"]["type"].clone()).collect();
         assert_eq!(kinds, [json!("Notify"), json!("Rotate")]);
     }
 }

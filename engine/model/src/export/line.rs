@@ -29,14 +29,16 @@ const OPERATORS: &[&str] = &["&&", "||", "|", ";"];
 impl Line {
     /// Names of the variables in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|token| match token {
-            Token::Word(pieces) => pieces.as_slice(),
-            Token::Operator(_) => &[],
-        })
-        .filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
-        })
+        self.0
+            .iter()
+            .flat_map(|token| match token {
+                Token::Word(pieces) => pieces.as_slice(),
+                Token::Operator(_) => &[],
+            })
+            .filter_map(|piece| match piece {
+                Piece::Variable(name) => Some(name.as_str()),
+                Piece::Text(_) => None,
+            })
     }
 }
 

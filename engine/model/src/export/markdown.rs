@@ -17,7 +17,9 @@ pub fn markdown(script: &Script) -> String {
             let _ = writeln!(out, "- {text}");
         }
     }
-    out.push_str("\n## Before you begin\n\nSign in with `az login`, then set what the commands below use:\n\n```bash\n");
+    out.push_str(
+        "\n## Before you begin\n\nSign in with `az login`, then set what the commands below use:\n\n```bash\n",
+    );
     script.variables.iter().for_each(|variable| Shell::Bash.variable(&mut out, variable));
     out.push_str("```\n");
     for (number, step) in script.steps.iter().enumerate() {
@@ -42,7 +44,11 @@ fn step(out: &mut String, step: &Scripted) {
         out.push_str("```\n");
     }
     if let Some(patience) = step.patience {
-        let _ = writeln!(out, "\nTry again for up to {} minutes while you are refused: rights take a while to arrive.", patience.as_secs() / 60);
+        let _ = writeln!(
+            out,
+            "\nTry again for up to {} minutes while you are refused: rights take a while to arrive.",
+            patience.as_secs() / 60
+        );
     }
     match &step.lesson {
         Some(Shown::Refused(refusal)) => {

@@ -193,9 +193,7 @@ fn variables(lab: &Lab, inputs: &BTreeMap<String, Value>, symbols: &mut Symbols)
         let given = inputs.get(&spec.name);
         let note = spec.prompt.clone().unwrap_or_else(|| spec.name.clone());
         let value = match (spec.kind, given) {
-            (InputKind::String, _) if spec.secret => {
-                Value::String(symbols.add(&spec.name, Origin::Secret, note))
-            }
+            (InputKind::String, _) if spec.secret => Value::String(symbols.add(&spec.name, Origin::Secret, note)),
             (InputKind::String, given) => {
                 let text = given.and_then(Value::as_str).map_or(Origin::Unknown, |t| Origin::Text(t.to_owned()));
                 Value::String(symbols.add(&spec.name, text, note))

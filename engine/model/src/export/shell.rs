@@ -155,7 +155,9 @@ impl Shell {
             (Origin::Text(text), _) => writeln!(out, "{name}{}  # {note}", self.quoted(&[Piece::Text(text.clone())])),
             (Origin::Printed(line), Self::Bash) => writeln!(out, "{name}$({})", self.line(line)),
             (Origin::Printed(line), Self::PowerShell) => writeln!(out, "{name}{}", self.line(line)),
-            (Origin::Secret, Self::Bash) => writeln!(out, "read -rsp {} {}; echo", self.text(&format!("{note}: ")), variable.name),
+            (Origin::Secret, Self::Bash) => {
+                writeln!(out, "read -rsp {} {}; echo", self.text(&format!("{note}: ")), variable.name)
+            }
             (Origin::Secret, Self::PowerShell) => {
                 writeln!(out, "{name}Read-Host -MaskInput {}", self.text(note))
             }

@@ -234,7 +234,9 @@ impl Expr {
         for reference in self.references.iter() {
             let path: Vec<&str> =
                 std::iter::once(reference.root.as_str()).chain(reference.fields.iter().map(String::as_str)).collect();
-            let Some(value) = scope.find(&path).filter(|value| !value.is_object() && !value.is_array()) else { continue };
+            let Some(value) = scope.find(&path).filter(|value| !value.is_object() && !value.is_array()) else {
+                continue;
+            };
             let one = format!("{} is {value}", path.join("."));
             if !seen.contains(&one) {
                 seen.push(one);

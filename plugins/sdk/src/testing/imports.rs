@@ -289,7 +289,10 @@ pub mod keyvault {
     /// The policy of a key, or the one that every new key has.
     fn policy(w: &super::super::world::World, uri: &str) -> super::Value {
         let notify = json!({ "trigger": { "timeBeforeExpiry": "P30D" }, "action": { "type": "Notify" } });
-        w.rotation_policies.get(uri).cloned().unwrap_or_else(|| json!({ "lifetimeActions": [notify], "attributes": {} }))
+        w.rotation_policies
+            .get(uri)
+            .cloned()
+            .unwrap_or_else(|| json!({ "lifetimeActions": [notify], "attributes": {} }))
     }
 
     pub fn delete(effect: &str, uri: &str) -> Result<Option<String>> {

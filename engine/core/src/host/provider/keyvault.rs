@@ -89,7 +89,8 @@ impl keyvault::Host for Keyvault<'_> {
 
     async fn rotation_policy(&mut self, uri: String) -> Result<String, Refusal> {
         let (desk, uri) = self.whole("keyvault.rotation-policy", &uri, Verb::Read)?;
-        let read = desk.azure.keys().rotation_policy(uri.unversioned());
+        let keys = desk.azure.keys();
+        let read = keys.rotation_policy(uri.unversioned());
         Ok(self.seat.look("keyvault.rotation-policy", read).await?.to_string())
     }
 
