@@ -1,5 +1,7 @@
 //! What an operation gets: the transaction, two clocks, the caller and the request.
 
+use std::net::Ipv4Addr;
+
 use chrono::{DateTime, Utc};
 use rusqlite::Transaction;
 use sealbook_crypto::{SealKey, SecretBytes};
@@ -187,9 +189,10 @@ impl Cx<'_> {
         resources::put(self.tx, id, body, self.now)
     }
 
-    /// Removes a resource row, the rows below it and the role assignments at or below it.
-    /// Says whether the resource was there.
+    /// Removes a resource row, the rows below it and the role assignments at or below it, and cancels what is in
+    /// progress there. Says whether the resource was there.
     pub fn delete_resource(&mut self, id: &str) -> Result<bool, Refusal> {
+        lro::cancel(self.tx, id)?;
         crate::authorization::assignments::delete_below(self.tx, id)?;
         resources::delete(self.tx, id)
     }
@@ -202,6 +205,12 @@ impl Cx<'_> {
     /// Reads a setting.
     pub fn setting<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>, Refusal> {
         settings::get(self.tx, name)
+    }
+
+    /// The public address that the caller comes from, as firewalls, logs and refusals name it
+    /// (see [`crate::Cloud::set_client_address`]).
+    pub fn client_address(&self) -> Result<Ipv4Addr, Refusal> {
+        settings::client_address(self.tx)
     }
 
     /// Random bytes for names, nonces and ids.

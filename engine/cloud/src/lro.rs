@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::refusal::Refusal;
+use crate::resource_id::ResourceId;
 use crate::store::{instant, millis};
 
 /// Table of the operations.
@@ -56,6 +57,27 @@ pub(crate) enum Status {
     Succeeded,
     /// Its hook refused.
     Failed,
+    /// The resource went away first.
+    Canceled,
+}
+
+impl Status {
+    /// Azure's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Canceled => "Canceled",
+        }
+    }
+
+    fn parse(word: &str) -> Self {
+        [Self::Succeeded, Self::Failed, Self::Canceled]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .unwrap_or(Self::InProgress)
+    }
 }
 
 /// A stored long-running operation.
@@ -96,11 +118,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Lro> {
         kind: row.get("kind")?,
         resource: row.get("resource")?,
         payload: json_column(row, "payload")?.unwrap_or_default(),
-        status: match status.as_str() {
-            "Succeeded" => Status::Succeeded,
-            "Failed" => Status::Failed,
-            _ => Status::InProgress,
-        },
+        status: Status::parse(&status),
         result: json_column(row, "result")?,
         error: json_column(row, "error")?,
         started: instant(row.get("started")?),
@@ -155,6 +173,18 @@ pub(crate) fn in_progress(tx: &Connection, resource: &str) -> Result<Option<Lro>
         .query_row([resource], from_row)
         .optional()?;
     Ok(row)
+}
+
+/// Ends what is in progress on a resource that goes away, or on a part of it.
+pub(crate) fn cancel(tx: &Connection, resource: &str) -> Result<(), Refusal> {
+    let error = Refusal::new(409, "OperationPreempted", "The operation was canceled: the resource was deleted.");
+    tx.prepare_cached(
+        "UPDATE operations SET status = 'Canceled', error = ?2
+         WHERE status = 'InProgress'
+           AND (resource = ?1 OR substr(resource, 1, length(?1) + 1) = ?1 || '/' COLLATE NOCASE)",
+    )?
+    .execute(params![resource, error.arm_error().to_string()])?;
+    Ok(())
 }
 
 /// Completes everything that is due by `cx.now`, in order.
@@ -216,18 +246,25 @@ fn missing(id: &str) -> Refusal {
     Refusal::new(404, "NotFound", format!("The operation '{id}' was not found."))
 }
 
+/// The operation that a poll asks for: of the subscription in the path, and nobody else's.
+fn polled(cx: &Cx<'_>, id: &str) -> Result<Lro, Refusal> {
+    let asked = crate::arm::target(cx.request);
+    get(cx.tx, id)?
+        .filter(|lro| {
+            let of = ResourceId::parse(&lro.resource);
+            let of = of.as_ref().and_then(ResourceId::subscription).unwrap_or_default();
+            asked.subscription().is_some_and(|subscription| subscription.eq_ignore_ascii_case(of))
+        })
+        .ok_or_else(|| missing(id))
+}
+
 /// Answers a poll of an `Azure-AsyncOperation` URL: always 200, the state in the body.
-#[cfg_attr(not(test), expect(dead_code, reason = "the style of Compute's operations"))]
 pub(crate) fn poll_status(cx: &Cx<'_>, id: &str) -> Result<Answer, Refusal> {
-    let lro = get(cx.tx, id)?.ok_or_else(|| missing(id))?;
+    let lro = polled(cx, id)?;
     let mut body = json!({
         "id": cx.request.path,
         "name": lro.id,
-        "status": match lro.status {
-            Status::InProgress => "InProgress",
-            Status::Succeeded => "Succeeded",
-            Status::Failed => "Failed",
-        },
+        "status": lro.status.as_str(),
         "startTime": crate::time::rfc3339(lro.started),
     });
     if lro.status != Status::InProgress {
@@ -246,7 +283,7 @@ pub(crate) fn poll_status(cx: &Cx<'_>, id: &str) -> Result<Answer, Refusal> {
 /// Answers a poll of a `Location` URL: 202 with the same `Location` while it runs, then 200 with the result, 204
 /// without one, or the error.
 pub(crate) fn poll_location(cx: &Cx<'_>, id: &str) -> Result<Answer, Refusal> {
-    let lro = get(cx.tx, id)?.ok_or_else(|| missing(id))?;
+    let lro = polled(cx, id)?;
     Ok(match (lro.status, &lro.result, &lro.error) {
         (Status::InProgress, ..) => {
             let query = cx.request.query.iter().map(|(n, v)| (n.as_str(), v.as_str()));
@@ -256,6 +293,6 @@ pub(crate) fn poll_location(cx: &Cx<'_>, id: &str) -> Result<Answer, Refusal> {
         }
         (Status::Succeeded, Some(result), _) => Answer::ok(result),
         (Status::Succeeded, None, _) => Answer::empty(204),
-        (Status::Failed, _, error) => Answer::json(409, &json!({ "error": error })),
+        (Status::Failed | Status::Canceled, _, error) => Answer::json(409, &json!({ "error": error })),
     })
 }

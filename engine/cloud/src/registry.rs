@@ -1,7 +1,8 @@
 //! Everything that the embedded Azure is made of.
 
 use crate::arm::Arm;
-use crate::service::{Provider, Service};
+use crate::arm::kind::Kind;
+use crate::service::{Provider, ResourceType, Service};
 use crate::{authorization, compute, entra, insights, keyvault, resources, storage};
 
 /// All providers.
@@ -20,6 +21,22 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
 /// Finds a provider by namespace, without case.
 pub(crate) fn provider(namespace: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().copied().find(|p| p.namespace().eq_ignore_ascii_case(namespace))
+}
+
+/// All resource types of a provider, names below the namespace.
+pub(crate) fn types(provider: &dyn Provider) -> Vec<ResourceType> {
+    let kinds = provider.kinds().iter().map(|kind| ResourceType {
+        name: kind.name().split_once('/').map_or("", |(_, name)| name),
+        api: kind.api(),
+        regional: kind.tracked(),
+    });
+    kinds.chain(provider.types().iter().copied()).collect()
+}
+
+/// Finds a resource type by name with namespace, without case.
+pub(crate) fn kind(name: &str) -> Option<&'static dyn Kind> {
+    let namespace = name.split('/').next()?;
+    provider(namespace)?.kinds().iter().copied().find(|kind| kind.name().eq_ignore_ascii_case(name))
 }
 
 /// Finds the service that answers for a host.

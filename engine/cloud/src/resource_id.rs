@@ -75,6 +75,32 @@ impl ResourceId {
         kind
     }
 
+    /// The resource that this one is a part of (`…/virtualNetworks/v` of `…/virtualNetworks/v/subnets/s`).
+    pub fn parent(&self) -> Option<Self> {
+        let below = self.segments.len().checked_sub(self.provider()? + 2)?;
+        (below >= 4).then(|| Self { segments: self.segments[..self.segments.len() - 2].to_vec() })
+    }
+
+    /// The same id with the literals and the type spelled as Azure spells them. `kind` is the type with namespace.
+    pub fn spelled(mut self, kind: &str) -> Self {
+        for (position, literal) in [(0, "subscriptions"), (2, "resourceGroups")] {
+            if self.after(position, literal).is_some() {
+                literal.clone_into(&mut self.segments[position]);
+            }
+        }
+        if let Some(provider) = self.provider() {
+            "providers".clone_into(&mut self.segments[provider]);
+            let mut parts = kind.split('/');
+            let positions = std::iter::once(provider + 1).chain((provider + 2..).step_by(2));
+            for (position, part) in positions.zip(&mut parts) {
+                if let Some(segment) = self.segments.get_mut(position) {
+                    part.clone_into(segment);
+                }
+            }
+        }
+        self
+    }
+
     /// Last segment.
     pub fn name(&self) -> &str {
         self.segments.last().map_or("", String::as_str)
@@ -120,6 +146,16 @@ mod tests {
         assert!(ResourceId::parse("/subscriptions//x").is_none());
         assert!(ResourceId::parse("/subscriptions/../x").is_none());
         assert_eq!(ResourceId::parse("/").unwrap().to_string(), "/");
+    }
+
+    #[test]
+    fn parents_and_spelling() {
+        let id = "/Subscriptions/s/resourcegroups/g/Providers/microsoft.network/virtualnetworks/v/SUBNETS/n";
+        let id = ResourceId::parse(id).unwrap().spelled("Microsoft.Network/virtualNetworks/subnets");
+        let vnet = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v";
+        assert_eq!(id.to_string(), format!("{vnet}/subnets/n"));
+        assert_eq!(id.parent().unwrap().to_string(), vnet);
+        assert!(id.parent().unwrap().parent().is_none());
     }
 
     #[test]

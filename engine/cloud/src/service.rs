@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::arm::{self, kind::Kind};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -120,7 +121,7 @@ pub(crate) trait Service: Sync {
 }
 
 /// A resource type of a provider, as `GET /providers` lists it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ResourceType {
     /// Type below the namespace, such as `vaults` or `locations/deletedVaults`.
     pub name: &'static str,
@@ -148,11 +149,16 @@ pub(crate) trait Provider: Sync {
     }
 
     /// Operations on `management.azure.com`.
-    fn operations(&self) -> &'static [Operation] {
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        Vec::new()
+    }
+
+    /// Resource types that do everything in the common way.
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
         &[]
     }
 
-    /// Resource types.
+    /// Resource types besides [`Provider::kinds`]; see [`crate::registry::types`] for all.
     fn types(&self) -> &'static [ResourceType] {
         &[]
     }
@@ -169,19 +175,19 @@ pub(crate) trait Provider: Sync {
 
     /// Deletes one of its resources because the resource group goes: a vault is soft-deleted, an account vanishes.
     /// The resource row and the role assignments below it are removed by the caller of this hook.
-    fn delete(&self, _cx: &mut Cx<'_>, _resource: &Resource) -> Result<(), Refusal> {
-        Ok(())
+    fn delete(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
+        arm::resource::destroy(cx, resource)
     }
 
     /// Finishes a long-running operation that it started; `cx.now` is the instant it fell due.
     /// Returns the operation's result. A refusal makes the operation `Failed`.
-    fn complete(&self, _cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
-        Err(Refusal::internal(format!("{} has no operation `{}`", self.namespace(), lro.kind)))
+    fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
+        arm::resource::complete(cx, lro)
     }
 
     /// Cleans up after a long-running operation whose `complete` hook refused; that hook's writes are rolled back.
-    fn failed(&self, _cx: &mut Cx<'_>, _lro: &Lro) -> Result<(), Refusal> {
-        Ok(())
+    fn failed(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
+        arm::resource::failed(cx, lro)
     }
 
     /// Does what has fallen due by `cx.now` (scheduled purges, rotation). Runs at the start of every request.

@@ -1,12 +1,12 @@
-//! AES keys (FIPS 197) as Azure's managed HSM uses them: key wrap (RFC 3394), CBC with and without padding (NIST SP
-//! 800-38A; PKCS #7), GCM (NIST SP 800-38D).
+//! AES keys (FIPS 197) that encrypt as Azure's managed HSM does: CBC with and without padding (NIST SP 800-38A; PKCS #7),
+//! GCM (NIST SP 800-38D). Key wrap has its own place ([`crate::AesKek`]).
 //!
 //! ```
 //! use sealbook_crypto::aes::{AesBits, AesKey};
 //!
 //! let key = AesKey::generate(AesBits::B256);
-//! let wrapped = key.wrap(b"sixteen byte key")?;
-//! assert_eq!(key.unwrap(&wrapped)?.expose(), b"sixteen byte key");
+//! let sealed = key.encrypt_gcm(b"context", b"message")?;
+//! assert_eq!(key.decrypt_gcm(b"context", &sealed)?.expose(), b"message");
 //! # Ok::<(), sealbook_crypto::aes::AesError>(())
 //! ```
 
@@ -19,7 +19,7 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::iv::FixedLength;
 use zeroize::Zeroizing;
 
-use crate::{SecretBytes, constant_time_eq, random};
+use crate::{SecretBytes, random};
 
 /// Length of a block and of a CBC initialisation vector in bytes.
 pub const BLOCK: usize = 16;
@@ -27,9 +27,6 @@ pub const BLOCK: usize = 16;
 pub const NONCE: usize = 12;
 /// Length of a GCM tag in bytes.
 pub const TAG: usize = 16;
-
-/// Initial value of a key wrap (RFC 3394 §2.2.3.1).
-const WRAP_IV: [u8; 8] = [0xa6; 8];
 
 /// Length of an AES key in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,51 +104,6 @@ impl AesKey {
     #[must_use]
     pub fn expose(&self) -> &SecretBytes {
         &self.bytes
-    }
-
-    /// Wraps key data of at least 16 bytes in blocks of 8 (RFC 3394 §2.2.1); the result is 8 bytes longer.
-    ///
-    /// # Errors
-    /// [`AesError::Length`].
-    pub fn wrap(&self, data: &[u8]) -> Result<Vec<u8>, AesError> {
-        if data.len() < 16 || !data.len().is_multiple_of(8) {
-            return Err(AesError::Length);
-        }
-        let key = EncryptingKey::ecb(self.cipher()).map_err(|_| AesError::Length)?;
-        let mut out = [&WRAP_IV[..], data].concat();
-        for step in wrap_steps(data.len() / 8) {
-            let mut block = Zeroizing::new([0; BLOCK]);
-            block[..8].copy_from_slice(&out[..8]);
-            block[8..].copy_from_slice(&out[step.at..step.at + 8]);
-            key.less_safe_encrypt(&mut block[..], EncryptionContext::None).map_err(|_| AesError::Length)?;
-            out[..8].copy_from_slice(&(be(&block[..8]) ^ step.count).to_be_bytes());
-            out[step.at..step.at + 8].copy_from_slice(&block[8..]);
-        }
-        Ok(out)
-    }
-
-    /// Unwraps what [`AesKey::wrap`] made (RFC 3394 §2.2.2).
-    ///
-    /// # Errors
-    /// [`AesError::Length`] when it can't be a wrapped key, [`AesError::Decrypt`] when it was wrapped with another one.
-    pub fn unwrap(&self, wrapped: &[u8]) -> Result<SecretBytes, AesError> {
-        if wrapped.len() < 24 || !wrapped.len().is_multiple_of(8) {
-            return Err(AesError::Length);
-        }
-        let key = DecryptingKey::ecb(self.cipher()).map_err(|_| AesError::Decrypt)?;
-        let mut out = Zeroizing::new(wrapped.to_vec());
-        for step in wrap_steps(wrapped.len() / 8 - 1).into_iter().rev() {
-            let mut block = Zeroizing::new([0; BLOCK]);
-            block[..8].copy_from_slice(&(be(&out[..8]) ^ step.count).to_be_bytes());
-            block[8..].copy_from_slice(&out[step.at..step.at + 8]);
-            key.decrypt(&mut block[..], DecryptionContext::None).map_err(|_| AesError::Decrypt)?;
-            out[..8].copy_from_slice(&block[..8]);
-            out[step.at..step.at + 8].copy_from_slice(&block[8..]);
-        }
-        if !constant_time_eq(&out[..8], &WRAP_IV) {
-            return Err(AesError::Decrypt);
-        }
-        Ok(SecretBytes::new(out[8..].to_vec()))
     }
 
     /// Encrypts in cipher block chaining. Without `padded`, the message must be whole blocks.
@@ -270,21 +222,6 @@ pub struct Sealed {
     pub tag: [u8; TAG],
 }
 
-/// One step of a key wrap: which 8 bytes it works on, and the counter that goes into it.
-struct Step {
-    at: usize,
-    count: u64,
-}
-
-fn wrap_steps(blocks: usize) -> Vec<Step> {
-    let places = std::iter::repeat_n(1..=blocks, 6).flatten();
-    places.zip(1..).map(|(block, count)| Step { at: block * 8, count }).collect()
-}
-
-fn be(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,35 +231,7 @@ mod tests {
         AesKey::from_bytes(SecretBytes::new(hex::decode(text).unwrap())).unwrap()
     }
 
-    const K128: &str = "000102030405060708090a0b0c0d0e0f";
     const K192: &str = "000102030405060708090a0b0c0d0e0f1011121314151617";
-    const K256: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-
-    #[test]
-    fn wraps_like_the_vectors_of_rfc_3394() {
-        let data = "00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f";
-        let rows = [
-            (K128, &data[..32], "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5"),
-            (K192, &data[..32], "96778b25ae6ca435f92b5b97c050aed2468ab8a17ad84e5d"),
-            (K256, &data[..32], "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7"),
-            (K192, &data[..48], "031d33264e15d33268f24ec260743edce1c6c7ddee725a936ba814915c6762d2"),
-            (K256, &data[..48], "a8f9bc1612c68b3ff6e6f4fbe30e71e4769c8b80a32cb8958cd5d17d6b254da1"),
-            (K256, data, "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21"),
-        ];
-        for (kek, data, expected) in rows {
-            let (kek, data) = (key(kek), hex::decode(data).unwrap());
-            let wrapped = kek.wrap(&data).unwrap();
-            assert_eq!(hex::encode(&wrapped), expected);
-            assert_eq!(kek.unwrap(&wrapped).unwrap().expose(), data);
-            let mut changed = wrapped.clone();
-            changed[9] ^= 1;
-            assert_eq!(kek.unwrap(&changed).unwrap_err(), AesError::Decrypt);
-        }
-        for length in [0, 8, 15, 17] {
-            assert_eq!(key(K128).wrap(&vec![0; length]).unwrap_err(), AesError::Length, "{length}");
-            assert_eq!(key(K128).unwrap(&vec![0; length]).unwrap_err(), AesError::Length, "{length}");
-        }
-    }
 
     /// Sections F.2.1, F.2.3 and F.2.5 of NIST SP 800-38A: the first two blocks.
     #[test]

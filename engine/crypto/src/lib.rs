@@ -2,8 +2,8 @@
 //!
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
-//! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), shares of secrets ([`shamir`]), Ed25519
-//! signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
+//! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), AES key wrap ([`AesKek`]), shares of
+//! secrets ([`shamir`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
 //!
 //! ```
 //! use sealbook_crypto::SealKey;
@@ -21,6 +21,7 @@ pub mod aes;
 mod digest;
 pub mod ec;
 mod hash;
+mod kw;
 pub mod rsa;
 mod seal;
 mod secret;
@@ -31,6 +32,7 @@ pub use digest::{Digest, Hash};
 pub use hash::{
     Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256,
 };
+pub use kw::{AesKek, KeyWrapError};
 pub use seal::{OpenError, SealKey};
 pub use secret::{SecretBytes, SecretString};
 pub use sign::{BadKey, BadSignature, SigningKey, verify};

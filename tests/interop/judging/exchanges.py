@@ -26,7 +26,7 @@ def judge(specs: Path, recorded: Path, table: Path) -> bool:
             covered += 1
             report.add(match, exchange, validator.judge(match.operation, exchange), exceptions)
         else:
-            _uncovered(exchange, uncovered, report)
+            list_uncovered(exchange, uncovered, report)
     for entry in [*uncovered, *exceptions]:
         if not entry.used:
             report.find("the table", str(entry), "is needed by no exchange", entry.reason)
@@ -35,7 +35,8 @@ def judge(specs: Path, recorded: Path, table: Path) -> bool:
     return not report.findings
 
 
-def _uncovered(exchange: Exchange, entries: list[Uncovered], report: Report) -> None:
+def list_uncovered(exchange: Exchange, entries: list[Uncovered], report: Report) -> None:
+    """Adds an exchange that no contract names: a finding, unless an entry lists it."""
     entry = next((each for each in entries if each.covers(exchange)), None)
     if entry:
         entry.used = True

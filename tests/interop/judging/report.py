@@ -23,8 +23,13 @@ class Report:
 
     def add(self, match: Match, exchange: Exchange, findings: list[Finding], exceptions: list[Excuse]) -> None:
         """Adds one exchange and what was found about it, but for what an exception excuses."""
-        title = f"{match.operation.plane} {match.operation.title}"
-        self.operations[f"{title} ({match.choice})"][exchange.status] += 1
+        self.judged(f"{match.operation.plane} {match.operation.title}", match.choice, exchange, findings, exceptions)
+
+    def judged(
+        self, title: str, choice: str, exchange: Exchange, findings: list[Finding], exceptions: list[Excuse]
+    ) -> None:
+        """Adds one exchange of the operation `title`; `choice` says which version judged."""
+        self.operations[f"{title} ({choice})"][exchange.status] += 1
         for finding in findings:
             excuse = next((each for each in exceptions if each.covers(title, finding)), None)
             if excuse:

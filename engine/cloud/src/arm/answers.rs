@@ -10,7 +10,6 @@ fn url(path: &str, api_version: &str, monitor: bool) -> String {
 }
 
 /// URL for the `Azure-AsyncOperation` header. `path` is the polling path of the provider, with the operation's id.
-#[cfg_attr(not(test), expect(dead_code, reason = "the style of Compute's operations"))]
 pub(crate) fn async_operation(path: &str, api_version: &str) -> String {
     url(path, api_version, false)
 }

@@ -1,9 +1,13 @@
 //! Azure Resource Manager: the service at `management.azure.com` that all providers' operations run under.
 
 pub(crate) mod answers;
+pub(crate) mod body;
+pub(crate) mod identity;
+pub(crate) mod kind;
+pub(crate) mod linked;
+pub(crate) mod resource;
+pub(crate) mod rows;
 mod version;
-
-use serde_json::Value;
 
 use crate::cx::Cx;
 use crate::http::{Answer, Request};
@@ -61,7 +65,7 @@ impl Service for Arm {
     }
 
     fn tables(&self) -> Vec<&'static [Operation]> {
-        registry::PROVIDERS.iter().map(|p| p.operations()).collect()
+        registry::PROVIDERS.iter().flat_map(|p| p.operations()).collect()
     }
 
     /// `Resources_CheckExistence` and `Resources_CheckExistenceById`: HEAD of a resource, not of a list.
@@ -220,25 +224,4 @@ impl Service for Arm {
             answer.set(&format!("x-ms-ratelimit-remaining-subscription-{name}"), left.to_string());
         }
     }
-}
-
-/// Whether two ARM tag objects are valid: at most 50, names to 512 characters, values to 256 and text.
-pub(crate) fn check_tags(tags: &Value) -> Result<(), Refusal> {
-    let invalid = |message: String| Refusal::new(400, "InvalidTagNameOrValue", message);
-    let tags = match tags {
-        Value::Null => return Ok(()),
-        Value::Object(tags) => tags,
-        _ => return Err(invalid("The tags must be an object of names and text values.".to_owned())),
-    };
-    if tags.len() > 50 {
-        return Err(Refusal::new(400, "TooManyTags", "The resource has too many tags. The maximum is 50.".to_owned()));
-    }
-    for (name, value) in tags {
-        let fits = value.as_str().is_some_and(|v| v.chars().count() <= 256);
-        if !fits || name.is_empty() || name.chars().count() > 512 || name.contains(['<', '>', '%', '&', '\\', '?', '/'])
-        {
-            return Err(invalid(format!("The tag '{name}' is not valid.")));
-        }
-    }
-    Ok(())
 }

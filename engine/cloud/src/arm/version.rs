@@ -77,8 +77,7 @@ pub(super) fn unknown(cx: &Cx<'_>) -> Refusal {
             format!("The resource namespace '{namespace}' is invalid."),
         );
     };
-    let versions = provider
-        .types()
+    let versions = registry::types(provider)
         .iter()
         .find(|t| t.name.eq_ignore_ascii_case(&kind))
         .map(|t| t.api.join(", "))

@@ -78,8 +78,8 @@ impl Provider for Compute {
         "Microsoft.Compute"
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {

@@ -37,8 +37,8 @@ impl Provider for Insights {
         activity::SCHEMA
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::bundle;
 use super::keystore::KeyStore;
+use super::{bundle, secrets};
 use crate::audit::Entry;
 use crate::cx::Cx;
 use crate::http::Answer;
@@ -49,7 +49,7 @@ fn operation_name(operation: &str) -> &str {
         "RoleDefinitions_Get" => "RoleDefinitionGet",
         "RoleDefinitions_List" => "RoleDefinitionList",
         "RoleDefinitions_Delete" => "RoleDefinitionDelete",
-        other => other,
+        other => secrets::operation_name(other).unwrap_or(other),
     }
 }
 
@@ -123,7 +123,11 @@ pub(super) fn of_request(
 ) -> Entry {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
-    let named = params.find("key").map(|key| bundle::kid(keystore, key, params.find("version")));
+    let version = params.find("version");
+    let named = params
+        .find("key")
+        .map(|key| bundle::kid(keystore, key, version))
+        .or_else(|| params.find("secret").map(|secret| secrets::id(keystore, secret, version)));
     let subject = Subject {
         keystore,
         operation: operation_name(operation.name),
@@ -136,9 +140,9 @@ pub(super) fn of_request(
     subject.entry(cx)
 }
 
-/// The key identifier that an answer names.
+/// The identifier of a key or secret that an answer names.
 fn id_in(body: &Value) -> Option<String> {
-    body["key"]["kid"].as_str().or_else(|| body["kid"].as_str()).map(str::to_owned)
+    [&body["key"]["kid"], &body["kid"], &body["id"]].into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
 /// The innermost error code that an answer names.

@@ -131,9 +131,18 @@ fn geography(location: &'static Location) -> &'static str {
     }
 }
 
+/// What a vault's blob of a key (or of a `secret`) is bound to: its subscription and geography.
+pub(super) fn place(what: &str, vault: &KeyStore) -> String {
+    let geography = match locations::find(vault.location()) {
+        Some(location) => geography(location),
+        None => vault.location(),
+    };
+    format!("backup of a {what}:{}:{geography}", vault.subscription.to_ascii_lowercase())
+}
+
 /// What a blob is bound to, and what seals it.
 enum Bond {
-    /// A vault's subscription and geography. Private keys stay sealed by the cloud.
+    /// A vault's place. Private keys stay sealed by the cloud.
     Place(String),
     /// A managed HSM's security domain: any pool that has it opens the blob.
     Domain { place: String, key: SealKey },
@@ -146,11 +155,7 @@ impl Bond {
             let (id, key) = domain.ok_or_else(|| Refusal::internal("an active managed HSM has no security domain"))?;
             return Ok(Self::Domain { place: format!("backup of a key:{id}"), key });
         }
-        let geography = match locations::find(keystore.location()) {
-            Some(location) => geography(location),
-            None => keystore.location(),
-        };
-        Ok(Self::Place(format!("backup of a key:{}:{geography}", keystore.subscription.to_ascii_lowercase())))
+        Ok(Self::Place(place("key", keystore)))
     }
 
     fn seal(&self, cx: &Cx<'_>, content: &[u8]) -> Vec<u8> {

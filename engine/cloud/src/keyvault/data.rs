@@ -1,8 +1,8 @@
 //! The data plane `*.vault.azure.net`: who may come in, where role assignments count, how it refuses.
 
-use super::audit;
-use super::keystore::{self, KeyStore, Kind};
+use super::keystore::{self, Kind};
 use super::operations::{self, API};
+use super::{audit, network, secrets};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -25,36 +25,6 @@ pub(super) fn caller_line(caller: &Caller) -> String {
     format!("appid={};oid={};iss={}", caller.app_id, caller.oid, caller.issuer)
 }
 
-/// Refuses callers from the network that the vault's firewall keeps out. Requests reach the embedded Azure over
-/// loopback, which no rule of Azure can name.
-fn check_network(cx: &Cx<'_>, keystore: &KeyStore) -> Result<(), Refusal> {
-    let caller = caller_line(&cx.caller);
-    let place = format!("Vault: {};location={}", keystore.name, keystore.location());
-    if keystore.property("publicNetworkAccess") == "Disabled" {
-        return Err(Refusal::new(
-            403,
-            "Forbidden",
-            format!(
-                "Public network access is disabled and request is not from a trusted service nor via an approved private \
-                 link.\r\nCaller: {caller}\r\n{place}"
-            ),
-        )
-        .inner("ForbiddenByConnection"));
-    }
-    if keystore.property("networkAcls")["defaultAction"] == "Deny" {
-        return Err(Refusal::new(
-            403,
-            "Forbidden",
-            format!(
-                "Client address is not authorized and caller is not a trusted service.\r\nClient address: \
-                 127.0.0.1\r\nCaller: {caller}\r\n{place}"
-            ),
-        )
-        .inner("ForbiddenByFirewall"));
-    }
-    Ok(())
-}
-
 impl Service for KeyVaultData {
     fn name(&self) -> &'static str {
         "keyvault"
@@ -65,7 +35,7 @@ impl Service for KeyVaultData {
     }
 
     fn tables(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        vec![OPERATIONS, secrets::OPERATIONS]
     }
 
     fn audiences(&self) -> &'static [&'static str] {
@@ -99,12 +69,16 @@ impl Service for KeyVaultData {
     }
 
     fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
-        check_network(cx, &keystore::of_request(cx)?)
+        network::check(cx, &keystore::of_request(cx)?)
     }
 
     fn scope(&self, cx: &Cx<'_>, _: &'static Operation, params: &Params) -> Result<String, Refusal> {
-        let keystore = keystore::of_request(cx)?;
-        Ok(params.find("key").map_or_else(|| keystore.id.clone(), |key| keystore.key_scope(key)))
+        let vault = keystore::of_request(cx)?;
+        Ok(match (params.find("key"), params.find("secret")) {
+            (Some(key), _) => vault.key_scope(key),
+            (None, Some(secret)) => secrets::scope(&vault, secret),
+            (None, None) => vault.id.clone(),
+        })
     }
 
     fn forbidden(&self, cx: &Cx<'_>, action: &str, scope: &str) -> Refusal {
@@ -162,7 +136,10 @@ impl Service for KeyVaultData {
             answer.set("x-ms-keyvault-region", keystore.location());
         }
         answer.set("x-ms-keyvault-service-version", "1.9.0.0");
-        answer.set("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
+        if let Ok(address) = cx.client_address() {
+            let info = format!("conn_type=Ipv4;addr={address};act_addr_fam=InterNetwork;");
+            answer.set("x-ms-keyvault-network-info", info);
+        }
         answer.set("cache-control", "no-cache");
         answer.set("pragma", "no-cache");
         answer.set("expires", "-1");

@@ -15,7 +15,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 
 /// How long a deletion is under way, on the cloud clock.
-const SETTLING: Duration = Duration::milliseconds(500);
+pub(super) const SETTLING: Duration = Duration::milliseconds(500);
 
 fn conflict(message: String, inner: &str) -> Refusal {
     Refusal::new(409, "Conflict", message).inner(inner)
@@ -101,10 +101,8 @@ pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&bundle::bundle(&keystore, &key, &newest)))
 }
 
-/// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
-pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let keystore = keystore::of_request(cx)?;
-    let (key, ..) = deleted(cx, &keystore, p.get("key"))?;
+/// Refuses to purge anything in a key store with purge protection.
+pub(super) fn check_purge(keystore: &KeyStore) -> Result<(), Refusal> {
     if keystore.purge_protected() {
         return Err(Refusal::new(
             403,
@@ -118,6 +116,14 @@ pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         )
         .inner("ForbiddenByPolicy"));
     }
+    Ok(())
+}
+
+/// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
+pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let keystore = keystore::of_request(cx)?;
+    let (key, ..) = deleted(cx, &keystore, p.get("key"))?;
+    check_purge(&keystore)?;
     settled(cx, &key)?;
     store::purge_key(cx, key.row)?;
     Ok(Answer::empty(204))

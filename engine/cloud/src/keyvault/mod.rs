@@ -1,11 +1,13 @@
-//! Microsoft.KeyVault: vaults and managed HSMs on Azure Resource Manager, and their keys on `*.vault.azure.net` and
-//! `*.managedhsm.azure.net`.
+//! Microsoft.KeyVault: vaults and managed HSMs on Azure Resource Manager, their keys and secrets on `*.vault.azure.net`
+//! and `*.managedhsm.azure.net`.
 //!
 //! - `control` (the table), `vaults`, `hsm::pools`, `deleted_keystores`, `properties`: the control plane and its rules.
-//! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
+//! - `data`: who may come in on the data plane, and how it refuses; `network`: from where; `requests` reads its bodies.
 //! - `operations`: the table of the operations on keys.
-//! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the operations on keys;
-//!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
+//! - `keys`, `deleted_keys`, `import`, `transfer`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the
+//!   operations on keys; `bundle` writes their answers, `new_version` and `material` make what they add,
+//!   `rotation_policy` says when.
+//! - `secrets`: the operations on secrets, with their tables.
 //! - `hsm`: what a managed HSM has of its own: activation by its security domain, its roles, its bill.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
 //! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
@@ -25,17 +27,20 @@ mod import;
 mod keys;
 mod keystore;
 mod material;
+mod network;
 mod new_version;
 mod operations;
 mod properties;
 mod requests;
 mod rotation;
 mod rotation_policy;
+mod secrets;
 mod signatures;
 mod store;
 mod symmetric;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod vaults;
 
 use std::sync::LazyLock;
@@ -80,16 +85,18 @@ impl Provider for KeyVault {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [&[store::SCHEMA], hsm::SCHEMA].concat().concat());
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| [&[store::SCHEMA, secrets::SCHEMA], hsm::SCHEMA].concat().concat());
         &SCHEMA
     }
 
     fn inventory(&self) -> &'static [&'static str] {
-        store::INVENTORY
+        static INVENTORY: LazyLock<Vec<&str>> = LazyLock::new(|| [store::INVENTORY, secrets::INVENTORY].concat());
+        &INVENTORY
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        control::OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![control::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {
@@ -141,6 +148,7 @@ impl Provider for KeyVault {
 
     fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         store::purge_due(cx)?;
+        secrets::purge_due(cx)?;
         rotation::rotate_due(cx)
     }
 }

@@ -193,6 +193,7 @@ pub(super) fn purge_keystore(cx: &Cx<'_>, label: &str) -> Result<(), Refusal> {
     for key in keys {
         purge_key(cx, key)?;
     }
+    super::secrets::purge_vault(cx, label)?;
     hsm::purge(cx, label)?;
     cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([label])?;
     Ok(())

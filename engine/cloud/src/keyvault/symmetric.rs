@@ -4,8 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealbook_crypto::SecretBytes;
 use sealbook_crypto::aes::{AesBits, AesError, AesKey, BLOCK, NONCE, Sealed, TAG};
+use sealbook_crypto::{AesKek, KeyWrapError, SecretBytes};
 use serde_json::{Value, json};
 
 use super::cryptography::Action;
@@ -18,6 +18,8 @@ use crate::refusal::Refusal;
 enum Mode {
     /// Key wrap.
     Kw,
+    /// Key wrap with padding.
+    Kwp,
     /// Galois counter mode.
     Gcm,
     /// Cipher block chaining over whole blocks.
@@ -28,8 +30,10 @@ enum Mode {
 
 /// Reads `alg`: the length of the key that it needs, if it needs one, and the mode.
 fn algorithm(name: &str) -> Option<(Option<AesBits>, Mode)> {
-    if name == "CKM_AES_KEY_WRAP" {
-        return Some((None, Mode::Kw));
+    match name {
+        "CKM_AES_KEY_WRAP" => return Some((None, Mode::Kw)),
+        "CKM_AES_KEY_WRAP_PAD" => return Some((None, Mode::Kwp)),
+        _ => {}
     }
     let (bits, mode) = name.strip_prefix('A')?.split_at_checked(3)?;
     let mode = match mode {
@@ -47,11 +51,14 @@ pub(super) fn run(key: &AesKey, kid: &str, action: Action, body: &Value) -> Resu
     let name = body["alg"].as_str().ok_or_else(|| bad("Property alg is required."))?;
     let wraps = matches!(action, Action::Wrap | Action::Unwrap);
     let unknown = || {
-        let known = if wraps { "A128KW, A192KW, A256KW" } else { "A128GCM, A128CBC, A128CBCPAD (and 192, 256)" };
-        let refusal = bad(format!("Property alg has invalid value {name}: for {} they are {known}.", action.word()));
-        if name == "CKM_AES_KEY_WRAP_PAD" { refusal.gap("the algorithm CKM_AES_KEY_WRAP_PAD") } else { refusal }
+        let known = match wraps {
+            true => "A128KW, A192KW, A256KW, CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_PAD",
+            false => "A128GCM, A128CBC, A128CBCPAD (and 192, 256)",
+        };
+        bad(format!("Property alg has invalid value {name}: for {} they are {known}.", action.word()))
     };
-    let (bits, mode) = algorithm(name).filter(|(_, mode)| (*mode == Mode::Kw) == wraps).ok_or_else(unknown)?;
+    let (bits, mode) =
+        algorithm(name).filter(|(_, mode)| matches!(mode, Mode::Kw | Mode::Kwp) == wraps).ok_or_else(unknown)?;
     if bits.is_some_and(|bits| bits != key.bits()) {
         return Err(bad(format!(
             "Key and algorithm are incompatible. Key {kid} has {} bits, and algorithm '{name}' needs another length.",
@@ -62,9 +69,9 @@ pub(super) fn run(key: &AesKey, kid: &str, action: Action, body: &Value) -> Resu
     let answer = match action {
         Action::Encrypt => encrypt(key, mode, body, &input)?,
         Action::Decrypt => decrypt(key, mode, body, &input)?,
-        Action::Wrap => json!({ "value": encoded(&key.wrap(input.expose()).map_err(refused)?) }),
-        Action::Unwrap => json!({ "value": encoded(key.unwrap(input.expose()).map_err(refused)?.expose()) }),
-        Action::Sign | Action::Verify => {
+        Action::Wrap => json!({ "value": encoded(&wrap(key, mode, &input)?) }),
+        Action::Unwrap => json!({ "value": encoded(unwrap(key, mode, &input)?.expose()) }),
+        Action::Sign | Action::Verify | Action::Import => {
             return Err(Refusal::internal(format!("{} is no operation of a symmetric key", action.word())));
         }
     };
@@ -84,6 +91,35 @@ fn refused(error: AesError) -> Refusal {
         AesError::Length => bad("Property value has invalid value: its length does not fit the algorithm."),
         AesError::Decrypt => bad("Unable to decrypt specified value with this key."),
     }
+}
+
+fn kek(key: &AesKey) -> Result<AesKek, Refusal> {
+    AesKek::new(key.expose().clone()).map_err(Refusal::internal)
+}
+
+fn not_wrapped(error: KeyWrapError) -> Refusal {
+    refused(match error {
+        KeyWrapError::Length(_) => AesError::Length,
+        KeyWrapError::Unwrap => AesError::Decrypt,
+    })
+}
+
+fn wrap(key: &AesKey, mode: Mode, input: &SecretBytes) -> Result<Vec<u8>, Refusal> {
+    let kek = kek(key)?;
+    match mode {
+        Mode::Kwp => kek.wrap_padded(input.expose()),
+        _ => kek.wrap(input.expose()),
+    }
+    .map_err(not_wrapped)
+}
+
+fn unwrap(key: &AesKey, mode: Mode, input: &SecretBytes) -> Result<SecretBytes, Refusal> {
+    let kek = kek(key)?;
+    match mode {
+        Mode::Kwp => kek.unwrap_padded(input.expose()),
+        _ => kek.unwrap(input.expose()),
+    }
+    .map_err(not_wrapped)
 }
 
 /// A property of a fixed number of bytes.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::keystore::{self, KeyStore, Kind};
 use super::properties::{self, Mode};
-use super::store;
-use crate::arm::{self, answers};
+use super::{network, store};
+use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -25,17 +25,9 @@ fn live(cx: &Cx<'_>, p: &Params) -> Result<KeyStore, Refusal> {
     keystore::existing(cx, id.name())
 }
 
-fn request(cx: &Cx<'_>) -> Result<Value, Refusal> {
-    let body = cx.request.json()?;
-    if body.is_object() {
-        return Ok(body);
-    }
-    Err(Refusal::new(400, "InvalidRequestContent", "The request content was invalid: it must be a JSON object."))
-}
-
 fn tags(body: &Value) -> Result<Value, Refusal> {
     let tags = &body["tags"];
-    arm::check_tags(tags)?;
+    body::check_tags(tags)?;
     Ok(if tags.is_null() { json!({}) } else { tags.clone() })
 }
 
@@ -47,7 +39,7 @@ fn location(body: &Value) -> Result<&'static str, Refusal> {
 pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let id = vault_id(p);
     let name = id.name();
-    let body = request(cx)?;
+    let body = body::resource(cx)?;
     properties::check_name(name)?;
     let recover = body["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     match store::keystore(cx, name)? {
@@ -70,6 +62,7 @@ pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Re
     }
     let location = location(&body)?;
     let properties = properties::apply(Mode::Replace, None, &body["properties"], answers::api_version(cx), &cx.tenant)?;
+    network::check_subnets(cx, &properties)?;
     store::insert_keystore(cx, name, &id.to_string(), p.get("subscription"), keystore::ready_at(cx, Kind::Vault)?)?;
     write(cx, &id, json!({ "location": location, "tags": tags(&body)?, "properties": properties }))
 }
@@ -85,22 +78,11 @@ fn write(cx: &mut Cx<'_>, id: &ResourceId, mut body: Value) -> Result<Answer, Re
 
 fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, body: &Value) -> Result<Answer, Refusal> {
     let location = location(body)?;
-    if location != vault.location() {
-        return Err(Refusal::new(
-            409,
-            "InvalidResourceLocation",
-            format!(
-                "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
-                 cannot be created in location '{location}'. Please select a new resource name.",
-                vault.name,
-                vault.location(),
-                id.group().unwrap_or_default()
-            ),
-        ));
-    }
+    body::same_place(&vault.name, id.group().unwrap_or_default(), vault.location(), location)?;
     let old = &vault.body["properties"];
     let properties =
         properties::apply(Mode::Replace, Some(old), &body["properties"], answers::api_version(cx), vault.tenant())?;
+    network::check_subnets(cx, &properties)?;
     write(cx, id, json!({ "location": location, "tags": tags(body)?, "properties": properties }))
 }
 
@@ -130,12 +112,15 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, recover
 /// Changes some properties of a vault (`Vaults_Update`).
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let vault = live(cx, p)?;
-    let given = request(cx)?;
+    let given = body::resource(cx)?;
     let mut body = vault.body.clone();
     if !given["properties"].is_null() {
         let old = &vault.body["properties"];
         body["properties"] =
             properties::apply(Mode::Change, Some(old), &given["properties"], answers::api_version(cx), vault.tenant())?;
+        if !given["properties"]["networkAcls"].is_null() {
+            network::check_subnets(cx, &body["properties"])?;
+        }
     }
     if !given["tags"].is_null() {
         body["tags"] = tags(&given)?;
@@ -177,7 +162,7 @@ pub(super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Tells whether a name is free (`Vaults_CheckNameAvailability`).
 pub(super) fn check_name(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let body = request(cx)?;
+    let body = body::object(cx)?;
     let name = body["name"].as_str().unwrap_or_default();
     if !body["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Microsoft.KeyVault/vaults")) {
         return Err(Refusal::new(400, "BadRequest", "The parameter 'type' must be 'Microsoft.KeyVault/vaults'."));

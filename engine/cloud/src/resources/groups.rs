@@ -4,7 +4,7 @@ use chrono::Duration;
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, listing, locations};
-use crate::arm::{self, answers};
+use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{self, Lro, NewLro, Status};
@@ -101,7 +101,7 @@ pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     }
     let body = cx.request.json()?;
     let location = locations::require(&body["location"], KIND)?;
-    arm::check_tags(&body["tags"])?;
+    body::check_tags(&body["tags"])?;
     let old = find(cx, subscription, group)?;
     if let Some(old) = &old {
         require_writable(cx, subscription, group)?;
@@ -136,7 +136,7 @@ pub(super) fn patch(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
     require_writable(cx, subscription, group)?;
     let body = cx.request.json()?;
     if !body["tags"].is_null() {
-        arm::check_tags(&body["tags"])?;
+        body::check_tags(&body["tags"])?;
         document["tags"] = body["tags"].clone();
     }
     Ok(Answer::ok(&write(cx, &id(subscription, group)?, document)?.body))

@@ -80,8 +80,8 @@ impl Provider for Resources {
         &SCHEMA
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        operations::OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![operations::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {

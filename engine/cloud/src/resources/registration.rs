@@ -72,8 +72,7 @@ pub(crate) fn require(cx: &Cx<'_>, subscription: &str, namespace: &str) -> Resul
 /// The document of a provider at a subscription, or at the tenant, where nothing is registered.
 fn document(cx: &Cx<'_>, subscription: Option<&str>, provider: &dyn Provider) -> Result<Value, Refusal> {
     let namespace = provider.namespace();
-    let types: Vec<Value> = provider
-        .types()
+    let types: Vec<Value> = registry::types(provider)
         .iter()
         .map(|t| {
             let locations: Vec<&str> =
@@ -101,7 +100,7 @@ fn document(cx: &Cx<'_>, subscription: Option<&str>, provider: &dyn Provider) ->
 
 fn named(params: &Params) -> Result<&'static dyn Provider, Refusal> {
     let namespace = params.get("namespace");
-    registry::provider(namespace).filter(|p| !p.types().is_empty()).ok_or_else(|| {
+    registry::provider(namespace).filter(|p| !registry::types(*p).is_empty()).ok_or_else(|| {
         Refusal::new(404, "InvalidResourceNamespace", format!("The resource namespace '{namespace}' is invalid."))
             .gap(format!("the resource provider {namespace}"))
     })
@@ -110,7 +109,7 @@ fn named(params: &Params) -> Result<&'static dyn Provider, Refusal> {
 /// `Providers_List` and `Providers_ListAtTenantScope`.
 pub(super) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let subscription = params.find("subscription");
-    let providers = registry::PROVIDERS.iter().filter(|p| !p.types().is_empty());
+    let providers = registry::PROVIDERS.iter().filter(|p| !registry::types(**p).is_empty());
     let value: Vec<Value> = providers.map(|p| document(cx, subscription, *p)).collect::<Result<_, _>>()?;
     Ok(Answer::ok(&json!({ "value": value })))
 }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value, json};
 
 use super::groups;
-use crate::arm;
+use crate::arm::body;
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -75,7 +75,7 @@ fn read(cx: &Cx<'_>, holder: &Holder) -> Result<Map<String, Value>, Refusal> {
 }
 
 fn write(cx: &mut Cx<'_>, holder: &Holder, tags: Map<String, Value>) -> Result<(), Refusal> {
-    arm::check_tags(&Value::Object(tags.clone()))?;
+    body::check_tags(&Value::Object(tags.clone()))?;
     match holder {
         Holder::Subscription(id) => {
             cx.tx
@@ -113,7 +113,7 @@ fn answer(params: &Params, tags: &Map<String, Value>) -> Answer {
 
 /// The `properties.tags` of a request.
 fn given(body: &Value) -> Result<Map<String, Value>, Refusal> {
-    arm::check_tags(&body["properties"]["tags"])?;
+    body::check_tags(&body["properties"]["tags"])?;
     Ok(body["properties"]["tags"].as_object().cloned().unwrap_or_default())
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::account::{self, Account};
 use super::{ACCOUNTS, API, blob, document, name, put, regional};
-use crate::arm::answers;
+use crate::arm::resource::id_of;
+use crate::arm::{answers, identity};
 use crate::cx::Cx;
 use crate::http::Answer;
-use crate::identity::principals;
 use crate::lro::{self, Lro};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
@@ -159,11 +159,6 @@ pub(super) fn id(params: &Params) -> ResourceId {
     ResourceId::resource(params.get("subscription"), params.get("group"), ACCOUNTS, params.get("account"))
 }
 
-/// ARM id of a stored account.
-pub(super) fn id_of(resource: &Resource) -> Result<ResourceId, Refusal> {
-    ResourceId::parse(&resource.id).ok_or_else(|| Refusal::internal(format!("{} is no resource id", resource.id)))
-}
-
 /// 202 with the URL of the result.
 pub(super) fn accepted(cx: &Cx<'_>, lro: &Lro, subscription: &str, location: &str) -> Answer {
     let path = format!(
@@ -181,10 +176,7 @@ pub(super) fn destroy(cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusa
         blob::revoke(cx, &account)?;
         account::delete(cx.tx, &account)?;
     }
-    if let Some(principal) = principals::of_resource(cx.tx, &resource.id)? {
-        principals::delete(cx, &principal.oid)?;
-    }
-    Ok(())
+    identity::remove(cx, &resource.id)
 }
 
 fn poll(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {

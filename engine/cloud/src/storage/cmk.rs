@@ -248,7 +248,7 @@ fn follow(cx: &mut Cx<'_>, account: &mut Account) -> Result<(), Locked> {
         let shown = &mut resource.body["properties"]["encryption"]["keyvaultproperties"];
         shown["currentVersionedKeyIdentifier"] = kid.into();
         shown["lastKeyRotationTimestamp"] = crate::time::rfc3339(cx.now).into();
-        let id = super::arm::id_of(&resource)?;
+        let id = crate::arm::resource::id_of(&resource)?;
         resources::put(cx.tx, &id, resource.body, cx.now)?;
     }
     Ok(())

@@ -78,8 +78,8 @@ impl Provider for Storage {
         ]
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        arm::OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![arm::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {

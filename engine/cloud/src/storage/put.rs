@@ -7,9 +7,10 @@ use super::account::{self, Account};
 use super::cmk::{self, Choice};
 use super::settings::{self, Kind, Sku};
 use super::{ACCOUNTS, arm, document, name, regional};
+use crate::arm::resource::id_of;
+use crate::arm::{body, identity};
 use crate::cx::Cx;
 use crate::http::Answer;
-use crate::identity::principals;
 use crate::lro::{self, Lro, NewLro};
 use crate::operation::Params;
 use crate::refusal::Refusal;
@@ -23,7 +24,7 @@ const CREATION: Duration = Duration::milliseconds(400);
 /// PUT: makes an account, or changes the one that is there.
 pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let id = arm::id(params);
-    let body = object(cx)?;
+    let body = body::resource(cx)?;
     match cx.resource(&id.to_string())? {
         Some(resource) => {
             check_same_place(&resource, &body)?;
@@ -36,7 +37,7 @@ pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
 /// PATCH: changes what the body names.
 pub(super) fn patch(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let resource = cx.existing(&arm::id(params))?;
-    let body = object(cx)?;
+    let body = body::resource(cx)?;
     update(cx, resource, &body)
 }
 
@@ -45,21 +46,9 @@ pub(super) fn complete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refu
     // The account may be gone by now, with its resource group.
     let Some(mut resource) = cx.resource(&lro.resource)? else { return Ok(None) };
     resource.body["properties"]["provisioningState"] = "Succeeded".into();
-    let id = arm::id_of(&resource)?;
+    let id = id_of(&resource)?;
     let resource = resources::put(cx.tx, &id, resource.body, cx.now)?;
     Ok(Some(document::shown(&resource)))
-}
-
-fn object(cx: &Cx<'_>) -> Result<Value, Refusal> {
-    let body = cx.request.json()?;
-    if body.is_object() {
-        return Ok(body);
-    }
-    Err(Refusal::new(
-        400,
-        "InvalidRequestContent",
-        "The request content was invalid and could not be deserialized: a JSON object is expected.",
-    ))
 }
 
 fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refusal> {
@@ -105,9 +94,7 @@ fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refu
     apply_properties(&mut document, &body["properties"])?;
     let mut resource = cx.put_resource(id, document)?;
     let mut account = account::create(cx, &name, &resource.id)?;
-    if !body["identity"].is_null() {
-        apply_identity(cx, &mut resource, &body["identity"])?;
-    }
+    apply_identity(cx, &mut resource, &body["identity"])?;
     apply_encryption(cx, &mut resource, &mut account, &body["properties"]["encryption"], When::Creation)?;
     let resource = cx.put_resource(id, resource.body)?;
     let lro = cx.start(NewLro {
@@ -123,18 +110,7 @@ fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refu
 /// Refuses a PUT that would move an account or make it another kind of thing.
 fn check_same_place(resource: &Resource, body: &Value) -> Result<(), Refusal> {
     let given = locations::require(&body["location"], ACCOUNTS)?.name;
-    let here = resource.location.as_deref().unwrap_or_default();
-    if given != here {
-        return Err(Refusal::new(
-            409,
-            "InvalidResourceLocation",
-            format!(
-                "The resource '{}' already exists in location '{here}' in resource group '{}'. A resource with the \
-                 same name cannot be created in location '{given}'. Please select a new resource name.",
-                resource.name, resource.group
-            ),
-        ));
-    }
+    body::same_place(&resource.name, &resource.group, resource.location.as_deref().unwrap_or_default(), given)?;
     // A PUT without them would be refused for a new account as well.
     Sku::parse(&body["sku"])?;
     Kind::parse(&body["kind"])?;
@@ -167,12 +143,10 @@ fn update(cx: &mut Cx<'_>, mut resource: Resource, body: &Value) -> Result<Answe
         resource.body["tags"] = settings::tags(&body["tags"])?;
     }
     apply_properties(&mut resource.body, &body["properties"])?;
-    if !body["identity"].is_null() {
-        apply_identity(cx, &mut resource, &body["identity"])?;
-    }
+    apply_identity(cx, &mut resource, &body["identity"])?;
     let encryption = &body["properties"]["encryption"];
     apply_encryption(cx, &mut resource, &mut account, encryption, When::Later)?;
-    let id = arm::id_of(&resource)?;
+    let id = id_of(&resource)?;
     let resource = cx.put_resource(&id, resource.body)?;
     Ok(Answer::ok(&document::shown(&resource)))
 }
@@ -184,84 +158,19 @@ fn apply_properties(document: &mut Value, given: &Value) -> Result<(), Refusal> 
     }
 }
 
-/// Gives the account the identities of the body: `None`, `SystemAssigned`, `UserAssigned` or both.
+/// Gives the account the identities of the body.
 fn apply_identity(cx: &mut Cx<'_>, resource: &mut Resource, given: &Value) -> Result<(), Refusal> {
-    let words: Vec<String> =
-        given["type"].as_str().unwrap_or_default().split(',').map(|word| word.trim().to_ascii_lowercase()).collect();
-    let has = |word: &str| words.iter().any(|given| given == word);
-    let (system, user, none) = (has("systemassigned"), has("userassigned"), has("none"));
-    let known = usize::from(system) + usize::from(user) + usize::from(none);
-    if known != words.len() || (none && known > 1) {
-        return Err(cmk::invalid_value("identity.type"));
+    if given.is_null() {
+        return Ok(());
     }
-    let mut shown = json!({ "type": match (system, user) {
-        (true, true) => "SystemAssigned,UserAssigned",
-        (true, false) => "SystemAssigned",
-        (false, true) => "UserAssigned",
-        (false, false) => "None",
-    } });
-    if system {
-        let principal = principals::create_system_identity(cx, &resource.id, &resource.name)?;
-        shown["principalId"] = principal.oid.into();
-        shown["tenantId"] = cx.tenant.clone().into();
-    } else if let Some(principal) = principals::of_resource(cx.tx, &resource.id)? {
-        principals::delete(cx, &principal.oid)?;
+    let before = resource.body["identity"].take();
+    let mut identity = identity::apply(cx, &id_of(resource)?, &before, given)?;
+    if identity["type"] == "SystemAssigned, UserAssigned" {
+        // Storage writes the two words without the space that other providers write.
+        identity["type"] = "SystemAssigned,UserAssigned".into();
     }
-    if user {
-        shown["userAssignedIdentities"] = user_identities(cx, &resource.body["identity"], given)?;
-    }
-    resource.body["identity"] = shown;
+    resource.body["identity"] = identity;
     Ok(())
-}
-
-/// The account's user-assigned identities after a change: those it had, plus those named with an object, minus those
-/// named with null.
-fn user_identities(cx: &Cx<'_>, before: &Value, given: &Value) -> Result<Value, Refusal> {
-    let mut ids: Vec<String> = before["userAssignedIdentities"]
-        .as_object()
-        .map(|identities| identities.keys().cloned().collect())
-        .unwrap_or_default();
-    for (id, value) in given["userAssignedIdentities"].as_object().into_iter().flatten() {
-        ids.retain(|known| !known.eq_ignore_ascii_case(id));
-        if !value.is_null() {
-            ids.push(id.clone());
-        }
-    }
-    if ids.is_empty() {
-        return Err(cmk::invalid_value("identity.userAssignedIdentities"));
-    }
-    let mut shown = serde_json::Map::new();
-    for id in ids {
-        let identity = cx.resource(&id)?.ok_or_else(|| {
-            Refusal::new(
-                400,
-                "FailedIdentityOperation",
-                format!(
-                    "Identity operation for resource failed with error 'Failed to perform resource identity operation. \
-                         The identity {id} was not found.'."
-                ),
-            )
-        })?;
-        let action = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
-        let known = before["userAssignedIdentities"].get(&id).is_some();
-        if !known && !cx.authorize(action, false, &identity.id)?.allowed {
-            return Err(Refusal::new(
-                403,
-                "LinkedAuthorizationFailed",
-                format!(
-                    "The client '{}' with object id '{}' has permission to perform action \
-                     'Microsoft.Storage/storageAccounts/write' on the account; however, it does not have permission to \
-                     perform action(s) '{action}' on the linked scope(s) '{}'.",
-                    cx.caller.name(),
-                    cx.caller.oid,
-                    identity.id
-                ),
-            ));
-        }
-        let properties = &identity.body["properties"];
-        shown.insert(id, json!({ "principalId": properties["principalId"], "clientId": properties["clientId"] }));
-    }
-    Ok(Value::Object(shown))
 }
 
 /// Whether the account exists already: its system-assigned identity does only then.
@@ -340,18 +249,13 @@ fn apply_encryption(
 }
 
 /// The identity with which the account will ask the vault.
-fn encryption_principal(resource: &Resource, identity: &Value, when: When) -> Result<String, Refusal> {
+fn encryption_principal(resource: &Resource, wanted: &Value, when: When) -> Result<String, Refusal> {
     let mine = &resource.body["identity"];
-    let chosen = match identity["userAssignedIdentity"].as_str().filter(|id| !id.is_empty()) {
-        Some(wanted) => mine["userAssignedIdentities"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find(|(id, _)| id.eq_ignore_ascii_case(wanted))
-            .and_then(|(_, identity)| identity["principalId"].as_str()),
+    let chosen = match wanted["userAssignedIdentity"].as_str().filter(|id| !id.is_empty()) {
+        Some(wanted) => identity::user(mine, wanted),
         // Nobody could have been given a role on the key for an identity that does not exist yet.
         None if when == When::Creation => None,
-        None => mine["principalId"].as_str(),
+        None => identity::system(mine),
     };
     chosen.map(str::to_owned).ok_or_else(|| {
         Refusal::new(

@@ -132,3 +132,18 @@ pub(crate) fn list(tx: &Connection, filter: Filter<'_>) -> Result<Vec<Resource>,
         .query_map(params![filter.subscription, filter.group, filter.kind, filter.name, filter.below], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+/// Resources whose documents contain an id as a whole text, without case, in order of id; the resource itself and what
+/// lies below it aside.
+pub(crate) fn naming(tx: &Connection, id: &str) -> Result<Vec<Resource>, Refusal> {
+    let text = serde_json::Value::from(id).to_string();
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM resources
+         WHERE instr(lower(body), lower(?2)) > 0
+           AND id <> ?1
+           AND substr(id, 1, length(?1) + 1) <> ?1 || '/' COLLATE NOCASE
+         ORDER BY id",
+    )?;
+    let rows = statement.query_map([id, &text], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

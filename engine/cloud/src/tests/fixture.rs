@@ -4,7 +4,9 @@ use chrono::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::arm::answers;
+use super::gadgets;
+use crate::arm::kind::Kind;
+use crate::arm::{answers, resource};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{self, Lro, NewLro};
@@ -118,22 +120,29 @@ impl Provider for Fixture {
         "Test.Fixture"
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        OPERATIONS
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        [vec![OPERATIONS], gadgets::tables()].concat()
+    }
+
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
+        gadgets::KINDS
     }
 
     fn types(&self) -> &'static [ResourceType] {
         &[ResourceType { name: "things", api: API, regional: true }]
     }
 
-    fn delete(&self, _: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
+    fn delete(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
         if resource.name == "stuck" {
             return Err(Refusal::new(409, "ThingInUse", "The thing is in use."));
         }
-        Ok(())
+        resource::destroy(cx, resource)
     }
 
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
+        if !lro.resource.contains("/things/") {
+            return resource::complete(cx, lro);
+        }
         let id = ResourceId::parse(&lro.resource).ok_or_else(|| Refusal::internal("no id"))?;
         let body = cx.put_resource(&id, json!({ "location": "westus", "made": crate::time::rfc3339(cx.now) }))?.body;
         match lro.payload["asked"].as_str() {

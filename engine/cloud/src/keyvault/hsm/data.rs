@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::json;
 
 use super::super::audit;
-use super::super::data::caller_line;
 use super::super::keystore::{self, KeyStore, Kind};
+use super::super::network;
 use super::super::operations::{self, API};
 use super::super::requests::{self, bad};
 use super::{domain, rbac, state};
@@ -107,17 +107,14 @@ fn at_host(cx: &Cx<'_>) -> Result<Option<KeyStore>, Refusal> {
 
 /// Refuses callers from the network that the pool's firewall keeps out.
 fn check_network(cx: &Cx<'_>, pool: &KeyStore) -> Result<(), Refusal> {
-    if pool.property("publicNetworkAccess") == "Disabled" || pool.property("networkAcls")["defaultAction"] == "Deny" {
-        return Err(Refusal::new(
-            403,
-            "AccessDenied",
-            format!(
-                "Client address (127.0.0.1) is not authorized and caller is not a trusted service. Caller: {}",
-                caller_line(&cx.caller)
-            ),
-        ));
+    if network::admits(cx, pool)? {
+        return Ok(());
     }
-    Ok(())
+    Err(Refusal::new(
+        403,
+        "AccessDenied",
+        format!("Client address ({}) is not authorized and caller is not a trusted service.", cx.client_address()?),
+    ))
 }
 
 impl Service for ManagedHsmData {
@@ -229,7 +226,9 @@ impl Service for ManagedHsmData {
         if let Ok(Some(pool)) = at_host(cx) {
             answer.set("x-ms-keyvault-region", pool.location());
         }
-        answer.set("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=Ipv4;");
+        if let Ok(address) = cx.client_address() {
+            answer.set("x-ms-keyvault-network-info", format!("conn_type=Ipv4;addr={address};act_addr_fam=Ipv4;"));
+        }
         answer.set("x-ms-server-latency", "1");
         answer.set("cache-control", "no-cache");
         answer.set("x-content-type-options", "nosniff");

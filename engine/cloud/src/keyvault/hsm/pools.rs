@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::keystore::{self, KeyStore, Kind};
 use super::super::properties::{Mode, name_in_use, name_is_valid};
-use super::super::{NAMESPACE, deleted_keystores, store};
+use super::super::{NAMESPACE, deleted_keystores, network, store};
 use super::{properties, rbac, state};
-use crate::arm;
+use crate::arm::body as arm_body;
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{Lro, NewLro};
@@ -34,16 +34,8 @@ fn live(cx: &Cx<'_>, p: &Params) -> Result<KeyStore, Refusal> {
     keystore::existing(cx, &Kind::Hsm.label(id.name()))
 }
 
-fn request(cx: &Cx<'_>) -> Result<Value, Refusal> {
-    let body = cx.request.json()?;
-    if body.is_object() {
-        return Ok(body);
-    }
-    Err(Refusal::new(400, "InvalidRequestContent", "The request content was invalid: it must be a JSON object."))
-}
-
 fn tags(body: &Value) -> Result<Value, Refusal> {
-    arm::check_tags(&body["tags"])?;
+    arm_body::check_tags(&body["tags"])?;
     Ok(if body["tags"].is_null() { json!({}) } else { body["tags"].clone() })
 }
 
@@ -104,7 +96,7 @@ fn document(cx: &Cx<'_>, pool: &KeyStore) -> Result<Value, Refusal> {
 pub(in super::super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let id = pool_id(p);
     let name = id.name();
-    let body = request(cx)?;
+    let body = arm_body::resource(cx)?;
     if !name_is_valid(name) {
         return Err(Refusal::new(400, "ManagedHsmNameNotValid", invalid_name(name)));
     }
@@ -131,6 +123,7 @@ pub(in super::super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<
     let location = locations::require(&body["location"], TYPE)?.name;
     let sku = properties::sku(None, &body["sku"])?;
     let given = properties::apply(Mode::Replace, None, &body["properties"], &cx.tenant)?;
+    network::check_subnets(cx, &given)?;
     let administrators: Vec<String> = given["initialAdminObjectIds"]
         .as_array()
         .into_iter()
@@ -179,22 +172,11 @@ pub(in super::super) fn complete(cx: &Cx<'_>, lro: &Lro) -> Result<Option<Value>
 
 fn replace(cx: &mut Cx<'_>, id: &ResourceId, pool: &KeyStore, body: &Value) -> Result<Answer, Refusal> {
     let location = locations::require(&body["location"], TYPE)?.name;
-    if location != pool.location() {
-        return Err(Refusal::new(
-            409,
-            "InvalidResourceLocation",
-            format!(
-                "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
-                 cannot be created in location '{location}'. Please select a new resource name.",
-                pool.name,
-                pool.location(),
-                id.group().unwrap_or_default()
-            ),
-        ));
-    }
+    arm_body::same_place(&pool.name, id.group().unwrap_or_default(), pool.location(), location)?;
     let sku = properties::sku(Some(&pool.body["sku"]), &body["sku"])?;
     let old = &pool.body["properties"];
     let given = properties::apply(Mode::Replace, Some(old), &body["properties"], pool.tenant())?;
+    network::check_subnets(cx, &given)?;
     write(cx, id, json!({ "location": location, "sku": sku, "tags": tags(body)?, "properties": given }))?;
     let pool = keystore::existing(cx, &pool.label)?;
     Ok(Answer::ok(&document(cx, &pool)?))
@@ -226,13 +208,14 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, pool: &KeyStore, recover:
 /// Changes some properties of a pool (`ManagedHsms_Update`).
 pub(in super::super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let pool = live(cx, p)?;
-    let given = request(cx)?;
+    let given = arm_body::resource(cx)?;
     identity(&given)?;
     let mut body = pool.body.clone();
     body["sku"] = properties::sku(Some(&pool.body["sku"]), &given["sku"])?;
     if !given["properties"].is_null() {
         let old = &pool.body["properties"];
         body["properties"] = properties::apply(Mode::Change, Some(old), &given["properties"], pool.tenant())?;
+        network::check_subnets(cx, &body["properties"])?;
     }
     if !given["tags"].is_null() {
         body["tags"] = tags(&given)?;
@@ -277,7 +260,7 @@ pub(in super::super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refu
 
 /// Tells whether a name is free (`ManagedHsms_CheckMhsmNameAvailability`).
 pub(in super::super) fn check_name(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let body = request(cx)?;
+    let body = arm_body::object(cx)?;
     let name =
         body["name"].as_str().ok_or_else(|| Refusal::new(400, "BadRequest", "The parameter 'name' is missing."))?;
     let (reason, message) = if !name_is_valid(name) {

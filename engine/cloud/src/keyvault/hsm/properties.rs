@@ -42,7 +42,7 @@ pub(super) fn apply(mode: Mode, old: Option<&Value>, given: &Value, tenant: &str
     properties.insert("enableSoftDelete".into(), vault::soft_delete(given)?.into());
     properties.insert("softDeleteRetentionInDays".into(), retention(old, given)?.into());
     properties.insert("enablePurgeProtection".into(), purge_protection(old, given)?.into());
-    let acls = vault::network(mode, old, given)?;
+    let acls = vault::network_acls(mode, old, given)?;
     let open = json!({ "bypass": "AzureServices", "defaultAction": "Allow", "ipRules": [], "virtualNetworkRules": [] });
     properties.insert("networkAcls".into(), acls.unwrap_or(open));
     properties.insert("publicNetworkAccess".into(), vault::public_access(mode, old, given)?.into());

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Lab;
-use super::super::cmk::{code, unwrap, within, wrap};
+use super::super::cmk::{code, unwrap, wrap};
+use super::super::{Lab, within};
 use super::{ENCRYPTION_USER, oid};
 use crate::keyvault::cmk::{KeyAt, vault_policy};
 use crate::testing;

@@ -1,5 +1,9 @@
 //! Keys of a managed HSM: those of a vault, as far as hardware goes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealbook_crypto::SecretBytes;
+use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
 use serde_json::{Value, json};
 
 use super::super::{Lab, message, refusal};
@@ -84,5 +88,39 @@ async fn random_bytes_differ_and_have_a_limit() {
     assert_ne!(one.body, two.body);
     for bad in [json!(0), json!(129), json!(-1), json!("8"), Value::Null] {
         assert_eq!(refusal(&draw(bad.clone()).await), (400, "BadParameter", ""), "{bad}");
+    }
+}
+
+/// A key exchange key of a managed HSM takes keys of every type that it holds, and none of another store.
+#[tokio::test]
+async fn keys_come_in_by_transfer_blobs() {
+    let cloud = testing::cloud();
+    let lab = Lab::with_pool(&cloud).await;
+    let kek = lab.hsm_key("kek", json!({ "key_ops": ["import"] })).await;
+    let part = |name: &str| URL_SAFE_NO_PAD.decode(kek["key"][name].as_str().unwrap()).unwrap();
+    let public = RsaPublic { n: part("n"), e: part("e") };
+    let blob = |target: &[u8], kid: &Value| {
+        let ciphertext = RsaAesWrap::Ckm.wrap(&public, &SecretBytes::new(target.to_vec())).unwrap();
+        let document = json!({
+            "schema_version": "1.0.0",
+            "header": { "kid": kid, "alg": "dir", "enc": "CKM_RSA_AES_KEY_WRAP" },
+            "ciphertext": URL_SAFE_NO_PAD.encode(ciphertext),
+        });
+        URL_SAFE_NO_PAD.encode(document.to_string())
+    };
+    let kid = &kek["key"]["kid"];
+    let elsewhere = json!("https://lab-vault.vault.azure.net/keys/kek");
+    let rsa = RsaKey::generate(RsaBits::B2048).to_pkcs8();
+    let rows = [
+        ("oct-HSM", blob(&[7; 32], kid), 200),
+        ("RSA-HSM", blob(rsa.expose(), kid), 200),
+        ("oct-HSM", blob(&[7; 20], kid), 400),
+        ("RSA-HSM", blob(&[7; 32], kid), 400),
+        ("oct-HSM", blob(&[7; 32], &elsewhere), 400),
+    ];
+    for (i, (kty, blob, status)) in rows.into_iter().enumerate() {
+        let body = json!({ "key": { "kty": kty, "key_hsm": blob } });
+        let reply = lab.hsm("pool", "PUT", &format!("/keys/brought-{i}"), body).await;
+        assert_eq!(reply.status, status, "{i}: {}", reply.body);
     }
 }

@@ -1,0 +1,165 @@
+//! Operation tables of types that do everything in the common way ([`super::resource`]).
+
+use http::Method;
+
+use super::resource;
+use crate::lro;
+use crate::operation::{Access, Operation, Run};
+
+/// Paths of a type: of one resource, of those of a group or parent, of those of a subscription.
+type Paths = [&'static str; 3];
+/// Actions that read, write and delete.
+type Actions = [&'static str; 3];
+
+const fn row(
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    action: &'static str,
+    api: &'static [&'static str],
+    lro: bool,
+    run: Run,
+) -> Operation {
+    Operation { name, method, path, when: &[], api, access: Access::Control(action), lro, run }
+}
+
+/// The rows of a type with a region; see `tracked_type!`.
+pub(crate) const fn tracked(
+    names: [&'static str; 6],
+    [one, group, subscription]: Paths,
+    [read, write, delete]: Actions,
+    api: &'static [&'static str],
+    long: bool,
+) -> [Operation; 6] {
+    [
+        row(names[0], Method::PUT, one, write, api, long, resource::put),
+        row(names[1], Method::PATCH, one, write, api, long, resource::patch),
+        row(names[2], Method::GET, one, read, api, false, resource::get),
+        row(names[3], Method::DELETE, one, delete, api, long, resource::delete),
+        row(names[4], Method::GET, group, read, api, false, resource::list),
+        row(names[5], Method::GET, subscription, read, api, false, resource::list),
+    ]
+}
+
+/// The rows of a part of another resource; see `part_type!`.
+pub(crate) const fn part(
+    names: [&'static str; 4],
+    [one, all]: [&'static str; 2],
+    [read, write, delete]: Actions,
+    api: &'static [&'static str],
+    long: bool,
+) -> [Operation; 4] {
+    [
+        row(names[0], Method::PUT, one, write, api, long, resource::put),
+        row(names[1], Method::GET, one, read, api, false, resource::get),
+        row(names[2], Method::DELETE, one, delete, api, long, resource::delete),
+        row(names[3], Method::GET, all, read, api, false, resource::list),
+    ]
+}
+
+/// The rows that poll the long-running operations of a namespace; see `polling!`.
+pub(crate) const fn polls(
+    names: [&'static str; 2],
+    path: &'static str,
+    action: &'static str,
+    api: &'static [&'static str],
+) -> [Operation; 2] {
+    const MONITOR: &[(&str, &str)] = &[("monitor", "true")];
+    let [status, result] = names;
+    [
+        row(status, Method::GET, path, action, api, false, |cx, p| lro::poll_status(cx, p.get("operation"))),
+        Operation {
+            name: result,
+            method: Method::GET,
+            path,
+            when: MONITOR,
+            api,
+            access: Access::Control(action),
+            lro: false,
+            run: |cx, p| lro::poll_location(cx, p.get("operation")),
+        },
+    ]
+}
+
+/// The operation table of a type with a region that does everything in the common way: `tracked_type!("Disks",
+/// "Microsoft.Compute", "disks", API, long: true)`. The first word is the operation group of the official contract.
+macro_rules! tracked_type {
+    ($ids:literal, $namespace:literal, $type:literal, $api:expr, long: $long:expr) => {
+        $crate::arm::rows::tracked(
+            [
+                concat!($ids, "_CreateOrUpdate"),
+                concat!($ids, "_Update"),
+                concat!($ids, "_Get"),
+                concat!($ids, "_Delete"),
+                concat!($ids, "_ListByResourceGroup"),
+                concat!($ids, "_List"),
+            ],
+            [
+                concat!(
+                    "/subscriptions/{subscription}/resourceGroups/{group}/providers/",
+                    $namespace,
+                    "/",
+                    $type,
+                    "/{name}"
+                ),
+                concat!("/subscriptions/{subscription}/resourceGroups/{group}/providers/", $namespace, "/", $type),
+                concat!("/subscriptions/{subscription}/providers/", $namespace, "/", $type),
+            ],
+            [
+                concat!($namespace, "/", $type, "/read"),
+                concat!($namespace, "/", $type, "/write"),
+                concat!($namespace, "/", $type, "/delete"),
+            ],
+            $api,
+            $long,
+        )
+    };
+}
+
+/// The operation table of a type below another one: `part_type!("Subnets", "Microsoft.Network", "virtualNetworks/subnets",
+/// "virtualNetworks/{parent}/subnets", API, long: true)`.
+macro_rules! part_type {
+    ($ids:literal, $namespace:literal, $type:literal, $path:literal, $api:expr, long: $long:expr) => {
+        $crate::arm::rows::part(
+            [concat!($ids, "_CreateOrUpdate"), concat!($ids, "_Get"), concat!($ids, "_Delete"), concat!($ids, "_List")],
+            [
+                concat!(
+                    "/subscriptions/{subscription}/resourceGroups/{group}/providers/",
+                    $namespace,
+                    "/",
+                    $path,
+                    "/{name}"
+                ),
+                concat!("/subscriptions/{subscription}/resourceGroups/{group}/providers/", $namespace, "/", $path),
+            ],
+            [
+                concat!($namespace, "/", $type, "/read"),
+                concat!($namespace, "/", $type, "/write"),
+                concat!($namespace, "/", $type, "/delete"),
+            ],
+            $api,
+            $long,
+        )
+    };
+}
+
+/// The polling URLs of a namespace: `polling!("Microsoft.Compute", "operations", API)`. The folder is what
+/// [`super::kind::Kind::polls`] says.
+macro_rules! polling {
+    ($namespace:literal, $folder:literal, $api:expr) => {
+        $crate::arm::rows::polls(
+            [concat!($folder, "_Status"), concat!($folder, "_Result")],
+            concat!(
+                "/subscriptions/{subscription}/providers/",
+                $namespace,
+                "/locations/{location}/",
+                $folder,
+                "/{operation}"
+            ),
+            concat!($namespace, "/locations/", $folder, "/read"),
+            $api,
+        )
+    };
+}
+
+pub(crate) use {part_type, polling, tracked_type};
