@@ -5,8 +5,8 @@
 Each lab has a shell of its own, which has read az/prelude.sh. The environment must be that of `cloud exec --as app`: it
 has the secrets of both the person and the application.
 
-A lab is a plain shell script. What is written after a command, in lines that start with `#=`, is about its outcome; every
-command has at least one such line, and it ends there:
+A lab is a plain shell script. What is written after a command, in lines that start with `#=`, is about its outcome.
+Every command has at least one such line, and it ends there:
 
     #= ok                  the exit code is 0, as with every line but `refused`
     #= PATH = JSON         the output is JSON that has this value at PATH (.name, .[0].kid, .; # at its end counts)
@@ -120,6 +120,12 @@ def parse(name: str, text: str) -> list[Command]:
     if lines:
         wrong(start, "a command without an outcome")
     return commands
+
+
+def read(name: str) -> list[Command]:
+    """Reads a lab's file."""
+    file = f"{name}.sh"
+    return parse(file, (FOLDER / file).read_text(encoding="utf-8"))
 
 
 def at(value: Any, path: str) -> Any:
@@ -236,7 +242,7 @@ def last_lines(text: str) -> str:
 def run(name: str, az: str | None) -> bool:
     """Runs a lab and says what came of it; false if anything differs."""
     file = f"{name}.sh"
-    commands = parse(file, (FOLDER / file).read_text(encoding="utf-8"))
+    commands = read(name)
     passed, started = 0, time.monotonic()
     print(f"== {name}", flush=True)
     with tempfile.TemporaryDirectory(prefix="sealbook-az-") as folder, Shell(az, Path(folder)) as shell:
@@ -278,8 +284,9 @@ def main() -> int:
         arguments.error(f"either not in the table or not in {FOLDER.name}/: {', '.join(sorted(strays))}")
     labs = given.labs or list(LABS)
     if given.check:
-        counts = {name: len(parse(f"{name}.sh", (FOLDER / f"{name}.sh").read_text(encoding="utf-8"))) for name in labs}
-        wrong = [f"{name} has {count} commands, not {LABS[name]}" for name, count in counts.items() if count != LABS[name]]
+        counts = {name: len(read(name)) for name in labs}
+        differ = [name for name in labs if counts[name] != LABS[name]]
+        wrong = [f"{name} has {counts[name]} commands, the table says {LABS[name]}" for name in differ]
         print("\n".join(wrong) or f"{sum(counts.values())} commands in {len(labs)} labs")
         return 1 if wrong else 0
     failed = [name for name in labs if not run(name, given.az)]

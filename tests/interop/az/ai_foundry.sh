@@ -59,7 +59,8 @@ az cognitiveservices account project create --name "$AI" --project-name first --
 az cognitiveservices account project list --name "$AI" --resource-group "$GROUP"
 #= .# = 1
 
-AI_OID=$(az cognitiveservices account show --name "$AI" --resource-group "$GROUP" --query identity.principalId --output tsv)
+AI_OID=$(az cognitiveservices account show --name "$AI" --resource-group "$GROUP" \
+    --query identity.principalId --output tsv)
 #= $AI_OID has "-"
 
 KID=$(az keyvault key show --vault-name "$VAULT" --name aifoundry-encryption-key --query key.kid --output tsv)
@@ -84,7 +85,8 @@ az role assignment create --role "Key Vault Crypto Service Encryption User" --sc
 az cognitiveservices account update --name "$AI" --resource-group "$GROUP" --encryption "{
     \"keySource\": \"Microsoft.KeyVault\",
     \"keyVaultProperties\": {
-        \"keyVaultUri\": \"https://$VAULT.vault.azure.net/\", \"keyName\": \"too-long\", \"keyVersion\": \"${LONG##*/}\"}}"
+        \"keyVaultUri\": \"https://$VAULT.vault.azure.net/\",
+        \"keyName\": \"too-long\", \"keyVersion\": \"${LONG##*/}\"}}"
 #= refused 1
 
 # The version is part of it: after each rotation it has to be set again, before the old one expires.
@@ -113,8 +115,8 @@ az cognitiveservices account update --name "$AI" --resource-group "$GROUP" \
 az keyvault key rotate --vault-name "$VAULT" --name aifoundry-encryption-key
 #= .key.kty = "RSA"
 
-NEXT=$(az keyvault key show --vault-name "$VAULT" --name aifoundry-encryption-key --query key.kid --output tsv) \
-    VERSION=${NEXT##*/}
+NEXT=$(az keyvault key show --vault-name "$VAULT" --name aifoundry-encryption-key --query key.kid --output tsv)
+VERSION=${NEXT##*/}
 #= $NEXT has "/keys/aifoundry-encryption-key/"
 
 az cognitiveservices account update --name "$AI" --resource-group "$GROUP" --encryption "{

@@ -50,7 +50,8 @@ az disk-encryption-set create --name cmk-lab-des --resource-group "$GROUP" --loc
 DES_ID=$(az disk-encryption-set show --name cmk-lab-des --resource-group "$GROUP" --query id --output tsv)
 #= $DES_ID has "/diskEncryptionSets/cmk-lab-des"
 
-DES_OID=$(az disk-encryption-set show --name cmk-lab-des --resource-group "$GROUP" --query identity.principalId --output tsv)
+DES_OID=$(az disk-encryption-set show --name cmk-lab-des --resource-group "$GROUP" \
+    --query identity.principalId --output tsv)
 #= $DES_OID has "-"
 
 # Its identity has no right to the key yet, so no disk can be made with it.
@@ -95,7 +96,8 @@ az network vnet subnet create --vnet-name cmk-vnet --name aks --resource-group "
 #= .addressPrefix = "10.0.1.0/24"
 #= .provisioningState = "Succeeded"
 
-AKS_SUBNET=$(az network vnet subnet show --vnet-name cmk-vnet --name aks --resource-group "$GROUP" --query id --output tsv)
+AKS_SUBNET=$(az network vnet subnet show --vnet-name cmk-vnet --name aks --resource-group "$GROUP" \
+    --query id --output tsv)
 #= $AKS_SUBNET has "/subnets/aks"
 
 az network nic create --name vm-nic --resource-group "$GROUP" --location "$REGION" --vnet-name cmk-vnet --subnet vm

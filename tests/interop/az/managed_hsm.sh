@@ -1,6 +1,6 @@
 # Managed HSM: a pool of your own, which does nothing before it is activated, and which has roles of its own.
 #
-# On Azure a pool costs 3.20 USD an hour, 76.80 a day, from its creation to its purge: a deleted pool is paid for as well.
+# On Azure a pool costs 3.20 USD an hour, 76.80 a day, from its creation to its purge: a deleted pool is paid for too.
 
 az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD"
 #= .[0].user.name = "$SEALBOOK_USER"
@@ -17,7 +17,7 @@ az group create --name "$GROUP" --location "$REGION"
 az keyvault check-name --name "$HSM" --resource-type hsm
 #= .nameAvailable = true
 
-# Seven days is the shortest retention, and it can't be changed later. No purge protection: it would have to be paid for.
+# Seven days is the shortest retention, and it can't be changed later. Purge protection would make it last, and cost.
 az keyvault create --hsm-name "$HSM" --resource-group "$GROUP" --location "$REGION" \
     --administrators "$USER_OID" --retention-days 7
 #= .name = "$HSM"
@@ -43,7 +43,7 @@ az keyvault key create --hsm-name "$HSM" --name lab-key --kty RSA-HSM --size 307
 # Three key pairs, of which any two open the security domain. Keep them apart from each other, and offline.
 for n in 1 2 3; do
     openssl req -newkey rsa:2048 -nodes -keyout "$WORK/domain$n.key" -x509 -days 365 \
-        -subj "/CN=security domain $n" -out "$WORK/domain$n.cer" || break
+        -subj "/CN=security domain $n" -out "$WORK/domain$n.cer"
 done
 #= ok
 

@@ -30,7 +30,7 @@ az keyvault create --hsm-name "$HSM" --resource-group "$GROUP" --location "$REGI
 
 for n in 1 2 3; do
     openssl req -newkey rsa:2048 -nodes -keyout "$WORK/domain$n.key" -x509 -days 365 \
-        -subj "/CN=security domain $n" -out "$WORK/domain$n.cer" || break
+        -subj "/CN=security domain $n" -out "$WORK/domain$n.cer"
 done
 #= ok
 
@@ -64,7 +64,8 @@ az disk-encryption-set create --name hsm-des --resource-group "$GROUP" --locatio
 DES_ID=$(az disk-encryption-set show --name hsm-des --resource-group "$GROUP" --query id --output tsv)
 #= $DES_ID has "/diskEncryptionSets/hsm-des"
 
-DES_OID=$(az disk-encryption-set show --name hsm-des --resource-group "$GROUP" --query identity.principalId --output tsv)
+DES_OID=$(az disk-encryption-set show --name hsm-des --resource-group "$GROUP" \
+    --query identity.principalId --output tsv)
 #= $DES_OID has "-"
 
 az keyvault role assignment create --hsm-name "$HSM" --role "Managed HSM Crypto Service Encryption User" \

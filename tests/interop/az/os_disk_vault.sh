@@ -33,7 +33,7 @@ VAULT_ID=$(az keyvault show --name "$VAULT" --resource-group "$GROUP" --query id
 az role assignment create --role "Key Vault Crypto Officer" --assignee "$SEALBOOK_USER" --scope "$VAULT_ID"
 #= .scope = "$VAULT_ID"
 
-# A key that may leave the HSM, but only for a machine whose attestation fulfils its policy. Without a policy it may not.
+# A key that may leave the HSM, but only for a machine whose attestation fulfils its policy. A policy it must have.
 patiently az keyvault key create --vault-name "$VAULT" --name NoPolicy --kty RSA-HSM --size 3072 --exportable true
 #= refused 1 policy
 
@@ -59,7 +59,8 @@ az disk-encryption-set create --name cvm-des --resource-group "$GROUP" --locatio
 DES_ID=$(az disk-encryption-set show --name cvm-des --resource-group "$GROUP" --query id --output tsv)
 #= $DES_ID has "/diskEncryptionSets/cvm-des"
 
-DES_OID=$(az disk-encryption-set show --name cvm-des --resource-group "$GROUP" --query identity.principalId --output tsv)
+DES_OID=$(az disk-encryption-set show --name cvm-des --resource-group "$GROUP" \
+    --query identity.principalId --output tsv)
 #= $DES_OID has "-"
 
 # The set wraps with the key, the orchestrator has it released.

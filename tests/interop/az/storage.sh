@@ -15,7 +15,8 @@ GROUP=cmk-storage-$SUFFIX
 az group create --name "$GROUP" --location "$REGION"
 #= .properties.provisioningState = "Succeeded"
 
-UNIQ=$(az group show --name "$GROUP" --query id --output tsv | md5sum | cut -c1-8) VAULT=cmk-lab-$UNIQ ACCOUNT=cmklab$UNIQ
+UNIQ=$(az group show --name "$GROUP" --query id --output tsv | md5sum | cut -c1-8)
+VAULT=cmk-lab-$UNIQ ACCOUNT=cmklab$UNIQ
 #= $VAULT = "cmk-lab-$UNIQ"
 
 # The vault lacks purge protection, by mistake.
@@ -49,7 +50,8 @@ az storage account create --name "$ACCOUNT" --resource-group "$GROUP" --location
 ACCOUNT_ID=$(az storage account show --name "$ACCOUNT" --resource-group "$GROUP" --query id --output tsv)
 #= $ACCOUNT_ID has "/storageAccounts/$ACCOUNT"
 
-ACCOUNT_OID=$(az storage account show --name "$ACCOUNT" --resource-group "$GROUP" --query identity.principalId --output tsv)
+ACCOUNT_OID=$(az storage account show --name "$ACCOUNT" --resource-group "$GROUP" \
+    --query identity.principalId --output tsv)
 #= $ACCOUNT_OID has "-"
 
 az role assignment create --role "Key Vault Crypto Service Encryption User" --scope "$VAULT_ID" \
