@@ -19,12 +19,14 @@ $NAMES inside the JSON are variables of the shell.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import secrets
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -175,7 +177,8 @@ class Shell:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def run(self, text: str) -> Outcome:
@@ -215,7 +218,7 @@ class Shell:
             if refused := _REFUSED.fullmatch(said):
                 text = self.filled(refused["text"] or "")
                 if done.code != int(refused["code"]):
-                    raise Unmet(said, f"exit code {done.code} {done.stdout[:2000]}")
+                    raise Unmet(said, f"exit code {done.code} {done.stdout[:2000].strip()}".strip())
                 if text not in done.stderr:
                     raise Unmet(said, f"refused {done.code}, but its stderr does not have {text}")
             elif done.code != 0:
@@ -231,7 +234,7 @@ def output(text: str) -> Any:
     try:
         return json.loads(text) if text.strip() else None
     except ValueError:
-        raise Unmet("JSON", text[:2000]) from None
+        raise Unmet("JSON", text[:2000].strip()) from None
 
 
 def last_lines(text: str) -> str:
