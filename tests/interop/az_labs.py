@@ -57,7 +57,7 @@ PATIENCE = 900.0
 LAST_LINES = 12
 
 _STEP = re.compile(r"\.\[(\d+)\]|\.(\w+)")
-_EXPECTATION = re.compile(r"(?P<what>[.$]\S*) (?P<verb>=|~|has) (?P<value>.+)")
+_EXPECTATION = re.compile(r"(?P<what>\$\w+|\.|(\.\[\d+\]|\.\w+)*(\.#)?) (?P<verb>=|~|has) (?P<value>.+)")
 _REFUSED = re.compile(r"refused (?P<code>\d+)(?: (?P<text>.+))?")
 _NAME = re.compile(r"\$(\w+)")
 
@@ -96,6 +96,19 @@ class Outcome:
     stderr: str
 
 
+def meaningful(said: str) -> bool:
+    """Whether what stands after `#=` says something of an outcome."""
+    if said == "ok" or _REFUSED.fullmatch(said):
+        return True
+    if not (expectation := _EXPECTATION.fullmatch(said)):
+        return False
+    try:
+        json.loads(_NAME.sub("", expectation["value"]))
+    except ValueError:
+        return False
+    return True
+
+
 def parse(name: str, text: str) -> list[Command]:
     """Reads a lab."""
 
@@ -112,7 +125,7 @@ def parse(name: str, text: str) -> list[Command]:
                 lines = []
             if not commands or (said := line.removeprefix("#=").strip()) == "":
                 wrong(number, "an outcome of nothing")
-            if said != "ok" and not _EXPECTATION.fullmatch(said) and not _REFUSED.fullmatch(said):
+            if not meaningful(said):
                 wrong(number, f"`{said}` says nothing of an outcome")
             commands[-1].outcome.append(said)
         elif lines:

@@ -1,7 +1,7 @@
 # The OS disk of a confidential VM under a key of your own, in a managed HSM. The difference is who gives the roles.
 #
-# On Azure the pool costs 3.20 USD an hour, also when it is deleted, until it is purged. Disks need a pool with purge
-# protection, which then can't be purged: seven days of retention cost 537.60 USD more.
+# On Azure the pool costs 3.20 USD an hour, also when it is deleted, until it is purged. Azure's pages ask for purge
+# protection of keys that disks depend on, and such a pool can't be purged: its seven days cost 537.60 USD more.
 
 az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD"
 #= .[0].user.name = "$SEALBOOK_USER"
