@@ -294,6 +294,47 @@ async fn keys_are_made_rotated_used_and_deleted_once() {
 }
 
 #[tokio::test]
+async fn a_key_from_outside_comes_in_once_and_its_private_half_is_never_shown() {
+    let (lab, key, _) = furnished().await;
+    let kek = key.replace("/keys/k", "/keys/kek");
+    let lab = lab.grant(&[&format!("keyvault:read,create {kek}")]);
+    let exchange = json!({ "kty": "RSA-HSM", "key_size": 2048, "key_ops": ["import"] });
+    let made = json!([{ "do": "keyvault.create", "effect": "kek", "uri": kek, "parameters": exchange }]);
+    let exchange = lab.apply(made).await.unwrap()[0].clone();
+    let wrap = json!([
+        { "do": "crypto.generate-pair", "name": "target", "bits": 2048 },
+        { "do": "crypto.transfer-blob", "pair": "target", "exchange": exchange, "name": "target.byok" },
+        { "do": "artifacts.open", "name": "private", "reference": "artifact:probe/target" },
+        { "do": "artifacts.read", "name": "private", "length": 5, "try": true },
+    ]);
+    let wrapped = lab.apply(wrap.clone()).await.unwrap();
+    assert!(wrapped[3]["problem"].as_str().unwrap().contains("secret"), "{wrapped}");
+    assert_eq!(lab.apply(wrap).await.unwrap()[0], wrapped[0], "a repetition meets its own pair");
+
+    let import = json!([
+        { "do": "artifacts.open", "name": "blob", "reference": "artifact:probe/target.byok" },
+        { "do": "keyvault.import", "effect": "import", "uri": key, "name": "blob",
+          "parameters": { "key": { "kty": "RSA-HSM", "key_ops": ["wrapKey", "unwrapKey"] }, "Hsm": true } },
+    ]);
+    let fault = Fault { method: Some("PUT".into()), path: Some("/keys/k".into()), ..Fault::once(FaultKind::DropAfter) };
+    lab.cloud.fault(&fault).unwrap();
+    assert_eq!(code(lab.apply(import.clone()).await), "transient");
+    let bundle = lab.apply(import).await.unwrap()[1].clone();
+    assert_eq!(
+        (&bundle["tags"]["sealbook-op"], &bundle["key"]["n"]),
+        (&json!("probe/0/import"), &wrapped[0]["public"]["n"])
+    );
+    let look = json!([
+        { "do": "keyvault.versions", "uri": key },
+        { "do": "crypto.open-pair", "name": "target", "reference": "artifact:probe/target" },
+        { "do": "crypto.generate", "name": "dek", "bits": 256 },
+        { "do": "crypto.seal-unwrap", "name": "dek", "pair": "target", "uri": key },
+    ]);
+    let seen = lab.apply(look).await.unwrap();
+    assert_eq!((seen[0].as_array().unwrap().len(), &seen[3]), (1, &json!(true)));
+}
+
+#[tokio::test]
 async fn blobs_go_up_once_and_come_down_as_they_were() {
     let (lab, _, container) = furnished().await;
     let blob = format!("{container}/note.txt");

@@ -84,6 +84,16 @@ impl Keys {
         json(self.client(&uri)?.create_key(&uri.name, RequestContent::from(body(parameters)), None).await)
     }
 
+    /// Imports a key, or a new version of it, from Key Vault's parameters (`key` with its private parts or a transfer
+    /// blob in `key_hsm`, `Hsm`, `attributes`, `tags`, `release_policy`).
+    ///
+    /// # Errors
+    /// See [`Keys`]; [`AzureError::outcome_unknown`] applies.
+    pub async fn import(&self, uri: &str, parameters: &Value) -> Result<Value, AzureError> {
+        let uri = KeyUri::parse(uri)?.without_version()?;
+        json(self.client(&uri)?.import_key(&uri.name, RequestContent::from(body(parameters)), None).await)
+    }
+
     /// Changes attributes, key operations, tags or release policy of a version, the current one unless the URI names
     /// one.
     ///

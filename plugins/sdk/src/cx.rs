@@ -10,7 +10,7 @@ use crate::problem::{Problem, Result};
 use crate::sys;
 
 pub use azure::Azure;
-pub use data::{Artifact, Artifacts, Blobs, Crypto, Key};
+pub use data::{Artifact, Artifacts, Blobs, Crypto, Key, Pair};
 pub use keyvault::KeyVault;
 
 /// What a call into a plugin may use. Each part works only as far as it was asked for, granted and allowed.

@@ -57,7 +57,7 @@ mod step;
 pub mod testing;
 mod time;
 
-pub use cx::{Artifact, Artifacts, Azure, Blobs, Crypto, Cx, Key, KeyVault, mark};
+pub use cx::{Artifact, Artifacts, Azure, Blobs, Crypto, Cx, Key, KeyVault, Pair, mark};
 pub use ids::{ArmId, BlobUri, ContainerUri, InvalidId, KeyUri, StoreUri};
 pub use problem::{Problem, Result};
 pub use step::{Check, Cost, Evidence, Leftover, Limits, Operation, Ownership, Past, Preview, Step, Undone};

@@ -139,6 +139,20 @@ impl Fake {
         self
     }
 
+    /// A key pair that an earlier step made, for the reference `artifact:<name>`: `n` is its modulus in base64url.
+    #[must_use]
+    pub fn pair(self, name: &str, n: &str) -> Self {
+        self.0.borrow_mut().pairs.insert(format!("artifact:{name}"), n.into());
+        self
+    }
+
+    /// Bytes that an earlier step left, for the reference `artifact:<name>`.
+    #[must_use]
+    pub fn artifact(self, name: &str, bytes: &[u8]) -> Self {
+        self.0.borrow_mut().artifacts.insert(format!("artifact:{name}"), bytes.into());
+        self
+    }
+
     /// What the cloud adds to a resource when it is put or patched (addresses, identities).
     #[must_use]
     pub fn dress(self, dress: Dress) -> Self {

@@ -142,6 +142,27 @@ impl Shelf {
         .await
     }
 
+    /// Opens an artifact if there is one.
+    pub(crate) async fn find(&self, reference: &str) -> Result<Option<Sealed>, Failure> {
+        match self.path(reference).exists() {
+            true => Ok(Some(self.open(reference).await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Writes a whole artifact at once.
+    pub(crate) async fn write(
+        &self,
+        step: &StepPath,
+        name: &str,
+        content: Vec<u8>,
+        secret: bool,
+    ) -> Result<Sealed, Failure> {
+        let mut writer = self.create(step, name, secret).await?;
+        writer.append(content).await?;
+        writer.finish().await
+    }
+
     fn key(&self) -> &SealKey {
         self.vault.key()
     }
@@ -255,6 +276,12 @@ impl Sealed {
                 on_disk(move || shelf.read(&path, &id, &reference, total, offset..end)).await
             }
         }
+    }
+
+    /// Reads everything, secret or not: for the host alone.
+    pub(crate) async fn read_secret(&self) -> Result<SecretBytes, Failure> {
+        let length = usize::try_from(self.facts.length).unwrap_or(usize::MAX);
+        Ok(SecretBytes::from(self.read(0, length).await?))
     }
 
     /// Reads everything, for an upload.

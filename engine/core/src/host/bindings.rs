@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
     },
     with: {
         "sealbook:plugin/crypto.key": crate::host::handle::Key,
+        "sealbook:plugin/crypto.pair": crate::host::handle::Pair,
         "sealbook:plugin/artifacts.artifact": crate::host::handle::Artifact,
         "sealbook:plugin/artifacts.draft": crate::host::handle::Draft,
     },

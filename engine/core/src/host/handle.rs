@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use sealbook_crypto::SecretBytes;
+use sealbook_crypto::rsa::RsaKey;
 use sealbook_model::id::RunId;
 
 use super::artifact;
@@ -12,6 +13,12 @@ use super::artifact;
 pub struct Key {
     pub(crate) reference: String,
     pub(crate) bytes: SecretBytes,
+}
+
+/// A key pair outside of any key store, whose private half lies sealed among the run's artifacts.
+pub struct Pair {
+    pub(crate) reference: String,
+    pub(crate) key: RsaKey,
 }
 
 /// Data that can be read.

@@ -24,6 +24,7 @@ mod handle;
 mod limits;
 mod link;
 mod marks;
+mod pair;
 mod provider;
 mod reconcile;
 mod screen;

@@ -40,7 +40,7 @@ pub struct Row {
 }
 
 /// One row per kind of effect.
-pub const TABLE: [Row; 14] = [
+pub const TABLE: [Row; 15] = [
     Row { kind: "arm-put", knows: Knows::Mark, how: "tags of run and effect on the resource" },
     Row {
         kind: "arm-put-untagged",
@@ -57,6 +57,7 @@ pub const TABLE: [Row; 14] = [
     Row { kind: "arm-delete", knows: Knows::Gone, how: "the resource is absent" },
     Row { kind: "role-assignment", knows: Knows::Name, how: "the assignment's name is a UUIDv5 of run and effect" },
     Row { kind: "key-create", knows: Knows::Mark, how: "a version of the key with tags of run and effect" },
+    Row { kind: "key-import", knows: Knows::Mark, how: "a version of the key with tags of run and effect" },
     Row { kind: "key-update", knows: Knows::Repeat, how: "sets the same values again" },
     Row {
         kind: "key-rotate",
@@ -72,7 +73,7 @@ pub const TABLE: [Row; 14] = [
 /// Finds a row.
 pub(crate) fn row(kind: &str) -> Option<&'static Row> {
     // A table of a dozen rows is searched faster than it is hashed.
-    static ROWS: [Row; 14] = TABLE;
+    static ROWS: [Row; 15] = TABLE;
     ROWS.iter().find(|row| row.kind == kind)
 }
 

@@ -24,7 +24,7 @@ pub enum Piece {
     Variable(String),
 }
 
-const OPERATORS: &[&str] = &["&&", "||", "|", ";"];
+const OPERATORS: &[&str] = &["&&", "||", "|", ";", ">"];
 
 impl Line {
     /// Names of the variables in it.

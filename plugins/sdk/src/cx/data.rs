@@ -37,7 +37,7 @@ impl Artifacts {
 
 /// Data that can be read.
 #[derive(Debug)]
-pub struct Artifact(sys::artifacts::Artifact);
+pub struct Artifact(pub(super) sys::artifacts::Artifact);
 
 impl Artifact {
     /// Its length in bytes.
@@ -140,6 +140,59 @@ impl Crypto {
     /// When there is no such key in this process.
     pub fn open(&self, reference: &str) -> Result<Key> {
         sys::crypto::open(reference).map(Key)
+    }
+
+    /// Makes an RSA key pair of 2048, 3072 or 4096 bits outside of any key store. Repeated, it is the same one.
+    ///
+    /// # Errors
+    /// When the host offers no such length.
+    pub fn generate_pair(&self, name: &str, bits: u32) -> Result<Pair> {
+        sys::crypto::generate_pair(name, bits).map(Pair)
+    }
+
+    /// Turns the reference of a pair from an earlier step into a handle again.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open_pair(&self, reference: &str) -> Result<Pair> {
+        sys::crypto::open_pair(reference).map(Pair)
+    }
+}
+
+/// A key pair outside of any key store: its private half stays sealed in the host.
+#[derive(Debug)]
+pub struct Pair(pub(super) sys::crypto::Pair);
+
+impl Pair {
+    /// Its public half as a JSON Web Key (`kty`, `n`, `e`).
+    ///
+    /// # Errors
+    /// When the host's answer is no JSON.
+    pub fn public(&self) -> Result<Value> {
+        parse(self.0.public())
+    }
+
+    /// A typed reference (`artifact:…`) for outputs. It survives a resume.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.0.reference()
+    }
+
+    /// Wraps the private half for a key exchange key (its bundle, as Key Vault answers it) into the key transfer blob
+    /// `name`, an artifact of this step.
+    ///
+    /// # Errors
+    /// When the exchange key is none.
+    pub fn transfer_blob(&self, exchange: &Value, name: &str) -> Result<Artifact> {
+        sys::crypto::transfer_blob(&self.0, &exchange.to_string(), name).map(Artifact)
+    }
+
+    /// Encrypts a key to the public half, by RSA-OAEP-256.
+    ///
+    /// # Errors
+    /// When the host can't.
+    pub fn seal(&self, secret: &Key) -> Result<Vec<u8>> {
+        sys::crypto::seal(&self.0, &secret.0)
     }
 }
 

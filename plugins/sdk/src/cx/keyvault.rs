@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cx::Key;
+use crate::cx::{Artifact, Key};
 use crate::ids::KeyUri;
 use crate::problem::Result;
 use crate::sys;
@@ -34,6 +34,14 @@ impl KeyVault {
     /// When Key Vault refuses it.
     pub fn create(&self, effect: &str, key: &KeyUri, parameters: Value) -> Result<Value> {
         parse(sys::keyvault::create(effect, key.as_str(), &parameters.to_string())?)
+    }
+
+    /// Imports a key out of a key transfer blob, marked as this run's.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn import(&self, effect: &str, key: &KeyUri, parameters: Value, blob: &Artifact) -> Result<Value> {
+        parse(sys::keyvault::import(effect, key.as_str(), &parameters.to_string(), &blob.0)?)
     }
 
     /// Changes attributes, key operations or tags.

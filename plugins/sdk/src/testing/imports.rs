@@ -191,7 +191,7 @@ pub mod keyvault {
 
     use super::super::Fake;
     use super::super::world::merge;
-    use super::{Ownership, Problem, Result, crypto, ownership, parse, with_world};
+    use super::{Ownership, Problem, Result, artifacts, crypto, ownership, parse, with_world};
 
     /// The key's address without its version.
     fn base(uri: &str) -> String {
@@ -238,6 +238,24 @@ pub mod keyvault {
                 let wanted =
                     json!({ "key": key, "attributes": p["attributes"].as_object().cloned().unwrap_or_default() });
                 Ok((w.add_key(uri, &wanted, Some(Fake::RUN)), whose))
+            })
+            .map(|v| v.to_string())
+        })
+    }
+
+    pub fn import(effect: &str, uri: &str, parameters: &str, blob: &artifacts::Artifact) -> Result<String> {
+        with_world(|w| {
+            w.pass("keyvault", "create", uri, None)?;
+            let p = parse(parameters)?;
+            let blob: super::Value = serde_json::from_slice(&blob.bytes)?;
+            w.effect((effect, "key-import", uri), &format!("{p} {blob}"), |w| {
+                let standing = w.keys.get(uri).and_then(|v| v.last().cloned());
+                let whose = ownership(w, standing.as_ref(), uri)?;
+                if let Some(standing) = standing {
+                    return Ok((standing, whose));
+                }
+                let key = json!({ "kty": p["key"]["kty"], "key_ops": p["key"]["key_ops"], "n": blob["ciphertext"] });
+                Ok((w.add_key(uri, &json!({ "key": key }), Some(Fake::RUN)), whose))
             })
             .map(|v| v.to_string())
         })
@@ -321,8 +339,16 @@ pub mod keyvault {
         with_world(|w| {
             w.pass("keyvault", "unwrap", uri, None)?;
             let head = [base(uri).as_bytes(), algorithm.as_bytes(), b""].join(&0);
-            let bytes =
-                wrapped.strip_prefix(head.as_slice()).ok_or_else(|| Problem::permanent("not wrapped with this key"))?;
+            // What was encrypted outside to the key's public half opens as well.
+            let outside = w
+                .keys
+                .get(&base(uri))
+                .and_then(|versions| versions.last())
+                .map(|bundle| [bundle["key"]["n"].as_str().unwrap_or_default().as_bytes(), b""].join(&0));
+            let stripped = outside.and_then(|head| wrapped.strip_prefix(head.as_slice()));
+            let bytes = stripped
+                .or_else(|| wrapped.strip_prefix(head.as_slice()))
+                .ok_or_else(|| Problem::permanent("not wrapped with this key"))?;
             Ok(crypto::Key { name: "unwrapped".into(), bytes: bytes.into() })
         })
     }
@@ -464,7 +490,9 @@ pub mod artifacts {
 }
 
 pub mod crypto {
-    use super::{Problem, Result, with_world};
+    use serde_json::json;
+
+    use super::{Problem, Result, artifacts, parse, with_world};
 
     pub struct Key {
         pub(super) name: String,
@@ -507,6 +535,61 @@ pub mod crypto {
             let bytes = bytes.ok_or_else(|| Problem::permanent(format!("there is no {reference}")))?;
             Ok(Key { name: reference.trim_start_matches("key:").into(), bytes })
         })
+    }
+
+    /// A pair of the double: a name that stands for a modulus.
+    #[derive(Debug)]
+    pub struct Pair {
+        pub(in super::super) name: String,
+        n: String,
+    }
+
+    impl Pair {
+        pub fn public(&self) -> String {
+            json!({ "kty": "RSA", "n": self.n, "e": "AQAB" }).to_string()
+        }
+
+        pub fn reference(&self) -> String {
+            format!("artifact:{}", self.name)
+        }
+    }
+
+    pub fn generate_pair(name: &str, bits: u32) -> Result<Pair> {
+        with_world(|w| {
+            w.pass("crypto", "use", "", None)?;
+            if !matches!(bits, 2048 | 3072 | 4096) {
+                return Err(Problem::invalid_input("bits", "2048, 3072 or 4096"));
+            }
+            // As long as a modulus of that length is in base64url.
+            let n: String =
+                name.chars().filter(char::is_ascii_alphanumeric).cycle().take(bits as usize / 6 + 1).collect();
+            w.pairs.insert(format!("artifact:{name}"), n.clone());
+            Ok(Pair { name: name.into(), n })
+        })
+    }
+
+    pub fn open_pair(reference: &str) -> Result<Pair> {
+        with_world(|w| {
+            w.pass("crypto", "use", "", None)?;
+            let n = w.pairs.get(reference).cloned();
+            let n = n.ok_or_else(|| Problem::permanent(format!("there is no {reference}")))?;
+            Ok(Pair { name: reference.trim_start_matches("artifact:").into(), n })
+        })
+    }
+
+    pub fn transfer_blob(target: &Pair, exchange: &str, name: &str) -> Result<artifacts::Artifact> {
+        let exchange = parse(exchange)?;
+        if exchange["key"]["key_ops"] != json!(["import"]) {
+            return Err(Problem::invalid_input("exchange", "it is no key exchange key"));
+        }
+        let blob = json!({ "header": { "kid": exchange["key"]["kid"] }, "ciphertext": target.n }).to_string();
+        let artifact = artifacts::Artifact { reference: format!("artifact:{name}"), bytes: blob.into_bytes() };
+        with_world(|w| w.artifacts.insert(artifact.reference.clone(), artifact.bytes.clone()));
+        Ok(artifact)
+    }
+
+    pub fn seal(recipient: &Pair, secret: &Key) -> Result<Vec<u8>> {
+        Ok([recipient.n.as_bytes(), &secret.bytes].join(&0))
     }
 
     pub fn same(a: &Key, b: &Key) -> bool {

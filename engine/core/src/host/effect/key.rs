@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use sealbook_azure::{Answer, AzureError, Keys, Kind};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -95,6 +98,62 @@ impl Effect for KeyCreate {
 
     fn strangers(&self) -> Strangers {
         self.strangers
+    }
+}
+
+/// Imports a key out of a transfer blob, with tags that mark it as this effect's.
+pub(crate) struct KeyImport {
+    create: KeyCreate,
+    blob: Bytes,
+    sha256: String,
+}
+
+impl KeyImport {
+    pub(crate) fn new(
+        desk: &Desk,
+        uri: KeyUri,
+        parameters: Value,
+        (blob, sha256): (Bytes, String),
+        mark: Mark,
+    ) -> Result<Self, Failure> {
+        if !parameters["key"].is_object() || !parameters["key"]["key_hsm"].is_null() {
+            let message = "`key` holds `kty` and `key_ops`; the host puts the blob into it".into();
+            return Err(StepError::InvalidInput { field: "parameters".into(), message }.into());
+        }
+        Ok(Self { create: KeyCreate::new(desk, uri, parameters, mark)?, blob, sha256 })
+    }
+}
+
+#[async_trait]
+impl Effect for KeyImport {
+    fn kind(&self) -> &'static str {
+        "key-import"
+    }
+
+    fn target(&self) -> String {
+        self.create.target()
+    }
+
+    fn request(&self) -> Value {
+        json!({ "parameters": self.create.asked, "blob": self.sha256 })
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        self.create.look().await
+    }
+
+    async fn send(&self) -> Result<Answer, AzureError> {
+        let mut parameters = self.create.parameters.clone();
+        parameters["key"]["key_hsm"] = URL_SAFE_NO_PAD.encode(&self.blob).into();
+        Ok(Answer::Done(Some(self.create.keys.import(self.create.uri.unversioned(), &parameters).await?)))
+    }
+
+    async fn made(&self, answer: Option<Value>) -> Result<Value, Failure> {
+        Ok(answer.unwrap_or_default())
+    }
+
+    fn strangers(&self) -> Strangers {
+        self.create.strangers
     }
 }
 

@@ -1,7 +1,8 @@
-//! `crypto`: keys as handles.
+//! `crypto`: keys and key pairs as handles.
 
 use std::sync::Arc;
 
+use sealbook_crypto::rsa::{Padding, RsaBits};
 use sealbook_crypto::{SecretBytes, constant_time_eq, random};
 use sealbook_model::grant::{Capability, Verb};
 use wasmtime::component::{HasData, Resource, ResourceTable};
@@ -9,8 +10,9 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 use super::seat::{Seat, not_given, reports};
 use crate::host::bindings::sealbook::plugin::crypto;
 use crate::host::desk::{Desk, State};
-use crate::host::fault::Refusal;
-use crate::host::handle::{Key, is_name};
+use crate::host::fault::{Fault, Refusal};
+use crate::host::handle::{Artifact, Key, Pair, is_name};
+use crate::host::pair;
 use crate::step::{Failure, StepError};
 
 /// The interface's view of the store.
@@ -71,6 +73,46 @@ impl crypto::Host for Crypto<'_> {
         Ok(self.table.push(Key { reference, bytes })?)
     }
 
+    async fn generate_pair(&mut self, name: String, bits: u32) -> Result<Resource<Pair>, Refusal> {
+        let desk = self.granted("crypto.generate-pair")?;
+        // It leaves something behind: an artifact.
+        desk.effects_allowed("crypto.generate-pair")?;
+        let bits =
+            RsaBits::from_bits(bits.into()).ok_or_else(|| invalid("bits", "a key pair has 2048, 3072 or 4096 bits"))?;
+        let made = self.seat.look("crypto.generate-pair", pair::generate(&desk, &name, bits)).await?;
+        Ok(self.table.push(made)?)
+    }
+
+    async fn open_pair(&mut self, reference: String) -> Result<Resource<Pair>, Refusal> {
+        let desk = self.granted("crypto.open-pair")?;
+        if !desk.may_open(&reference) {
+            return Err(not_given(&reference).into());
+        }
+        let opened = self.seat.look("crypto.open-pair", pair::open(&desk, &reference)).await?;
+        Ok(self.table.push(opened)?)
+    }
+
+    async fn transfer_blob(
+        &mut self,
+        target: Resource<Pair>,
+        exchange: String,
+        name: String,
+    ) -> Result<Resource<Artifact>, Refusal> {
+        let desk = self.granted("crypto.transfer-blob")?;
+        let exchange = self.seat.json("exchange", &exchange)?;
+        let blob = pair::transfer_blob(&self.table.get(&target)?.key, &exchange)?;
+        let written = desk.shelf.write(&desk.call.step, &name, blob, false);
+        let artifact = self.seat.look("crypto.transfer-blob", written).await?;
+        Ok(self.table.push(Artifact(artifact))?)
+    }
+
+    async fn seal(&mut self, recipient: Resource<Pair>, secret: Resource<Key>) -> Result<Vec<u8>, Refusal> {
+        self.granted("crypto.seal")?;
+        let (pair, secret) = (self.table.get(&recipient)?, self.table.get(&secret)?);
+        let sealed = pair.key.public().encrypt(Padding::OaepSha256, secret.bytes.expose());
+        Ok(sealed.map_err(|error| Fault::Host(format!("a key can't be encrypted: {error}")))?)
+    }
+
     async fn same(&mut self, a: Resource<Key>, b: Resource<Key>) -> wasmtime::Result<bool> {
         let (a, b) = (self.table.get(&a)?, self.table.get(&b)?);
         Ok(constant_time_eq(a.bytes.expose(), b.bytes.expose()))
@@ -88,6 +130,21 @@ impl crypto::HostKey for Crypto<'_> {
 
     async fn drop(&mut self, key: Resource<Key>) -> wasmtime::Result<()> {
         self.table.delete(key)?;
+        Ok(())
+    }
+}
+
+impl crypto::HostPair for Crypto<'_> {
+    async fn public(&mut self, pair: Resource<Pair>) -> wasmtime::Result<String> {
+        Ok(pair::jwk(&self.table.get(&pair)?.key).to_string())
+    }
+
+    async fn reference(&mut self, pair: Resource<Pair>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&pair)?.reference.clone())
+    }
+
+    async fn drop(&mut self, pair: Resource<Pair>) -> wasmtime::Result<()> {
+        self.table.delete(pair)?;
         Ok(())
     }
 }

@@ -10,13 +10,16 @@ use super::seat::{Seat, reports};
 use crate::host::address::KeyUri;
 use crate::host::bindings::sealbook::plugin::keyvault;
 use crate::host::desk::{Desk, State};
-use crate::host::effect::{KeyCreate, KeyDelete, KeyRotate, KeyRotationPolicy, KeyUpdate};
+use crate::host::effect::{KeyCreate, KeyDelete, KeyImport, KeyRotate, KeyRotationPolicy, KeyUpdate};
 use crate::host::fault::Refusal;
-use crate::host::handle::Key;
+use crate::host::handle::{Artifact, Key};
 use crate::step::{Failure, StepError};
 
 /// Longest wrapped key: an RSA-4096 ciphertext has 512 bytes.
 const WRAPPED_MAX: usize = 4096;
+
+/// Longest key transfer blob: an RSA-4096 key in base64url, twice over.
+const BLOB_MAX: u64 = 16 << 10;
 
 /// The interface's view of the store.
 pub(crate) struct Keyvault<'a> {
@@ -73,6 +76,24 @@ impl keyvault::Host for Keyvault<'_> {
         let parameters = self.seat.json("parameters", &parameters)?;
         let create = KeyCreate::new(&desk, uri, parameters, desk.mark(&effect))?;
         Ok(self.seat.effect("keyvault.create", effect, create).await?.to_string())
+    }
+
+    async fn import(
+        &mut self,
+        effect: String,
+        uri: String,
+        parameters: String,
+        blob: Resource<Artifact>,
+    ) -> Result<String, Refusal> {
+        let (desk, uri) = self.whole("keyvault.import", &uri, Verb::Create)?;
+        let parameters = self.seat.json("parameters", &parameters)?;
+        let Artifact(blob) = self.table.get(&blob)?;
+        if blob.is_secret() || blob.length() > BLOB_MAX {
+            return Err(invalid("blob", "it is no key transfer blob").into());
+        }
+        let content = (self.seat.look("keyvault.import", blob.read_all()).await?, blob.sha256().to_owned());
+        let import = KeyImport::new(&desk, uri, parameters, content, desk.mark(&effect))?;
+        Ok(self.seat.effect("keyvault.import", effect, import).await?.to_string())
     }
 
     async fn update(&mut self, effect: String, uri: String, parameters: String) -> Result<String, Refusal> {

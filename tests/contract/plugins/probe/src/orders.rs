@@ -12,6 +12,7 @@ use crate::{parse, rogue};
 #[derive(Default)]
 pub struct Orders {
     keys: HashMap<String, crypto::Key>,
+    pairs: HashMap<String, crypto::Pair>,
     artifacts: HashMap<String, artifacts::Artifact>,
     drafts: HashMap<String, artifacts::Draft>,
     pub answer: Option<String>,
@@ -61,6 +62,7 @@ impl Orders {
             "keyvault.get" => optional(keyvault::get(&uri)?),
             "keyvault.versions" => keyvault::versions(&uri)?.iter().map(|t| parse(t)).collect(),
             "keyvault.create" => parse(&keyvault::create(&effect, &uri, &json("parameters"))?),
+            "keyvault.import" => parse(&keyvault::import(&effect, &uri, &json("parameters"), &self.artifacts[&name])?),
             "keyvault.update" => parse(&keyvault::update(&effect, &uri, &json("parameters"))?),
             "keyvault.rotate" => parse(&keyvault::rotate(&effect, &uri)?),
             "keyvault.delete" => optional(keyvault::delete(&effect, &uri)?),
@@ -113,6 +115,23 @@ impl Orders {
                 self.keys.insert(name, key);
                 result
             }
+            "crypto.generate-pair" => {
+                let pair = crypto::generate_pair(&name, number("bits") as u32)?;
+                self.paired(name, pair)
+            }
+            "crypto.open-pair" => {
+                let pair = crypto::open_pair(&text("reference"))?;
+                self.paired(name, pair)
+            }
+            "crypto.transfer-blob" => {
+                let blob = crypto::transfer_blob(&self.pairs[&text("pair")], &json("exchange"), &name)?;
+                self.opened(name, blob)
+            }
+            "crypto.seal-unwrap" => {
+                let sealed = crypto::seal(&self.pairs[&text("pair")], self.key(&name))?;
+                let key = keyvault::unwrap(&uri, "RSA-OAEP-256", &sealed)?;
+                crypto::same(self.key(&name), &key).into()
+            }
             "crypto.same" => crypto::same(self.key(&name), self.key(&text("other"))).into(),
             "log" => {
                 for _ in 0..number("times").max(1) {
@@ -142,6 +161,12 @@ impl Orders {
 
     fn key(&self, name: &str) -> &crypto::Key {
         &self.keys[name]
+    }
+
+    fn paired(&mut self, name: String, pair: crypto::Pair) -> Value {
+        let result = json!({ "public": parse(&pair.public()), "reference": pair.reference() });
+        self.pairs.insert(name, pair);
+        result
     }
 
     fn opened(&mut self, name: String, artifact: artifacts::Artifact) -> Value {

@@ -1,0 +1,111 @@
+//! Key pairs outside of any key store: made by the host, sealed among the run's artifacts, never shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::fault::Fault;
+use super::handle::Pair;
+use crate::step::{Failure, StepError};
+
+/// Makes a pair, or finds the one of that name and length that this step made before.
+pub(crate) async fn generate(desk: &Desk, name: &str, bits: RsaBits) -> Result<Pair, Failure> {
+    let reference = format!("artifact:{}/{name}", desk.call.step);
+    if let Some(standing) = desk.shelf.find(&reference).await?
+        && standing.is_secret()
+        && let Ok(key) = RsaKey::from_pkcs8(standing.read_secret().await?.expose())
+        && key.bits() == bits
+    {
+        return Ok(Pair { reference, key });
+    }
+    let made = tokio::task::spawn_blocking(move || RsaKey::generate(bits)).await;
+    let key = made.map_err(|error| Fault::Host(format!("a key pair can't be made: {error}")))?;
+    let document = key.to_pkcs8().expose().to_vec();
+    desk.shelf.write(&desk.call.step, name, document, true).await?;
+    Ok(Pair { reference, key })
+}
+
+/// Opens a pair by its reference.
+pub(crate) async fn open(desk: &Desk, reference: &str) -> Result<Pair, Failure> {
+    let sealed = desk.shelf.open(reference).await?;
+    let key = RsaKey::from_pkcs8(sealed.read_secret().await?.expose());
+    let key = key.map_err(|_| invalid("reference", "it is no key pair: the host keeps those as PKCS#8 of RSA keys"))?;
+    Ok(Pair { reference: reference.to_owned(), key })
+}
+
+/// The public half as a JSON Web Key (RFC 7517).
+pub(crate) fn jwk(key: &RsaKey) -> Value {
+    let RsaPublic { n, e } = key.public();
+    json!({ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode(n), "e": URL_SAFE_NO_PAD.encode(e) })
+}
+
+/// Wraps a key for a key exchange key, given as its bundle ("Bring your own key specification", Azure Key Vault).
+pub(crate) fn transfer_blob(target: &RsaKey, exchange: &Value) -> Result<Vec<u8>, Failure> {
+    let jwk = &exchange["key"];
+    let kid = jwk["kid"].as_str().ok_or_else(|| invalid("exchange", "it names no key (`key.kid`)"))?;
+    if !jwk["key_ops"].as_array().is_some_and(|ops| ops.iter().any(|op| op == "import")) {
+        return Err(invalid("exchange", "the key is no key exchange key: its operation has to be `import`"));
+    }
+    let number =
+        |name: &str| jwk[name].as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
+    let public = number("n").zip(number("e")).map(|(n, e)| RsaPublic { n, e }).filter(|key| key.bits().is_some());
+    let public = public.ok_or_else(|| invalid("exchange", "it is no RSA key of 2048, 3072 or 4096 bits"))?;
+    let wrapped = RsaAesWrap::Ckm.wrap(&public, &target.to_pkcs8());
+    let wrapped = wrapped.map_err(|error| Fault::Host(format!("a key can't be wrapped: {error}")))?;
+    let blob = json!({
+        "schema_version": "1.0.0",
+        "header": { "kid": kid, "alg": "dir", "enc": RsaAesWrap::Ckm.name() },
+        "ciphertext": URL_SAFE_NO_PAD.encode(wrapped),
+        "generator": concat!("Sealbook ", env!("CARGO_PKG_VERSION")),
+    });
+    Ok(blob.to_string().into_bytes())
+}
+
+fn invalid(field: &str, message: &str) -> Failure {
+    StepError::InvalidInput { field: field.into(), message: message.into() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(key: &RsaKey, changes: &Value) -> Value {
+        let mut bundle = json!({ "key": { "kid": "https://v.vault.azure.net/keys/kek/1", "key_ops": ["import"] } });
+        for part in [&jwk(key), changes] {
+            for (name, value) in part.as_object().unwrap() {
+                bundle["key"][name] = value.clone();
+            }
+        }
+        bundle
+    }
+
+    #[test]
+    fn the_exchange_key_opens_the_blob_and_nobody_else() {
+        let (target, kek, other) =
+            (RsaKey::generate(RsaBits::B2048), RsaKey::generate(RsaBits::B2048), RsaKey::generate(RsaBits::B2048));
+        let blob: Value =
+            serde_json::from_slice(&transfer_blob(&target, &exchange(&kek, &json!({}))).unwrap()).unwrap();
+        assert_eq!((&blob["schema_version"], &blob["header"]["alg"]), (&json!("1.0.0"), &json!("dir")));
+        assert_eq!(blob["header"]["kid"], "https://v.vault.azure.net/keys/kek/1");
+        let wrapped = URL_SAFE_NO_PAD.decode(blob["ciphertext"].as_str().unwrap()).unwrap();
+        let opened = RsaAesWrap::Ckm.unwrap(&kek, &wrapped).unwrap();
+        assert_eq!(RsaKey::from_pkcs8(opened.expose()).unwrap().public().n, target.public().n);
+        assert!(RsaAesWrap::Ckm.unwrap(&other, &wrapped).is_err());
+    }
+
+    #[test]
+    fn only_an_exchange_key_is_wrapped_for() {
+        let (target, kek) = (RsaKey::generate(RsaBits::B2048), RsaKey::generate(RsaBits::B2048));
+        let rows = [
+            (json!({ "key_ops": ["wrapKey"] }), "its operation has to be `import`"),
+            (json!({ "kid": null }), "names no key"),
+            (json!({ "n": "AQAB" }), "no RSA key"),
+        ];
+        for (changes, expected) in rows {
+            let failure = transfer_blob(&target, &exchange(&kek, &changes)).unwrap_err();
+            assert!(failure.error.to_string().contains(expected), "{:?}", failure.error);
+        }
+    }
+}
