@@ -3,7 +3,7 @@
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
 //! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), AES key wrap ([`AesKek`]), shares of
-//! secrets ([`shamir`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
+//! secrets ([`shamir`]), security domains of managed HSMs ([`security_domain`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
 //!
 //! ```
 //! use sealbook_crypto::SealKey;
@@ -25,6 +25,7 @@ mod kw;
 pub mod rsa;
 mod seal;
 mod secret;
+pub mod security_domain;
 pub mod shamir;
 mod sign;
 

@@ -1,24 +1,23 @@
 //! The security domain: what makes one pool able to restore another's keys. Its download activates a pool; its upload
 //! activates another one as a member of the same domain.
 //!
-//! - `format`: the documents that travel, as the Azure CLI writes and reads them.
-//! - `jwe`: their encryption.
-//! - `certificate`: the recipients' certificates.
+//! - `format`: what its documents hold; the documents themselves are `sealbook_crypto::security_domain`.
+//! - `recipient`: the certificates of a download.
 
-mod certificate;
 mod format;
-mod jwe;
+mod recipient;
 #[cfg(test)]
 mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chrono::Duration;
+use chrono::{DateTime, Datelike as _, Duration, Utc};
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{RsaBits, RsaKey};
+use sealbook_crypto::security_domain::Holder;
+use sealbook_crypto::security_domain::certificate::{self, Day};
 use serde_json::{Value, json};
 
-use self::certificate::Recipient;
 use super::super::keystore::{self, KeyStore};
 use super::super::requests::{self, bad};
 use super::state::{self, Domain, Exchange, Transfer};
@@ -54,7 +53,7 @@ pub(super) fn download(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
             CERTIFICATES.end()
         )));
     }
-    let recipients: Vec<Recipient> = given.iter().map(Recipient::read).collect::<Result<_, _>>()?;
+    let recipients: Vec<Holder> = given.iter().map(recipient::read).collect::<Result<_, _>>()?;
     if recipients
         .iter()
         .enumerate()
@@ -80,6 +79,17 @@ pub(super) fn download(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     state::set_domain(cx, &pool.label, &domain, done)?;
     state::set_transfer(cx, &pool.label, Transfer::Download, done)?;
     Ok(started(&pool, "download", &json!({ "value": document.to_string() })))
+}
+
+/// The certificate of a transfer key, for a year from an instant on.
+fn own_certificate(key: &RsaKey, pool: &str, now: DateTime<Utc>) -> Result<Vec<u8>, Refusal> {
+    let day = |at: DateTime<Utc>| -> Result<Day, Refusal> {
+        let part = |number: u32| u8::try_from(number).map_err(Refusal::internal);
+        Ok((at.year(), part(at.month())?, part(at.day())?))
+    };
+    let days = (day(now - Duration::days(1))?, day(now + Duration::days(365))?);
+    let name = format!("{pool} security domain exchange key");
+    certificate::self_signed(key, &name, days).map_err(Refusal::internal)
 }
 
 fn status(cx: &Cx<'_>, which: Transfer) -> Result<Answer, Refusal> {
@@ -123,7 +133,7 @@ pub(super) fn transfer_key(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusa
         None => {
             let key = RsaKey::generate(RsaBits::B2048);
             let sealed = cx.seal(&state::exchange_aad(&pool.label), key.to_pkcs8().expose());
-            let made = Exchange { sealed, certificate: certificate::self_signed(&key, &pool.name, cx.now)? };
+            let made = Exchange { sealed, certificate: own_certificate(&key, &pool.name, cx.now)? };
             state::set_exchange(cx, &pool.label, &made)?;
             made
         }

@@ -2,43 +2,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sealbook_crypto::{SecretBytes, shamir};
+use sealbook_crypto::security_domain::{self, Holder};
 use serde_json::{Value, json};
 
-use super::{certificate, format, jwe};
 use crate::keyvault::tests::hsm::{CRYPTO_USER, CUSTODIANS, Custodian, recipients};
 use crate::keyvault::tests::{Lab, message, oid, refusal};
 use crate::testing;
 
 /// What the Azure CLI makes of a security domain, some private keys and a transfer key's certificate.
 fn restore_blob(document: &Value, custodians: &[&Custodian], exchange: &[u8]) -> Value {
-    let all = document["SharedKeys"]["enc_shares"].as_array().unwrap();
-    let share = |custodian: &&Custodian| {
-        let thumbprint = certificate::thumbprint(&custodian.certificate);
-        let own = all.iter().find(|share| share["x5t_256"] == thumbprint).unwrap();
-        jwe::open_with_private_key(own["enc_key"].as_str().unwrap(), &custodian.key).unwrap()
-    };
-    let shares: Vec<SecretBytes> = custodians.iter().map(share).collect();
-    let old = shamir::join(&shares, u8::try_from(custodians.len()).unwrap()).unwrap();
-    let new = SecretBytes::new(vec![9; 32]);
-    let data: Vec<Value> = document["EncData"]["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|datum| {
-            let tag = datum["tag"].as_str().unwrap();
-            let secret = jwe::open_with_key(datum["compact_jwe"].as_str().unwrap(), &format::derive(&old, tag));
-            let again = jwe::with_key(&format::derive(&new, tag), tag, secret.unwrap().expose()).unwrap();
-            json!({ "compact_jwe": again, "tag": tag })
-        })
-        .collect();
-    let recipient = certificate::public_key(exchange).unwrap();
-    json!({
-        "EncData": { "data": data, "kdf": "sp108_kdf" },
-        "WrappedKey": {
-            "enc_key": jwe::for_recipient(&recipient, &new).unwrap(), "x5t_256": certificate::thumbprint(exchange),
-        },
-    })
+    let keys: Vec<_> = custodians.iter().map(|custodian| &custodian.key).collect();
+    let opened = security_domain::open(document, &keys).unwrap();
+    security_domain::carry(&opened.data, &Holder::of_certificate(exchange).unwrap()).unwrap()
 }
 
 async fn exchange_certificate(lab: &Lab<'_>, pool: &str) -> Vec<u8> {

@@ -3,12 +3,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealbook_crypto::aes::AesKey;
-use sealbook_crypto::rsa::{Padding, RsaKey, RsaPublic};
-use sealbook_crypto::{SecretBytes, constant_time_eq, hmac_sha512};
 use serde_json::{Value, json};
 
-use crate::refusal::Refusal;
+use super::DomainError;
+use crate::aes::AesKey;
+use crate::rsa::{Padding, RsaKey, RsaPublic};
+use crate::{SecretBytes, constant_time_eq, hmac_sha512};
 
 /// Content encryption.
 const ENC: &str = "A256CBC-HS512";
@@ -18,14 +18,14 @@ const CEK: usize = 64;
 const TAG: usize = 32;
 
 /// Encrypts under a 512-bit key.
-pub(super) fn with_key(key: &SecretBytes, kid: &str, plaintext: &[u8]) -> Result<String, Refusal> {
+pub(super) fn with_key(key: &SecretBytes, kid: &str, plaintext: &[u8]) -> Result<String, DomainError> {
     compact(&json!({ "alg": "dir", "enc": ENC, "kid": kid }), &[], key, plaintext)
 }
 
 /// Encrypts to the holder of an RSA key.
-pub(super) fn for_recipient(recipient: &RsaPublic, plaintext: &SecretBytes) -> Result<String, Refusal> {
-    let cek = SecretBytes::new(sealbook_crypto::random::<CEK>().to_vec());
-    let wrapped = recipient.encrypt(Padding::OaepSha256, cek.expose()).map_err(Refusal::internal)?;
+pub(super) fn for_recipient(recipient: &RsaPublic, plaintext: &SecretBytes) -> Result<String, DomainError> {
+    let cek = SecretBytes::new(crate::random::<CEK>().to_vec());
+    let wrapped = recipient.encrypt(Padding::OaepSha256, cek.expose()).map_err(|_| DomainError::Malformed)?;
     compact(&json!({ "alg": "RSA-OAEP-256", "enc": ENC, "kid": "not used" }), &wrapped, &cek, plaintext.expose())
 }
 
@@ -44,11 +44,11 @@ pub(super) fn open_with_private_key(compact: &str, key: &RsaKey) -> Option<Secre
     decrypt(&header, &parts, &cek)
 }
 
-fn compact(header: &Value, wrapped: &[u8], cek: &SecretBytes, plaintext: &[u8]) -> Result<String, Refusal> {
+fn compact(header: &Value, wrapped: &[u8], cek: &SecretBytes, plaintext: &[u8]) -> Result<String, DomainError> {
     let header = URL_SAFE_NO_PAD.encode(header.to_string());
-    let iv: [u8; 16] = sealbook_crypto::random();
-    let (mac, cipher) = halves(cek).ok_or_else(|| Refusal::internal("a content encryption key has an odd length"))?;
-    let ciphertext = cipher.encrypt_cbc(iv, plaintext, true).map_err(Refusal::internal)?;
+    let iv: [u8; 16] = crate::random();
+    let (mac, cipher) = halves(cek).ok_or_else(|| DomainError::Malformed)?;
+    let ciphertext = cipher.encrypt_cbc(iv, plaintext, true).map_err(|_| DomainError::Malformed)?;
     let tag = tag(&mac, &header, &iv, &ciphertext);
     let parts = [wrapped, &iv, &ciphertext, &tag].map(|part| URL_SAFE_NO_PAD.encode(part));
     Ok(format!("{header}.{}", parts.join(".")))
@@ -104,7 +104,7 @@ fn tag(mac: &SecretBytes, header: &str, iv: &[u8], ciphertext: &[u8]) -> [u8; TA
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealbook_crypto::rsa::RsaBits;
+    use crate::rsa::RsaBits;
 
     /// RFC 7518, appendix B.3: the tag covers header, initialisation vector, ciphertext and the header's length.
     #[test]
