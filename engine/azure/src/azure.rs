@@ -16,8 +16,10 @@ use crate::account::{Account, Graph};
 use crate::arm::Arm;
 use crate::blobs::Blobs;
 use crate::credential::{Credential, ForgetRejected, Tokens};
+use crate::directory::Directory;
 use crate::error::AzureError;
 use crate::guard::OneHost;
+use crate::hsm::Hsms;
 use crate::keys::Keys;
 use crate::retry::{Retry, RetryRules};
 use crate::transport::Transport;
@@ -124,13 +126,7 @@ impl Azure {
         let source = credential.source(tenant.as_deref(), subscription.as_deref(), &transport, &client, retry)?;
         let tokens = Tokens::new(source, clock);
         let transport = client;
-        let pipeline = |host: &str, scope: &str| {
-            let options = options(host, &tokens, &transport, retry);
-            let credential = Arc::clone(&tokens) as Arc<dyn TokenCredential>;
-            let bearer: Arc<dyn Policy> = Arc::new(BearerTokenAuthorizationPolicy::new(credential, [scope]));
-            let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
-            Pipeline::new(name, version, options, Vec::new(), vec![bearer], None)
-        };
+        let pipeline = |host: &str, scope: &str| pipeline(host, scope, &tokens, &transport, retry);
         let arm = pipeline(ARM_HOST, ARM_SCOPE);
         let graph = pipeline(Graph::HOST, Graph::SCOPE);
         let inner = Inner { tokens, tenant, subscription, arm, graph, vaults: Mutex::default(), transport, retry };
@@ -165,6 +161,18 @@ impl Azure {
         Keys::new(Arc::clone(&self.inner))
     }
 
+    /// Returns managed HSMs, as far as they are more than their keys.
+    #[must_use]
+    pub fn hsms(&self) -> Hsms {
+        Hsms::new(Arc::clone(&self.inner))
+    }
+
+    /// Returns the tenant's directory.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        Directory::new(Arc::clone(&self.inner))
+    }
+
     /// Returns Storage's blobs.
     #[must_use]
     pub fn blobs(&self) -> Blobs {
@@ -176,6 +184,11 @@ impl Inner {
     /// Returns the options of a client of one host.
     pub fn options(&self, host: &str) -> ClientOptions {
         options(host, &self.tokens, &self.transport, self.retry)
+    }
+
+    /// Returns a pipeline to one host, with tokens for one service.
+    pub fn pipeline(&self, host: &str, scope: &str) -> Pipeline {
+        pipeline(host, scope, &self.tokens, &self.transport, self.retry)
     }
 
     /// Returns the credential as the official crates want it.
@@ -197,6 +210,20 @@ impl Inner {
         vaults.insert(host.to_owned(), Arc::clone(&client));
         Ok(client)
     }
+}
+
+fn pipeline(
+    host: &str,
+    scope: &str,
+    tokens: &Arc<Tokens>,
+    transport: &azure_core::http::Transport,
+    retry: RetryRules,
+) -> Pipeline {
+    let options = options(host, tokens, transport, retry);
+    let credential = Arc::clone(tokens) as Arc<dyn TokenCredential>;
+    let bearer: Arc<dyn Policy> = Arc::new(BearerTokenAuthorizationPolicy::new(credential, [scope]));
+    let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
+    Pipeline::new(name, version, options, Vec::new(), vec![bearer], None)
 }
 
 fn options(

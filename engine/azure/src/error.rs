@@ -197,7 +197,8 @@ pub(crate) enum Effect {
 
 /// Codes that mean a role is missing or on its way. The last three are what services say when the identity that holds
 /// their customer-managed key cannot use it (disks and disk encryption sets, Storage, Recovery Services).
-const ROLE_MISSING: [&str; 7] = [
+const ROLE_MISSING: [&str; 8] = [
+    "AccessDenied",
     "ForbiddenByRbac",
     "AuthorizationPermissionMismatch",
     "AuthorizationFailed",

@@ -2,6 +2,7 @@
 
 mod azure;
 mod data;
+mod hsm;
 mod keyvault;
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::sys;
 
 pub use azure::Azure;
 pub use data::{Artifact, Artifacts, Blobs, Crypto, Key, Pair};
+pub use hsm::{Directory, Hsm, LocalAssignment};
 pub use keyvault::KeyVault;
 
 /// What a call into a plugin may use. Each part works only as far as it was asked for, granted and allowed.
@@ -51,6 +53,18 @@ impl Cx {
     #[must_use]
     pub fn crypto(&self) -> Crypto {
         Crypto
+    }
+
+    /// Managed HSMs: activation and local roles.
+    #[must_use]
+    pub fn hsm(&self) -> Hsm {
+        Hsm
+    }
+
+    /// The tenant's directory.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        Directory
     }
 
     /// Writes a line into the run's log.

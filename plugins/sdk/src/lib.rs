@@ -57,7 +57,9 @@ mod step;
 pub mod testing;
 mod time;
 
-pub use cx::{Artifact, Artifacts, Azure, Blobs, Crypto, Cx, Key, KeyVault, Pair, mark};
+pub use cx::{
+    Artifact, Artifacts, Azure, Blobs, Crypto, Cx, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair, mark,
+};
 pub use ids::{ArmId, BlobUri, ContainerUri, InvalidId, KeyUri, StoreUri};
 pub use problem::{Problem, Result};
 pub use step::{Check, Cost, Evidence, Leftover, Limits, Operation, Ownership, Past, Preview, Step, Undone};
@@ -77,9 +79,13 @@ pub mod prelude {
 /// What the contract's imports are on this target: the host's functions on wasm, the fake's elsewhere.
 mod sys {
     #[cfg(target_family = "wasm")]
-    pub use crate::bindings::sealbook::plugin::{artifacts, azure, blob, crypto, keyvault, log, ownership, progress};
+    pub use crate::bindings::sealbook::plugin::{
+        artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+    };
     #[cfg(not(target_family = "wasm"))]
-    pub use crate::testing::imports::{artifacts, azure, blob, crypto, keyvault, log, ownership, progress};
+    pub use crate::testing::imports::{
+        artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+    };
 }
 
 /// Exports a [`Step`] as a component. The package's description becomes the plugin's summary.

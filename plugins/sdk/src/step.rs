@@ -115,6 +115,12 @@ impl<O> Check<O> {
         self.with(|p| p.costs.push(Cost { item: item.into(), usd_per_hour, usd_after_undo: 0.0 }))
     }
 
+    /// What an item costs per hour while it exists, and in all what it still costs after undo.
+    #[must_use]
+    pub fn costs_on(self, item: impl Into<String>, usd_per_hour: f64, usd_after_undo: f64) -> Self {
+        self.with(|p| p.costs.push(Cost { item: item.into(), usd_per_hour, usd_after_undo }))
+    }
+
     /// What stays after undo.
     #[must_use]
     pub fn leaves(self, what: impl Into<String>) -> Self {
@@ -219,8 +225,20 @@ impl Undone {
     /// Something remains: what, why, and until when (RFC 3339; none: until somebody removes it).
     #[must_use]
     pub fn leaving(self, what: impl Into<String>, why: impl Into<String>, until: Option<&str>) -> Self {
+        self.leaving_at_cost(what, why, until, 0.0)
+    }
+
+    /// Something remains that goes on costing: so many US dollars in all.
+    #[must_use]
+    pub fn leaving_at_cost(
+        self,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        until: Option<&str>,
+        usd: f64,
+    ) -> Self {
         let mut all = self.0;
-        all.push(Leftover { what: what.into(), why: why.into(), until: until.map(Into::into), usd: 0.0 });
+        all.push(Leftover { what: what.into(), why: why.into(), until: until.map(Into::into), usd });
         Self(all)
     }
 }

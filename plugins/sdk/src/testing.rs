@@ -30,6 +30,7 @@
 //! assert!(fake.arm("/subscriptions/s/resourceGroups/g").is_none());
 //! ```
 
+mod hsm;
 pub(crate) mod imports;
 mod world;
 
@@ -150,6 +151,13 @@ impl Fake {
     #[must_use]
     pub fn artifact(self, name: &str, bytes: &[u8]) -> Self {
         self.0.borrow_mut().artifacts.insert(format!("artifact:{name}"), bytes.into());
+        self
+    }
+
+    /// Registers an application in the tenant by somebody else's hand.
+    #[must_use]
+    pub fn principal(self, app_id: &str, principal: Value) -> Self {
+        self.0.borrow_mut().principals.insert(app_id.into(), principal);
         self
     }
 

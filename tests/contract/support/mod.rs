@@ -92,6 +92,8 @@ impl Lab {
         self.grant(&[
             "keyvault:read https://nobody.vault.azure.net/keys/none",
             "blob:read https://nobody.blob.core.windows.net/none/*",
+            "hsm:read https://nobody.managedhsm.azure.net/",
+            "directory:read 00000000-0000-0000-0000-000000000000",
         ])
     }
 

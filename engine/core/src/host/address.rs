@@ -123,6 +123,53 @@ impl KeyUri {
     }
 }
 
+/// A managed HSM: `https://{name}.managedhsm.azure.net/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HsmUri(String);
+
+impl HsmUri {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let name = text.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".managedhsm.azure.net/"));
+        let plain =
+            |name: &str| (3..=24).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        match name {
+            Some(name) if plain(name) => Ok(Self(text.to_ascii_lowercase())),
+            _ => Err(invalid("uri", "a managed HSM's URI (https://<name>.managedhsm.azure.net/)", text)),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A scope of local roles: `/`, `/keys` or `/keys/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalScope(String);
+
+impl LocalScope {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let key = |name: &str| {
+            (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let ok = matches!(text, "/" | "/keys") || text.strip_prefix("/keys/").is_some_and(key);
+        if ok {
+            Ok(Self(text.into()))
+        } else {
+            Err(invalid("scope", "a scope in a managed HSM (/, /keys, /keys/<name>)", text))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As the gate judges it: below the managed HSM's URI.
+    pub(crate) fn within(&self, hsm: &HsmUri) -> String {
+        format!("{}{}", hsm.as_str(), self.0.trim_start_matches('/'))
+    }
+}
+
 /// A container's or blob's URI: `https://{account}.blob.core.windows.net/{container}[/{name}]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlobUri {
@@ -293,6 +340,27 @@ mod tests {
             "https://v.vault.azure.net/keys//k",
         ] {
             assert!(KeyUri::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn managed_hsms_and_their_scopes() {
+        let hsm = HsmUri::parse("https://My-hsm.managedhsm.azure.net/").unwrap();
+        for (scope, within) in [("/", ""), ("/keys", "keys"), ("/keys/k-1", "keys/k-1")] {
+            let scope = LocalScope::parse(scope).unwrap();
+            assert_eq!(scope.within(&hsm), format!("https://my-hsm.managedhsm.azure.net/{within}"));
+        }
+        for bad in ["", "keys", "/keys/", "/keys/a/b", "/secrets", "//", "/keys/.."] {
+            assert!(LocalScope::parse(bad).is_err(), "{bad}");
+        }
+        for bad in [
+            "https://my-hsm.managedhsm.azure.net",
+            "https://my-hsm.managedhsm.azure.net/keys",
+            "https://a.b.managedhsm.azure.net/",
+            "https://my-hsm.vault.azure.net/",
+            "http://my-hsm.managedhsm.azure.net/",
+        ] {
+            assert!(HsmUri::parse(bad).is_err(), "{bad}");
         }
     }
 

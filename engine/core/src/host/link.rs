@@ -79,7 +79,9 @@ fn ours(import: &str) -> Option<&str> {
 /// Says in the gate's own words why an interface is closed: the ask that lacks its grant if there is one.
 fn denied(gate: &Gate, capability: Capability) -> StepError {
     let verb = match capability {
-        Capability::Azure | Capability::Keyvault | Capability::Blob => Verb::Read,
+        Capability::Azure | Capability::Keyvault | Capability::Blob | Capability::Hsm | Capability::Directory => {
+            Verb::Read
+        }
         Capability::Artifacts | Capability::Crypto => Verb::Use,
     };
     let name = capability.to_string();
@@ -133,6 +135,10 @@ fn linker(engine: &Engine, links: &Links) -> wasmtime::Result<Linker<State>> {
                 contract::artifacts::add_to_linker::<State, provider::HasArtifacts>(l, State::artifacts)?;
             }
             Capability::Crypto => contract::crypto::add_to_linker::<State, provider::HasCrypto>(l, State::crypto)?,
+            Capability::Hsm => contract::hsm::add_to_linker::<State, provider::HasHsm>(l, State::hsm)?,
+            Capability::Directory => {
+                contract::directory::add_to_linker::<State, provider::HasDirectory>(l, State::directory)?;
+            }
         }
     }
     Ok(linker)

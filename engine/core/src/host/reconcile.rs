@@ -22,6 +22,9 @@ pub enum Knows {
     Prior,
     /// By what was there before, as a list: exactly one more entry is this effect's.
     OneMore,
+    /// By what was there before, as a switch: it was off, and it is on. On a thing of this run that is this effect's;
+    /// on anybody else's it can't be told who turned it.
+    Turned,
     /// By absence: what is to go is gone.
     Gone,
     /// It need not know: doing it again has the same effect as doing it once.
@@ -40,7 +43,7 @@ pub struct Row {
 }
 
 /// One row per kind of effect.
-pub const TABLE: [Row; 15] = [
+pub const TABLE: [Row; 20] = [
     Row { kind: "arm-put", knows: Knows::Mark, how: "tags of run and effect on the resource" },
     Row {
         kind: "arm-put-untagged",
@@ -65,6 +68,27 @@ pub const TABLE: [Row; 15] = [
         how: "the key's versions were recorded before: exactly one is new",
     },
     Row { kind: "key-delete", knows: Knows::Gone, how: "the key is absent" },
+    Row {
+        kind: "hsm-download",
+        knows: Knows::Turned,
+        how: "the managed HSM was not active before; one of this run gives its security domain again",
+    },
+    Row {
+        kind: "hsm-upload",
+        knows: Knows::Turned,
+        how: "the managed HSM was not active before; one of this run that is active now has it",
+    },
+    Row {
+        kind: "hsm-role-assignment",
+        knows: Knows::Name,
+        how: "the local assignment's name is a UUIDv5 of run and effect",
+    },
+    Row { kind: "hsm-role-unassign", knows: Knows::Gone, how: "the local assignment is absent" },
+    Row {
+        kind: "service-principal",
+        knows: Knows::Prior,
+        how: "the application had no service principal in the tenant before, and has one now",
+    },
     Row { kind: "blob-put", knows: Knows::Mark, how: "metadata of run and effect on the blob" },
     Row { kind: "container-create", knows: Knows::Mark, how: "metadata of run and effect on the container" },
     Row { kind: "blob-delete", knows: Knows::Gone, how: "the blob or container is absent" },
@@ -73,7 +97,7 @@ pub const TABLE: [Row; 15] = [
 /// Finds a row.
 pub(crate) fn row(kind: &str) -> Option<&'static Row> {
     // A table of a dozen rows is searched faster than it is hashed.
-    static ROWS: [Row; 15] = TABLE;
+    static ROWS: [Row; 20] = TABLE;
     ROWS.iter().find(|row| row.kind == kind)
 }
 
@@ -95,7 +119,8 @@ pub(crate) struct Seen {
     pub(crate) bearer: Bearer,
     /// How far Azure has come with it.
     pub(crate) state: Progress,
-    /// For [`Knows::Prior`]: whether it has all that was asked for.
+    /// For [`Knows::Prior`]: whether it has all that was asked for. For [`Knows::Turned`]: whether all that the plugin
+    /// gets stands at the target, so that nothing has to be sent again.
     pub(crate) as_asked: bool,
 }
 
@@ -155,6 +180,7 @@ pub(crate) fn decide(
             (_, Some(seen)) => stranger(target, seen, strangers),
         },
         Knows::OneMore => one_more(target, before, seen),
+        Knows::Turned => turned(target, before, seen, strangers),
         Knows::Gone => match (before, seen) {
             (Before::Never, None) => Decision::Nothing,
             (Before::Intended { prior }, None) => Decision::Done { result: prior.clone(), ownership: Ownership::Ours },
@@ -191,6 +217,35 @@ fn stranger(target: &str, seen: &Seen, strangers: Strangers) -> Decision {
             Decision::Refuse(not_ours(target, run.as_deref(), "not touched"))
         }
         (Strangers::Refuse, Bearer::Effect) => Decision::Refuse(not_ours(target, None, "not touched")),
+    }
+}
+
+/// Whether a switch (`active`) is to be turned. Without the thing the request itself says what is wrong.
+fn turned(target: &str, before: Before<'_>, seen: Option<&Seen>, strangers: Strangers) -> Decision {
+    let Some(seen) = seen else { return Decision::Act { prior: Value::Null } };
+    let ours = !matches!(seen.bearer, Bearer::Stranger { .. });
+    let act = || Decision::Act { prior: seen.thing.clone() };
+    let on = seen.thing["active"] == true;
+    match before {
+        Before::Never if !ours && strangers == Strangers::Refuse => stranger(target, seen, strangers),
+        Before::Never if !on => act(),
+        Before::Never if strangers == Strangers::Use && seen.as_asked => done(seen, Ownership::Foreign),
+        // What is given out again is the same as before.
+        Before::Never if !seen.as_asked && (ours || strangers == Strangers::Use) => act(),
+        Before::Never => Decision::Refuse(StepError::Conflict {
+            message: format!("{target} is active already, and not by this step"),
+            candidates: vec![target.into()],
+        }),
+        Before::Intended { prior } if on == (prior["active"] == true) => act(),
+        Before::Intended { .. } if !ours => Decision::Refuse(StepError::Conflict {
+            message: format!(
+                "{target} was activated since this run was stopped, and it can't be told by whom: its security domain may \
+                 be in other hands"
+            ),
+            candidates: vec![target.into()],
+        }),
+        Before::Intended { .. } if seen.as_asked => done(seen, Ownership::Ours),
+        Before::Intended { .. } => act(),
     }
 }
 
@@ -354,6 +409,46 @@ mod tests {
             panic!("two new versions can't both be ours");
         };
         assert_eq!(candidates, ["b", "c"]);
+    }
+
+    #[test]
+    fn a_switch_is_turned_once_and_never_behind_somebodys_back() {
+        let at = |active: bool, bearer: &Bearer, as_asked: bool| {
+            Some(Seen {
+                thing: json!({ "active": active }),
+                bearer: bearer.clone(),
+                state: Progress::Settled,
+                as_asked,
+            })
+        };
+        let (off, on) = (json!({ "active": false }), json!({ "active": true }));
+        let (ours, theirs) = (Bearer::Run { op: "x/0/y".into() }, stranger());
+        let (refuse, adopt) = (Strangers::Refuse, Strangers::Use);
+        let knows = Knows::Turned;
+        let act = |prior: &Value| Decision::Act { prior: prior.clone() };
+        let done = |ownership| Decision::Done { result: on.clone(), ownership };
+        for as_asked in [false, true] {
+            // Nothing was sent yet.
+            assert_eq!(is(knows, Before::Never, at(false, &ours, false), refuse), act(&off));
+            assert!(conflicts(&is(knows, Before::Never, at(false, &theirs, false), refuse)));
+            assert_eq!(is(knows, Before::Never, at(false, &theirs, false), adopt), act(&off));
+            assert!(conflicts(&is(knows, Before::Never, at(true, &theirs, as_asked), refuse)));
+            // Something was sent, and it did not arrive.
+            let again = Before::Intended { prior: &off };
+            for bearer in [&ours, &theirs] {
+                assert_eq!(is(knows, again, at(false, bearer, false), refuse), act(&off));
+            }
+            // It is on now: whose doing that is can be told of a thing of this run alone.
+            assert!(conflicts(&is(knows, again, at(true, &theirs, as_asked), adopt)));
+        }
+        let again = Before::Intended { prior: &off };
+        assert_eq!(is(knows, again, at(true, &ours, false), refuse), act(&on));
+        assert_eq!(is(knows, again, at(true, &ours, true), refuse), done(Ownership::Ours));
+        // On before this step came to it.
+        assert_eq!(is(knows, Before::Never, at(true, &ours, false), refuse), act(&on));
+        assert!(conflicts(&is(knows, Before::Never, at(true, &ours, true), refuse)));
+        assert_eq!(is(knows, Before::Never, at(true, &theirs, true), adopt), done(Ownership::Foreign));
+        assert_eq!(is(knows, Before::Never, at(true, &theirs, false), adopt), act(&on));
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(super) fn may_pass(failure: &Failure, assigned_roles: bool) -> Option<Option
 /// Azure's codes for "you, or the identity behind the service, may not": Resource Manager, Key Vault, Storage, and
 /// Storage's view of Key Vault.
 const RIGHTS: &[&str] = &[
+    "AccessDenied",
     "AuthorizationFailed",
     "AuthorizationPermissionMismatch",
     "ForbiddenByRbac",

@@ -129,9 +129,8 @@ pub fn open(document: &Value, keys: &[&RsaKey]) -> Result<Opened, DomainError> {
     let shared = &document["SharedKeys"];
     let all = shared["enc_shares"].as_array().ok_or(DomainError::Malformed)?;
     let required = shared["required"].as_u64().and_then(|n| u8::try_from(n).ok()).ok_or(DomainError::Malformed)?;
-    let share_of = |key: &&RsaKey| {
-        all.iter().find_map(|share| jwe::open_with_private_key(share["enc_key"].as_str()?, key))
-    };
+    let share_of =
+        |key: &&RsaKey| all.iter().find_map(|share| jwe::open_with_private_key(share["enc_key"].as_str()?, key));
     let mut shares: Vec<SecretBytes> = Vec::new();
     for share in keys.iter().filter_map(share_of) {
         // The same key twice is one share.

@@ -27,19 +27,24 @@ pub enum Capability {
     Artifacts,
     /// Keys as handles.
     Crypto,
+    /// Activation and local roles of managed HSMs.
+    Hsm,
+    /// Service principals of the tenant.
+    Directory,
 }
 
 impl Capability {
     /// Every capability there is.
-    pub const ALL: [Self; 5] = [Self::Azure, Self::Keyvault, Self::Blob, Self::Artifacts, Self::Crypto];
+    pub const ALL: [Self; 7] =
+        [Self::Azure, Self::Keyvault, Self::Blob, Self::Artifacts, Self::Crypto, Self::Hsm, Self::Directory];
 
     /// The verbs that can be granted.
     #[must_use]
     pub fn verbs(self) -> &'static [Verb] {
         match self {
-            Self::Azure => &[Verb::Read, Verb::Write, Verb::Assign],
+            Self::Azure | Self::Hsm => &[Verb::Read, Verb::Write, Verb::Assign],
             Self::Keyvault => &[Verb::Read, Verb::Create, Verb::Update, Verb::Wrap, Verb::Unwrap],
-            Self::Blob => &[Verb::Read, Verb::Write],
+            Self::Blob | Self::Directory => &[Verb::Read, Verb::Write],
             Self::Artifacts | Self::Crypto => &[Verb::Use],
         }
     }
@@ -51,6 +56,8 @@ impl Capability {
             Self::Keyvault => "https://….vault.azure.net/keys/…",
             Self::Blob => "https://….blob.core.windows.net/container/*",
             Self::Artifacts | Self::Crypto => "",
+            Self::Hsm => "https://….managedhsm.azure.net/",
+            Self::Directory => "<application id>",
         }
     }
 
@@ -61,6 +68,8 @@ impl Capability {
             Self::Blob => "blob",
             Self::Artifacts => "artifacts",
             Self::Crypto => "crypto",
+            Self::Hsm => "hsm",
+            Self::Directory => "directory",
         }
     }
 }
@@ -154,7 +163,8 @@ impl GrantError {
 ///
 /// Scopes are ARM ids (`azure`, covering everything below them, compared without regard to case), key or vault URIs
 /// (`keyvault`, likewise but exact in case), and container or blob URIs (`blob`, exact, or everything below with a
-/// last segment `*`). `artifacts` and `crypto` have none. A scope that could be read in two ways is refused: no `..`,
+/// last segment `*`); managed HSMs and scopes in them (`hsm`: the URI, its `keys`, one key), and application ids
+/// (`directory`). `artifacts` and `crypto` have none. A scope that could be read in two ways is refused: no `..`,
 /// no `%`, no empty segment, no other host.
 ///
 /// ```
@@ -216,7 +226,7 @@ impl Grant {
             (Capability::Blob, Verb::Create) => {
                 self.verbs.contains(&Verb::Write) && (self.reach.lies_in(target) || self.reach.covers(target))
             }
-            (Capability::Azure, Verb::Assign) => {
+            (Capability::Azure | Capability::Hsm, Verb::Assign) => {
                 self.verbs.contains(&Verb::Assign)
                     && same_role(self.role.as_deref(), wanted.role)
                     && self.reach.covers(target)
@@ -369,7 +379,7 @@ pub struct Use<'a> {
     pub interface: Capability,
     /// What it does.
     pub verb: Verb,
-    /// ARM id, key URI, container or blob URI; empty for interfaces without scopes.
+    /// ARM id, key URI, container or blob URI, scope in a managed HSM, application id; empty for interfaces without scopes.
     pub target: &'a str,
     /// The role to assign.
     pub role: Option<&'a str>,

@@ -9,6 +9,8 @@ use super::Capability;
 pub(crate) enum Reach {
     /// Interfaces without scopes.
     All,
+    /// An application id, in lower case.
+    App(String),
     /// Segments of an ARM id.
     Arm(Vec<String>),
     /// A host, the segments of a path, and whether what lies below is meant.
@@ -57,6 +59,25 @@ impl Reach {
                 }
                 Ok(Self::Uri { host, path, below: Below::Included })
             }
+            Capability::Hsm => {
+                let (host, path) = uri(text, &["managedhsm.azure.net"])?;
+                match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                    [] | ["keys"] => {}
+                    ["keys", key] if !key.contains('*') => {}
+                    _ => return Err("a scope in a managed HSM is /, /keys or /keys/<name>"),
+                }
+                Ok(Self::Uri { host, path, below: Below::Included })
+            }
+            Capability::Directory => {
+                let digits = text.bytes().enumerate().all(|(i, b)| match i {
+                    8 | 13 | 18 | 23 => b == b'-',
+                    _ => b.is_ascii_hexdigit(),
+                });
+                match text.len() == 36 && digits {
+                    true => Ok(Self::App(text.to_ascii_lowercase())),
+                    false => Err("an application id is a GUID"),
+                }
+            }
             Capability::Blob => {
                 let (host, mut path) = uri(text, &["blob.core.windows.net"])?;
                 let star = path.last().is_some_and(|s| s == "*");
@@ -78,6 +99,7 @@ impl Reach {
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All) => true,
+            (Self::App(mine), Self::App(theirs)) => mine == theirs,
             (Self::Arm(mine), Self::Arm(theirs)) => starts_with(theirs, mine, str::eq_ignore_ascii_case),
             (Self::Uri { host, path, below }, Self::Uri { host: their_host, path: theirs, below: their_below }) => {
                 host == their_host
@@ -151,6 +173,7 @@ impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => Ok(()),
+            Self::App(id) => f.write_str(id),
             Self::Arm(path) => write!(f, "/{}", path.join("/")),
             Self::Uri { host, path, below } => {
                 write!(f, "https://{host}/{}", path.join("/"))?;

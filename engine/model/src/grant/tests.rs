@@ -20,7 +20,7 @@ fn wanted<'a>(interface: Capability, verb: Verb, target: &'a str) -> Use<'a> {
 
 #[test]
 fn what_is_covered() {
-    use Capability::{Artifacts, Azure, Blob, Crypto, Keyvault};
+    use Capability::{Artifacts, Azure, Blob, Crypto, Directory, Hsm, Keyvault};
     use Verb::{Create, Read, Unwrap, Update, Wrap, Write};
     let rows = [
         ("azure:read,write SUB/resourceGroups/rg1", Azure, Read, "SUB/resourceGroups/rg1", true),
@@ -104,6 +104,25 @@ fn what_is_covered() {
         ("artifacts:use", Artifacts, Verb::Use, "", true),
         ("crypto:use", Artifacts, Verb::Use, "", false),
         ("crypto:use", Crypto, Verb::Use, "whatever", true),
+        ("hsm:write https://h.managedhsm.azure.net/", Hsm, Write, "https://h.managedhsm.azure.net/", true),
+        ("hsm:read https://h.managedhsm.azure.net/keys", Hsm, Read, "https://h.managedhsm.azure.net/keys/k", true),
+        ("hsm:read https://h.managedhsm.azure.net/keys/k", Hsm, Read, "https://h.managedhsm.azure.net/keys", false),
+        ("hsm:read https://h.managedhsm.azure.net/keys/k", Hsm, Read, "https://h.managedhsm.azure.net/keys/kk", false),
+        ("hsm:write https://h.managedhsm.azure.net/", Hsm, Write, "https://i.managedhsm.azure.net/", false),
+        (
+            "directory:read BF7B6499-ff71-4aa2-97a4-f372087be7f0",
+            Directory,
+            Read,
+            "bf7b6499-ff71-4aa2-97a4-f372087be7f0",
+            true,
+        ),
+        (
+            "directory:read bf7b6499-ff71-4aa2-97a4-f372087be7f0",
+            Directory,
+            Read,
+            "00000000-0000-0000-0000-000000000000",
+            false,
+        ),
     ];
     for (text, interface, verb, target, expected) in rows {
         let target = target.replace("SUB", SUB);

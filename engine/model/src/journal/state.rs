@@ -317,7 +317,8 @@ impl RunState {
     #[must_use]
     pub fn assigned_roles(&self) -> bool {
         let assigned = |(_, operation): &(u32, Operation)| {
-            operation.intent.kind == "role-assignment" && operation.outcome.is_some()
+            matches!(operation.intent.kind.as_str(), "role-assignment" | "hsm-role-assignment")
+                && operation.outcome.is_some()
         };
         self.steps.values().any(|step| step.phase != Phase::Undone && step.effects.iter().any(assigned))
     }

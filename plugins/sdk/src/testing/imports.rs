@@ -22,6 +22,8 @@ fn ownership(w: &World, found: Option<&Value>, target: &str) -> Result<Ownership
     }
 }
 
+pub use super::hsm::{directory, hsm};
+
 pub mod log {
     #[derive(Debug)]
     pub enum Level {
@@ -425,8 +427,8 @@ pub mod artifacts {
 
     #[derive(Debug)]
     pub struct Artifact {
-        pub(super) reference: String,
-        pub(super) bytes: Vec<u8>,
+        pub(in super::super) reference: String,
+        pub(in super::super) bytes: Vec<u8>,
     }
 
     #[derive(Debug)]

@@ -25,6 +25,7 @@ pub struct World {
     pub blobs: BTreeMap<String, (Vec<u8>, Option<String>)>,
     pub containers: BTreeSet<String>,
     pub artifacts: BTreeMap<String, Vec<u8>>,
+    pub principals: BTreeMap<String, Value>,
     pub pairs: BTreeMap<String, String>,
     pub secret_keys: BTreeMap<String, Vec<u8>>,
     pub ledger: Vec<Effect>,

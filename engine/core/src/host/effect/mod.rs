@@ -5,7 +5,10 @@
 
 mod arm;
 mod blob;
+mod domain;
 mod key;
+mod local_role;
+mod principal;
 mod role;
 
 use std::sync::Arc;
@@ -23,7 +26,10 @@ use crate::host::fault::Fault;
 use crate::host::reconcile::{Before, Decision, Seen, Strangers, decide, row};
 pub(crate) use arm::{ArmDelete, ArmPatch, ArmPost, ArmPut, Target};
 pub(crate) use blob::{BlobDelete, BlobPut, ContainerCreate, META_SECRET};
+pub(crate) use domain::{DomainDownload, DomainUpload, Pool};
 pub(crate) use key::{KeyCreate, KeyDelete, KeyImport, KeyRotate, KeyRotationPolicy, KeyUpdate};
+pub(crate) use local_role::{LocalAssign, LocalUnassign, Place};
+pub(crate) use principal::PrincipalRegister;
 pub(crate) use role::{RoleAssign, find as find_assignment};
 
 use crate::event::Event;

@@ -100,8 +100,8 @@ fn grant(file: &mut File<'_>, text: &Text, words: &mut Words) -> Option<(Templat
 fn begins_well(head: &Head<'_>) -> Result<(), crate::grant::GrantError> {
     let start = match head.capability {
         Capability::Azure => "/",
-        Capability::Keyvault | Capability::Blob => "https://",
-        Capability::Artifacts | Capability::Crypto => return Ok(()),
+        Capability::Keyvault | Capability::Blob | Capability::Hsm => "https://",
+        Capability::Artifacts | Capability::Crypto | Capability::Directory => return Ok(()),
     };
     let scope = head.scope.unwrap_or_default();
     if scope.starts_with("${")

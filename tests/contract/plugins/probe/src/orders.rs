@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::bindings::sealbook::plugin::types::Problem;
-use crate::bindings::sealbook::plugin::{artifacts, azure, blob, crypto, keyvault, log, ownership, progress};
+use crate::bindings::sealbook::plugin::{
+    artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+};
 use crate::{parse, rogue};
 
 /// Handles by the name that an order gave them, and the answer that one may have set.
@@ -133,6 +135,27 @@ impl Orders {
                 crypto::same(self.key(&name), &key).into()
             }
             "crypto.same" => crypto::same(self.key(&name), self.key(&text("other"))).into(),
+            "hsm.download" => {
+                let quorum = number("quorum") as u32;
+                let domain = hsm::download(&effect, &id, &uri, &self.holders(order), quorum, &name)?;
+                self.opened(name, domain)
+            }
+            "hsm.examine" => parse(&hsm::examine(&self.artifacts[&name], &self.holders(order))?),
+            "hsm.upload" => {
+                hsm::upload(&effect, &id, &uri, &self.artifacts[&name], &self.holders(order))?;
+                Value::Null
+            }
+            "hsm.assigned" => match hsm::assigned(&uri, &text("scope"), &text("principal"), &text("role"))? {
+                Some(a) => json!({ "name": a.name, "already": a.already }),
+                None => Value::Null,
+            },
+            "hsm.assign" => {
+                let a = hsm::assign(&effect, &uri, &text("scope"), &text("principal"), &text("role"))?;
+                json!({ "name": a.name, "already": a.already })
+            }
+            "hsm.unassign" => hsm::unassign(&effect, &uri, &text("scope"), &name, &text("role"))?.into(),
+            "directory.find" => optional(directory::find(&text("app"))?),
+            "directory.register" => parse(&directory::register(&effect, &text("app"))?),
             "log" => {
                 for _ in 0..number("times").max(1) {
                     log::write(log::Level::Warn, &text("text"));
@@ -161,6 +184,11 @@ impl Orders {
 
     fn key(&self, name: &str) -> &crypto::Key {
         &self.keys[name]
+    }
+
+    fn holders(&self, order: &Value) -> Vec<&crypto::Pair> {
+        let names = order["holders"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.map(|name| &self.pairs[name]).collect()
     }
 
     fn paired(&mut self, name: String, pair: crypto::Pair) -> Value {
