@@ -335,6 +335,96 @@ async fn a_key_from_outside_comes_in_once_and_its_private_half_is_never_shown() 
 }
 
 #[tokio::test]
+async fn a_managed_hsm_is_activated_once_and_carried_into_a_second_one() {
+    let lab = Lab::new().all_interfaces();
+    let unique = &lab.seed.subscription[..8];
+    let group = lab.group("rg");
+    let pool = |name: &str| {
+        let name = format!("{name}-{unique}");
+        let id = format!("{group}/providers/Microsoft.KeyVault/managedHSMs/{name}");
+        (id, format!("https://{name}.managedhsm.azure.net/"))
+    };
+    let ((first, uri), (second, other)) = (pool("first"), pool("second"));
+    let role = "Managed HSM Crypto User";
+    let lab = lab.grant(&[
+        &format!("hsm:write {uri}"),
+        &format!("hsm:write {other}"),
+        &format!("hsm:assign {uri}keys role='{role}'"),
+    ]);
+    let (tenant, oid) = (lab.seed.tenant.clone(), lab.seed.user_oid.clone());
+    let register = format!("/subscriptions/{}/providers/Microsoft.KeyVault/register", lab.seed.subscription);
+    lab.apply(json!([{ "do": "azure.post", "effect": "reg", "id": register, "body": null }])).await.unwrap();
+    lab.cloud.advance(std::time::Duration::from_secs(300)).unwrap();
+    let body = json!({ "location": "italynorth", "sku": { "family": "B", "name": "Standard_B1" }, "properties": {
+        "tenantId": tenant, "initialAdminObjectIds": [oid], "softDeleteRetentionInDays": 7 } });
+    let pools = json!([
+        { "do": "azure.put", "effect": "first", "id": first, "body": body },
+        { "do": "azure.put", "effect": "second", "id": second, "body": body },
+    ]);
+    lab.apply(pools).await.unwrap();
+    let lost = |path: &str| {
+        let fault = Fault { method: Some("POST".into()), path: Some(path.into()), ..Fault::once(FaultKind::DropAfter) };
+        lab.cloud.fault(&fault).unwrap();
+    };
+    let holders = json!(["one", "two", "three"]);
+    let made = |more: Value| {
+        let mut orders: Vec<Value> = ["one", "two", "three"]
+            .iter()
+            .map(|name| json!({ "do": "crypto.generate-pair", "name": name, "bits": 2048 }))
+            .collect();
+        orders.extend(more.as_array().unwrap().iter().cloned());
+        Value::from(orders)
+    };
+    let download =
+        made(json!([{ "do": "hsm.download", "effect": "download", "id": first, "uri": uri, "holders": holders,
+        "quorum": 2, "name": "domain" }]));
+    lost("/securitydomain/download");
+    assert_eq!(code(lab.apply(download.clone()).await), "transient");
+    lab.apply(download).await.unwrap();
+    let open = json!({ "do": "artifacts.open", "name": "domain", "reference": "artifact:probe/domain" });
+    let look = made(json!([
+        open,
+        { "do": "hsm.examine", "name": "domain", "holders": ["three", "one"] },
+        { "do": "hsm.examine", "name": "domain", "holders": ["two"], "try": true },
+    ]));
+    let seen = lab.apply(look).await.unwrap();
+    assert_eq!((&seen[4]["shares"], &seen[4]["required"]), (&json!(3), &json!(2)));
+    assert!(seen[5]["problem"].as_str().unwrap().contains("1 of the keys"), "{seen}");
+
+    let upload = made(json!([
+        open,
+        { "do": "hsm.upload", "effect": "upload", "id": second, "uri": other, "name": "domain", "holders": ["one", "two"] },
+    ]));
+    lost("/securitydomain/upload");
+    assert_eq!(code(lab.apply(upload.clone()).await), "transient");
+    lab.cloud.advance(std::time::Duration::from_secs(5)).unwrap();
+    lab.apply(upload.clone()).await.unwrap();
+    let again = made(json!([
+        open,
+        { "do": "hsm.upload", "effect": "again", "id": second, "uri": other, "name": "domain", "holders": ["one", "two"] },
+    ]));
+    assert_eq!(code(lab.apply(again).await), "conflict", "it is active already");
+
+    let assign = json!([{ "do": "hsm.assign", "effect": "assign", "uri": uri, "scope": "/keys", "principal": oid, "role": role }]);
+    let fault = Fault {
+        method: Some("PUT".into()),
+        path: Some("/roleAssignments".into()),
+        ..Fault::once(FaultKind::DropAfter)
+    };
+    lab.cloud.fault(&fault).unwrap();
+    assert_eq!(code(lab.apply(assign.clone()).await), "transient");
+    let assigned = lab.apply(assign).await.unwrap()[0].clone();
+    assert_eq!(assigned["already"], false);
+    let elsewhere =
+        json!([{ "do": "hsm.assign", "effect": "root", "uri": uri, "scope": "/", "principal": oid, "role": role }]);
+    assert_eq!(code(lab.apply(elsewhere).await), "denied", "the grant is for /keys");
+    let found = json!([{ "do": "hsm.assigned", "uri": uri, "scope": "/keys", "principal": oid, "role": role }]);
+    assert_eq!(lab.apply(found).await.unwrap()[0]["name"], assigned["name"]);
+    let foreign = json!([{ "do": "hsm.unassign", "effect": "gone", "uri": uri, "scope": "/keys", "name": assigned["name"], "role": role }]);
+    assert_eq!(code(lab.apply(foreign).await), "conflict", "only undo knows it as its own");
+}
+
+#[tokio::test]
 async fn blobs_go_up_once_and_come_down_as_they_were() {
     let (lab, _, container) = furnished().await;
     let blob = format!("{container}/note.txt");

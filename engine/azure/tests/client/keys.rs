@@ -178,3 +178,19 @@ async fn other_uris_never_leave() {
     assert_eq!(keys.rotate(&format!("{KEY}/7")).await.unwrap_err().code, "InvalidKeyUri");
     assert!(script.seen().is_empty() && script.token_requests().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_import_is_sent_once_as_it_was_given() {
+    let script = Script::new([
+        key("PUT", "", vault()),
+        key("PUT", "", json_answer(200, json!({"key": {"kid": format!("{KEY}/1")}}))),
+        key("PUT", "", Reply::Lost),
+    ]);
+    let keys = script.azure().keys();
+    let parameters = json!({"key": {"kty": "RSA-HSM", "key_hsm": "e30"}, "Hsm": true});
+    keys.import(KEY, &parameters).await.unwrap();
+    assert_eq!(script.seen()[1].json(), parameters);
+    assert!(keys.import(KEY, &parameters).await.unwrap_err().outcome_unknown());
+    assert_eq!(keys.import(&format!("{KEY}/1"), &parameters).await.unwrap_err().code, "InvalidKeyUri");
+    script.finished();
+}

@@ -4,7 +4,9 @@
 
 mod arm;
 mod blobs;
+mod directory;
 mod follow;
+mod hsm;
 mod keys;
 mod retry;
 mod script;
