@@ -42,5 +42,6 @@ pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;
+pub use keyvault::hsm::billing::HsmBill;
 pub use seed::Seed;
 pub use store::log::LoggedRequest;

@@ -181,6 +181,7 @@ impl Client<'_> {
             "management.azure.com" => "https://management.azure.com",
             "graph.microsoft.com" => "https://graph.microsoft.com",
             h if h.ends_with(".vault.azure.net") => "https://vault.azure.net",
+            h if h.ends_with(".managedhsm.azure.net") => "https://managedhsm.azure.net",
             h if h.ends_with(".core.windows.net") => "https://storage.azure.com",
             other => panic!("no audience for {other}"),
         };
