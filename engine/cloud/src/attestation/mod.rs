@@ -41,16 +41,7 @@ static PROVIDERS: &[Operation] = &{
 };
 
 const fn row(name: &'static str, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation {
-        name,
-        method: Method::GET,
-        path,
-        when: &[],
-        api: API,
-        access: Access::Control(action),
-        lro: false,
-        run,
-    }
+    Operation { name, method: Method::GET, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
 }
 
 static SHARED: &[Operation] = &[

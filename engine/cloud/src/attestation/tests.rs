@@ -74,7 +74,7 @@ async fn a_provider_is_made_changed_listed_and_deleted() {
     assert_eq!(changed.body["properties"]["attestUri"], "https://mine.weu.attest.azure.net");
     assert_eq!(lab.ask("GET", "mine", Value::Null).await.body, changed.body);
     for scope in [&lab.group, &lab.subscription] {
-        assert_eq!(lab.list(scope, "attestationProviders").await, [changed.body.clone()], "{scope}");
+        assert_eq!(lab.list(scope, "attestationProviders").await, std::slice::from_ref(&changed.body), "{scope}");
     }
     assert_eq!(lab.ask("DELETE", "mine", Value::Null).await.status, 200);
     assert_eq!(lab.ask("DELETE", "mine", Value::Null).await.status, 204);

@@ -16,8 +16,7 @@ use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 
 /// Applications of Microsoft itself, which any tenant may register: id and name.
-const FIRST_PARTY: &[(&str, &str)] =
-    &[("bf7b6499-ff71-4aa2-97a4-f372087be7f0", "Confidential VM Orchestrator")];
+const FIRST_PARTY: &[(&str, &str)] = &[("bf7b6499-ff71-4aa2-97a4-f372087be7f0", "Confidential VM Orchestrator")];
 
 /// The tenant in which Microsoft's own applications are.
 const MICROSOFT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
@@ -77,7 +76,8 @@ fn create(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         ));
     }
     let Some((id, name)) = first_party(app_id) else {
-        let message = format!("The appId '{app_id}' of the service principal does not reference a valid application object.");
+        let message =
+            format!("The appId '{app_id}' of the service principal does not reference a valid application object.");
         return Err(bad(message));
     };
     let principal = Principal {

@@ -17,13 +17,7 @@ pub(super) static WORKSPACES: &[Operation] = &{
 /// What creating and changing is polled at.
 pub(super) static POLLS: &[Operation] = &polling!("Microsoft.OperationalInsights", "operationStatuses", API);
 
-const fn row(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
+const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
     Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
 }
 

@@ -58,8 +58,7 @@ impl Provider for LogAnalytics {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> =
-            LazyLock::new(|| [deleted::SCHEMA, keys::SCHEMA, shipping::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [deleted::SCHEMA, keys::SCHEMA, shipping::SCHEMA].concat());
         &SCHEMA
     }
 

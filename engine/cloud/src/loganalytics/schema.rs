@@ -98,10 +98,8 @@ const fn text(name: &'static str, value: fn(&Record<'_>) -> Value) -> Column {
 }
 
 /// All of them.
-pub(super) static TABLES: &[Table] = &[
-    Table { name: AZURE_DIAGNOSTICS, columns: DIAGNOSTICS },
-    Table { name: RESOURCE_SPECIFIC, columns: VAULT_AUDIT },
-];
+pub(super) static TABLES: &[Table] =
+    &[Table { name: AZURE_DIAGNOSTICS, columns: DIAGNOSTICS }, Table { name: RESOURCE_SPECIFIC, columns: VAULT_AUDIT }];
 
 /// The table that all types of resources share.
 pub(super) const AZURE_DIAGNOSTICS: &str = "AzureDiagnostics";
@@ -132,7 +130,11 @@ static DIAGNOSTICS: &[Column] = &[
     text("clientInfo_s", |r| r.text("/properties/clientInfo").into()),
     Column { name: "httpStatusCode_d", kind: ColumnKind::Real, value: |r| json!(f64::from(r.status())) },
     Column { name: "identity_claim_oid_g", kind: ColumnKind::Guid, value: |r| r.text("/identity/claim/oid").into() },
-    Column { name: "identity_claim_appid_g", kind: ColumnKind::Guid, value: |r| r.text("/identity/claim/appid").into() },
+    Column {
+        name: "identity_claim_appid_g",
+        kind: ColumnKind::Guid,
+        value: |r| r.text("/identity/claim/appid").into(),
+    },
     text("identity_claim_upn_s", |r| r.text("/identity/claim/upn").into()),
     text("identity_claim_idtyp_s", |r| r.text("/identity/claim/idtyp").into()),
     text("algorithm_s", |r| r.text("/properties/algorithm").into()),

@@ -140,7 +140,8 @@ impl Kind for Workspace {
         if !retention.as_i64().is_some_and(|days| (30..=730).contains(&days)) {
             return Err(invalid("'RetentionInDays' property doesn't match the SKU limits: 30 to 730 days."));
         }
-        let mut features = json!({ "legacy": 0, "searchVersion": 1, "enableLogAccessUsingOnlyResourcePermissions": true });
+        let mut features =
+            json!({ "legacy": 0, "searchVersion": 1, "enableLogAccessUsingOnlyResourcePermissions": true });
         for given in [&before["features"], &draft.asked()["features"]] {
             for (name, value) in given.as_object().into_iter().flatten() {
                 features[name] = value.clone();

@@ -28,13 +28,7 @@ pub(super) const KIND: &str = "Microsoft.Insights/diagnosticSettings";
 /// Api-versions, newest first.
 pub(super) const API: &[&str] = &["2021-05-01-preview", "2017-05-01-preview", "2016-09-01"];
 
-const fn row(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
+const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
     Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
 }
 

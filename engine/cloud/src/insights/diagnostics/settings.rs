@@ -129,7 +129,7 @@ fn destination_type(asked: &Value) -> Result<Option<&'static str>, Refusal> {
     let given = &asked["logAnalyticsDestinationType"];
     match given.as_str() {
         None if given.is_null() => Ok(None),
-        Some(text) if text.is_empty() => Ok(None),
+        Some("") => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("Dedicated") => Ok(Some("Dedicated")),
         Some(text) if text.eq_ignore_ascii_case("AzureDiagnostics") => Ok(Some("AzureDiagnostics")),
         _ => Err(bad("The value of 'logAnalyticsDestinationType' must be 'Dedicated' or 'AzureDiagnostics'.")),

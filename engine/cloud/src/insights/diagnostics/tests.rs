@@ -62,7 +62,8 @@ async fn bodies_and_destinations_are_judged() {
         body
     };
     let log = |entry: Value| to(&here, json!([entry]));
-    let retained = json!({ "category": "AuditEvent", "enabled": true, "retentionPolicy": { "enabled": true, "days": 7 } });
+    let retained =
+        json!({ "category": "AuditEvent", "enabled": true, "retentionPolicy": { "enabled": true, "days": 7 } });
     let both = json!({ "category": "AuditEvent", "categoryGroup": "audit", "enabled": true });
     let table = [
         ("one", json!({ "logs": audit() }), 400, "BadRequest", false),
@@ -121,7 +122,8 @@ async fn each_type_has_its_categories() {
             found.body["value"].as_array().into_iter().flatten().map(|c| c["name"].as_str().unwrap()).collect();
         assert_eq!((found.status, names.join(",").as_str()), (status, expected), "{resource}: {found:?}");
     }
-    let base = "/providers/Microsoft.KeyVault/vaults/log-vault/providers/Microsoft.Insights/diagnosticSettingsCategories";
+    let base =
+        "/providers/Microsoft.KeyVault/vaults/log-vault/providers/Microsoft.Insights/diagnosticSettingsCategories";
     let one = lab.arm("GET", &format!("{base}/auditevent"), "2021-05-01-preview", Value::Null).await;
     assert_eq!(one.body["properties"]["categoryType"], "Logs");
     assert_eq!(lab.arm("GET", &format!("{base}/Blips"), "2021-05-01-preview", Value::Null).await.status, 404);
@@ -140,10 +142,8 @@ async fn whoever_sends_to_a_workspace_needs_a_right_in_it() {
     lab.strip_tools().await;
     let contributor = "92aaf0da-9dab-42b6-94a3-d43ce8d16293";
     let tools = cloud.tools();
-    let path = format!(
-        "{}/providers/Microsoft.Insights/diagnosticSettings/audit?api-version=2021-05-01-preview",
-        lab.vault()
-    );
+    let path =
+        format!("{}/providers/Microsoft.Insights/diagnosticSettings/audit?api-version=2021-05-01-preview", lab.vault());
     let body = json!({ "properties": to(&lab.workspace_id("logs"), audit()) });
     assert_eq!(tools.arm("PUT", &path, body.clone()).await.code(), "AuthorizationFailed");
     lab.assign(contributor, &cloud.seed.client_oid, "ServicePrincipal", &lab.vault()).await;

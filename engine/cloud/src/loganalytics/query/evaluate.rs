@@ -158,9 +158,7 @@ fn holds(cell: &Value, test: Test, values: &[Literal]) -> bool {
         Test::AtMost => against(Ordering::is_le),
         Test::Greater => against(Ordering::is_gt),
         Test::AtLeast => against(Ordering::is_ge),
-        Test::Between => {
-            against(Ordering::is_ge) && values.get(1).and_then(compare).is_some_and(Ordering::is_le)
-        }
+        Test::Between => against(Ordering::is_ge) && values.get(1).and_then(compare).is_some_and(Ordering::is_le),
         Test::Contains => {
             let (cell, part) = text();
             cell.contains(&part)

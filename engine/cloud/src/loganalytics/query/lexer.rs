@@ -21,8 +21,7 @@ pub(super) enum Token {
 const SIGNS: &[&str] =
     &["==", "!=", "=~", "!~", "<=", ">=", "..", "<", ">", "=", "(", ")", ",", "|", "-", "+", "*", "/"];
 
-const UNITS: &[(&str, f64)] =
-    &[("d", 86_400_000.0), ("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0), ("ms", 1.0)];
+const UNITS: &[(&str, f64)] = &[("d", 86_400_000.0), ("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0), ("ms", 1.0)];
 
 /// Splits a query into words; comments (`// …`) are left out.
 pub(super) fn tokens(query: &str) -> Result<Vec<Token>, Fault> {

@@ -188,10 +188,8 @@ fn answer(cx: &Cx<'_>, workspace: &Resource, asked: &Asked) -> Result<Answer, Re
     }
     let arrived = shipping::arrived(cx, workspace, table.name)?;
     let customer = workspace::customer_id(workspace);
-    let records: Vec<Record<'_>> = arrived
-        .iter()
-        .map(|record| Record { workspace: customer, time: record.time, entry: &record.entry })
-        .collect();
+    let records: Vec<Record<'_>> =
+        arrived.iter().map(|record| Record { workspace: customer, time: record.time, entry: &record.entry }).collect();
     let found = evaluate::run(&query, table, &records, within).map_err(Fault::refusal)?;
     Ok(Answer::ok(&found))
 }

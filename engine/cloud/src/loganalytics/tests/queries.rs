@@ -57,12 +57,15 @@ async fn the_three_questions_of_the_labs_are_answered() {
     let columns: Vec<(&str, &str)> =
         columns.iter().map(|c| (c["name"].as_str().unwrap(), c["type"].as_str().unwrap())).collect();
     assert_eq!(reply.body["tables"][0]["name"], "PrimaryResult");
-    assert_eq!(columns[..4], [
-        ("TimeGenerated", "datetime"),
-        ("OperationName", "string"),
-        ("ResultType", "string"),
-        ("httpStatusCode_d", "real"),
-    ]);
+    assert_eq!(
+        columns[..4],
+        [
+            ("TimeGenerated", "datetime"),
+            ("OperationName", "string"),
+            ("ResultType", "string"),
+            ("httpStatusCode_d", "real"),
+        ]
+    );
     let found: Vec<(&str, f64, &str)> = rows(&reply)
         .iter()
         .map(|row| (row[1].as_str().unwrap(), row[3].as_f64().unwrap(), row[5].as_str().unwrap()))
@@ -114,7 +117,8 @@ async fn the_addresses_of_a_workspace_answer_alike() {
     let body = json!({ "query": "AZKVAuditLogs | take 1" });
     let first = ask(&lab.me, &customer, body.clone()).await;
     assert_eq!(rows(&first).len(), 1);
-    let uri = format!("https://api.loganalytics.io/v1/workspaces/{customer}/query?query=AZKVAuditLogs%20%7C%20take%201");
+    let uri =
+        format!("https://api.loganalytics.io/v1/workspaces/{customer}/query?query=AZKVAuditLogs%20%7C%20take%201");
     assert_eq!(lab.me.send("GET", &uri, None).await.body, first.body);
     let uri = format!("https://api.loganalytics.io/v1{}/query", lab.workspace_id("other"));
     assert_eq!(lab.me.send("POST", &uri, Some(body.clone())).await.body, first.body);
