@@ -5,6 +5,7 @@
 //! (`registry`).
 
 mod arm;
+mod attestation;
 mod audit;
 mod authorization;
 mod cloud;
@@ -20,6 +21,7 @@ mod identity;
 mod insights;
 mod inventory;
 mod keyvault;
+mod loganalytics;
 mod lro;
 mod odata;
 mod opening;
