@@ -15,7 +15,7 @@ mod rows;
 
 use sealbook_crypto::{SealKey, SecretBytes};
 
-pub(crate) use customer::{Used, probe};
+pub(crate) use customer::probe;
 pub(crate) use rows::{DataKey, SCHEMA, due, get, hand_over, members};
 
 use crate::cx::Cx;
