@@ -44,7 +44,8 @@ pub(crate) struct OsDisk<'a> {
     pub tags: Value,
 }
 
-/// Makes the disk with the operating system of a virtual machine that starts right away, and attaches it.
+/// Makes the disk with the operating system of a virtual machine that starts right away, and attaches it. The request's
+/// caller must be the one who makes the virtual machine: it needs the right to read the disk encryption set.
 ///
 /// # Errors
 /// Those of `Disks_CreateOrUpdate`, and `ConflictingUserInput` when there is a disk of that name.

@@ -135,20 +135,28 @@ pub(super) fn perform(draft: &mut Draft<'_>, sku: &Sku, size: u64) -> Result<(),
         };
         draft.properties()[name] = value;
     }
-    let tier = TIERS.iter().find(|tier| size <= tier.0).map_or("P80", |tier| tier.1);
-    match draft.asked()["tier"].as_str() {
-        _ if !sku.name.starts_with("Premium_") => {
-            if let Some(properties) = draft.properties().as_object_mut() {
-                properties.shift_remove("tier");
-            }
+    tier(draft, sku, size)
+}
+
+/// Writes the performance tier of a premium disk: that of its size, or a higher one that its customer chose.
+fn tier(draft: &mut Draft<'_>, sku: &Sku, size: u64) -> Result<(), Refusal> {
+    if !sku.name.starts_with("Premium_") {
+        if let Some(properties) = draft.properties().as_object_mut() {
+            properties.shift_remove("tier");
         }
-        Some(given) => {
-            let rank = |name: &str| TIERS.iter().position(|tier| tier.1.eq_ignore_ascii_case(name));
-            let chosen = rank(given).filter(|chosen| Some(*chosen) >= rank(tier)).ok_or_else(|| invalid("tier"))?;
-            draft.properties()["tier"] = TIERS.get(chosen).map_or(tier, |tier| tier.1).into();
-        }
-        None => draft.properties()["tier"] = tier.into(),
+        return Ok(());
     }
+    let rank =
+        |name: &Value| TIERS.iter().position(|tier| name.as_str().is_some_and(|n| tier.1.eq_ignore_ascii_case(n)));
+    let least = TIERS.iter().position(|tier| size <= tier.0).unwrap_or_default();
+    let (given, stored) = (&draft.asked()["tier"], &draft.body["properties"]["tier"]);
+    // A client may send back what it read.
+    let chosen = if given.is_null() || given == stored {
+        rank(stored).map_or(least, |stored| stored.max(least))
+    } else {
+        rank(given).filter(|chosen| *chosen >= least).ok_or_else(|| invalid("tier"))?
+    };
+    draft.properties()["tier"] = TIERS.get(chosen).map_or("P80", |tier| tier.1).into();
     Ok(())
 }
 
