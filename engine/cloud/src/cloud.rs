@@ -288,6 +288,17 @@ impl Cloud {
         })
     }
 
+    /// What each managed HSM costs, live or soft-deleted: a pool is billed until it is purged.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn hsm_bills(&self) -> Result<Vec<crate::HsmBill>, CloudError> {
+        self.with(|tx, inner| {
+            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            crate::keyvault::hsm::billing::read(tx)
+        })
+    }
+
     /// How often each operation was answered with which status: operation id, status, count.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! (`registry`).
 
 mod arm;
+mod attestation;
 mod audit;
 mod authorization;
 mod cloud;
@@ -21,6 +22,7 @@ mod identity;
 mod insights;
 mod inventory;
 mod keyvault;
+mod loganalytics;
 mod lro;
 mod odata;
 mod opening;
@@ -43,5 +45,6 @@ pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;
+pub use keyvault::hsm::billing::HsmBill;
 pub use seed::Seed;
 pub use store::log::LoggedRequest;

@@ -3,7 +3,7 @@
 use crate::arm::Arm;
 use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
-use crate::{authorization, compute, entra, insights, keyvault, resources, storage};
+use crate::{attestation, authorization, compute, entra, insights, keyvault, loganalytics, resources, storage};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
@@ -12,6 +12,8 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &entra::PROVIDER,
     &compute::PROVIDER,
     &insights::PROVIDER,
+    &loganalytics::PROVIDER,
+    &attestation::PROVIDER,
     &keyvault::PROVIDER,
     &storage::PROVIDER,
     #[cfg(test)]

@@ -308,6 +308,47 @@ pub(crate) static ROLES: &[Role] = &[
             "Microsoft.Attestation/attestationProviders/attestation/delete",
         ],
     ),
+    Role::control(
+        "fd1bd22b-8476-40bc-a0bc-69b95687b9f3",
+        "Attestation Reader",
+        "Can read the attestation provider properties.",
+        &[
+            "Microsoft.Attestation/attestationProviders/attestation/read",
+            "Microsoft.Attestation/attestationProviders/read",
+        ],
+    ),
+    Role::control(
+        "73c42c96-874c-492b-b04d-ab87d138a893",
+        "Log Analytics Reader",
+        "Log Analytics Reader can view and search all monitoring data as well as and view monitoring settings, including \
+         viewing the configuration of Azure diagnostics on all Azure resources.",
+        &[
+            "*/read",
+            "Microsoft.OperationalInsights/workspaces/analytics/query/action",
+            "Microsoft.OperationalInsights/workspaces/search/action",
+            SUPPORT,
+        ],
+    )
+    .but_not(&["Microsoft.OperationalInsights/workspaces/sharedKeys/read"]),
+    Role::control(
+        "92aaf0da-9dab-42b6-94a3-d43ce8d16293",
+        "Log Analytics Contributor",
+        "Log Analytics Contributor can read all monitoring data and edit monitoring settings.",
+        &[
+            "*/read",
+            "Microsoft.ClassicCompute/virtualMachines/extensions/*",
+            "Microsoft.ClassicStorage/storageAccounts/listKeys/action",
+            "Microsoft.Compute/virtualMachines/extensions/*",
+            "Microsoft.HybridCompute/machines/extensions/write",
+            ALERTS,
+            "Microsoft.Insights/diagnosticSettings/*",
+            "Microsoft.OperationalInsights/*",
+            "Microsoft.OperationsManagement/*",
+            DEPLOYMENTS,
+            "Microsoft.Storage/storageAccounts/listKeys/action",
+            SUPPORT,
+        ],
+    ),
 ];
 
 /// GUID of Owner.
