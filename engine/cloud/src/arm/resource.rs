@@ -320,6 +320,15 @@ pub(crate) fn complete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refu
     }
 }
 
+/// What the stored result of an operation of this module is answered as.
+pub(crate) fn result(cx: &Cx<'_>, lro: &Lro, stored: Value) -> Result<Value, Refusal> {
+    let kind = ResourceId::parse(&lro.resource).and_then(|id| registry::kind(&id.kind()));
+    match kind {
+        Some(kind) => kind.result(cx, &lro.kind, &lro.resource, stored),
+        None => Ok(stored),
+    }
+}
+
 /// Shows on the resource that an operation of this module failed.
 pub(crate) fn failed(cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
     let Some(mut resource) = cx.resource(&lro.resource)? else { return Ok(()) };

@@ -1,10 +1,24 @@
-//! Microsoft.Compute: which sizes a region offers, and the subscription's quota.
+//! Microsoft.Compute: which sizes a region offers, the subscription's quota, and encrypted disks.
+//!
+//! - `sizes`: sizes of virtual machines
+//! - `sets`: disk encryption sets
+//! - `disks`: managed disks and snapshots; [`disks::hooks`] is what virtual machines use
+//! - `volumes`: their encrypted content
 
+mod body;
+mod disks;
+mod sets;
 mod sizes;
+#[cfg(test)]
+mod tests;
+mod volumes;
+
+use std::sync::LazyLock;
 
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::arm::kind::Kind;
 use crate::cx::Cx;
 use crate::fault;
 use crate::http::Answer;
@@ -12,7 +26,7 @@ use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
-use crate::service::{Provider, ResourceType};
+use crate::service::{Provider, ResourceType, Service};
 use sizes::{FAMILIES, SIZES, Size};
 
 /// The provider.
@@ -78,14 +92,36 @@ impl Provider for Compute {
         "Microsoft.Compute"
     }
 
+    fn schema(&self) -> &'static str {
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA].concat());
+        &SCHEMA
+    }
+
+    fn inventory(&self) -> &'static [&'static str] {
+        &["SELECT 'volume', resource, uid || changed FROM volumes"]
+    }
+
     fn operations(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        [vec![OPERATIONS], sets::tables().to_vec(), disks::tables().to_vec()].concat()
+    }
+
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
+        &[&sets::Sets, &disks::Disks, &disks::Snapshots]
+    }
+
+    fn services(&self) -> &'static [&'static dyn Service] {
+        &[&volumes::Endpoint]
+    }
+
+    fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        sets::tick(cx)
     }
 
     fn types(&self) -> &'static [ResourceType] {
         &[
             ResourceType { name: "skus", api: SKUS_API, regional: false },
             ResourceType { name: "locations/usages", api: API, regional: false },
+            ResourceType { name: "locations/DiskOperations", api: disks::API, regional: false },
         ]
     }
 }
@@ -181,5 +217,6 @@ fn usages(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
         row("virtualMachines", "Virtual Machines", 25_000),
     ];
     value.extend(FAMILIES.iter().map(|f| row(f.name, f.text, f.limit)));
+    value.extend(disks::usages(cx, params.get("subscription"), location.name)?);
     Ok(Answer::ok(&json!({ "value": value })))
 }
