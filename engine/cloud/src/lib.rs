@@ -8,6 +8,7 @@ mod arm;
 mod audit;
 mod authorization;
 mod cloud;
+mod cognitive;
 mod compute;
 mod config;
 mod cx;

@@ -3,13 +3,14 @@
 use crate::arm::Arm;
 use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
-use crate::{authorization, compute, entra, insights, keyvault, managedidentity, resources, storage};
+use crate::{authorization, cognitive, compute, entra, insights, keyvault, managedidentity, resources, storage};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &resources::PROVIDER,
     &authorization::PROVIDER,
     &entra::PROVIDER,
+    &cognitive::PROVIDER,
     &compute::PROVIDER,
     &insights::PROVIDER,
     &keyvault::PROVIDER,

@@ -134,10 +134,12 @@ pub(crate) fn get(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 pub(crate) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let kind = collection(cx)?;
     let parent = target(cx.request);
-    if !kind.tracked() {
+    // Parts are listed below what they are parts of; some have a region of their own all the same.
+    let part = kind.name().split('/').count() > 2;
+    if part {
         cx.existing(&parent)?;
     }
-    let below = (!kind.tracked()).then(|| parent.to_string());
+    let below = part.then(|| parent.to_string());
     let found = cx.resources(Filter {
         subscription: Some(params.get("subscription")),
         group: params.find("group"),

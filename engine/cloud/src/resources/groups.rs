@@ -187,8 +187,8 @@ pub(super) fn delete_result(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, 
 pub(super) fn complete_delete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
     let Some(group) = cx.resource(&lro.resource)? else { return Ok(None) };
     let contents = cx.resources(Filter { below: Some(&group.id), ..Filter::default() })?;
-    for resource in contents {
-        // A parent that went before has taken its children's rows along.
+    // The longest ids lie deepest: parts go before what they are parts of, each through its own provider.
+    for resource in contents.into_iter().rev() {
         let Some(resource) = cx.resource(&resource.id)? else { continue };
         let namespace = resource.kind.split('/').next().unwrap_or_default();
         if let Some(provider) = registry::provider(namespace) {
