@@ -11,6 +11,7 @@ mod cloud;
 mod cognitive;
 mod compute;
 mod config;
+mod containerservice;
 mod cx;
 mod dispatch;
 mod entra;

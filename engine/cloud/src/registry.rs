@@ -3,7 +3,9 @@
 use crate::arm::Arm;
 use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
-use crate::{authorization, cognitive, compute, entra, insights, keyvault, managedidentity, resources, storage};
+use crate::{
+    authorization, cognitive, compute, containerservice, entra, insights, keyvault, managedidentity, resources, storage,
+};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
@@ -12,6 +14,7 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &entra::PROVIDER,
     &cognitive::PROVIDER,
     &compute::PROVIDER,
+    &containerservice::PROVIDER,
     &insights::PROVIDER,
     &keyvault::PROVIDER,
     &managedidentity::PROVIDER,

@@ -332,6 +332,26 @@ pub(crate) static ROLES: &[Role] = &[
         ],
     ),
     Role::control(
+        "0ab0b1a8-8aac-4efd-b8c2-3ee1fb270be8",
+        "Azure Kubernetes Service Cluster Admin Role",
+        "List cluster admin credential action.",
+        &[
+            "Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action",
+            "Microsoft.ContainerService/managedClusters/accessProfiles/listCredential/action",
+            "Microsoft.ContainerService/managedClusters/read",
+            "Microsoft.ContainerService/managedClusters/runcommand/action",
+        ],
+    ),
+    Role::control(
+        "4abbcc35-e782-43d8-92c5-2d3f1bd2253f",
+        "Azure Kubernetes Service Cluster User Role",
+        "List cluster user credential action.",
+        &[
+            "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
+            "Microsoft.ContainerService/managedClusters/read",
+        ],
+    ),
+    Role::control(
         "25fbc0a9-bd7c-42a3-aa1a-3b75d497ee68",
         "Cognitive Services Contributor",
         "Lets you create, read, update, delete and manage keys of Cognitive Services.",

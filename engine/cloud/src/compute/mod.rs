@@ -1,5 +1,6 @@
 //! Microsoft.Compute: which sizes a region offers, and the subscription's quota.
 
+pub(crate) mod offer;
 mod sizes;
 
 use http::Method;

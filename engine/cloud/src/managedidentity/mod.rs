@@ -11,6 +11,7 @@ mod user_assigned;
 use crate::arm::kind::Kind;
 use crate::operation::Operation;
 use crate::service::{Provider, ResourceType};
+pub(crate) use user_assigned::create;
 
 /// The provider.
 pub(crate) static PROVIDER: ManagedIdentity = ManagedIdentity;

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities>.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{API, USER_ASSIGNED};
 use crate::arm::kind::{Draft, Kind, Style};
@@ -11,6 +11,7 @@ use crate::cx::Cx;
 use crate::identity::principals;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
+use crate::resource_id::ResourceId;
 use crate::store::resources::Resource;
 
 pub(super) static OPERATIONS: &[Operation] =
@@ -53,14 +54,9 @@ impl Kind for UserAssignedIdentity {
 
     fn apply(&self, cx: &mut Cx<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
         check_restrictions(draft.asked())?;
-        let (id, name) = (draft.id.to_string(), draft.id.name().to_owned());
-        let principal = principals::create_system_identity(cx, &id, &name)?;
         draft.take(&["isolationScope"]);
-        let properties = draft.properties();
-        properties["tenantId"] = cx.tenant.clone().into();
-        properties["principalId"] = principal.oid.into();
-        properties["clientId"] = principal.app_id.into();
-        Ok(())
+        let id = draft.id.clone();
+        embody(cx, &id, draft.properties())
     }
 
     fn shown(&self, _: &Cx<'_>, resource: &Resource) -> Result<Value, Refusal> {
@@ -74,6 +70,22 @@ impl Kind for UserAssignedIdentity {
         }
         Ok(body)
     }
+}
+
+/// Makes the principal of an identity, if it has none yet, and writes its ids into the properties.
+fn embody(cx: &mut Cx<'_>, id: &ResourceId, properties: &mut Value) -> Result<(), Refusal> {
+    let principal = principals::create_system_identity(cx, &id.to_string(), id.name())?;
+    properties["tenantId"] = cx.tenant.clone().into();
+    properties["principalId"] = principal.oid.into();
+    properties["clientId"] = principal.app_id.into();
+    Ok(())
+}
+
+/// Makes an identity for another provider, which manages it in a resource group of its own.
+pub(crate) fn create(cx: &mut Cx<'_>, id: &ResourceId, location: &str) -> Result<Resource, Refusal> {
+    let mut body = json!({ "location": location, "tags": {}, "properties": {} });
+    embody(cx, id, &mut body["properties"])?;
+    cx.put_resource(id, body)
 }
 
 /// Refuses limits on which resources may be given the identity.
