@@ -7,6 +7,7 @@
 
 mod body;
 mod disks;
+pub(crate) mod offer;
 mod sets;
 mod sizes;
 #[cfg(test)]
