@@ -265,8 +265,7 @@ fn precondition(cx: &Cx<'_>, kind: &'static dyn Kind, old: Option<&Resource>) ->
     }
     let current = old.and_then(|old| old.body["etag"].as_str());
     let is = |given: &str| given.trim() == "*" && current.is_some() || current == Some(given.trim());
-    let holds = cx.request.header("if-match").is_none_or(is)
-        && !cx.request.header("if-none-match").is_some_and(is);
+    let holds = cx.request.header("if-match").is_none_or(is) && !cx.request.header("if-none-match").is_some_and(is);
     if holds {
         return Ok(());
     }

@@ -87,8 +87,8 @@ pub(super) fn delete(cx: &Cx<'_>, resource: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A kubeconfig for `kubectl`. `user` is `clusterAdmin` or `clusterUser`; the administrator's context has a name of
-/// its own.
+/// A kubeconfig for `kubectl`. `user` is `clusterAdmin` or `clusterUser`. The context has the cluster's name; clients
+/// that merge both rename the administrator's.
 pub(super) fn kubeconfig(cx: &Cx<'_>, cluster: &Resource, user: &str) -> Result<SecretBytes, Refusal> {
     let row: Option<(String, String, Vec<u8>)> = cx
         .tx
@@ -105,7 +105,6 @@ pub(super) fn kubeconfig(cx: &Cx<'_>, cluster: &Resource, user: &str) -> Result<
     let name = &cluster.name;
     let server = cluster.body["properties"]["fqdn"].as_str().unwrap_or_default();
     let account = format!("{user}_{}_{name}", cluster.group);
-    let context = if user == "clusterAdmin" { format!("{name}-admin") } else { name.clone() };
     let text = format!(
         "apiVersion: v1\n\
          clusters:\n\
@@ -117,8 +116,8 @@ pub(super) fn kubeconfig(cx: &Cx<'_>, cluster: &Resource, user: &str) -> Result<
          - context:\n    \
              cluster: {name}\n    \
              user: {account}\n  \
-           name: {context}\n\
-         current-context: {context}\n\
+           name: {name}\n\
+         current-context: {name}\n\
          kind: Config\n\
          preferences: {{}}\n\
          users:\n\

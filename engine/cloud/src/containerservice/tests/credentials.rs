@@ -28,7 +28,8 @@ async fn a_kubeconfig_holds_what_the_cluster_made_for_it() {
     let admin = kubeconfig(&cloud, "Admin").await;
     let server = format!("https://{}:443", shown["properties"]["fqdn"].as_str().unwrap());
     assert_eq!(member(&admin, "server"), server);
-    assert_eq!(member(&admin, "current-context"), "aks1-admin");
+    assert_eq!(member(&admin, "current-context"), "aks1");
+    assert!(admin.contains("clusterAdmin_lab_aks1"), "{admin}");
     assert_eq!(member(&admin, "token").len(), 128);
     let pem = |name: &str| String::from_utf8(STANDARD.decode(member(&admin, name)).unwrap()).unwrap();
     let key = rcgen::KeyPair::from_pem(&pem("client-key-data")).unwrap();
@@ -43,7 +44,7 @@ async fn a_kubeconfig_holds_what_the_cluster_made_for_it() {
     assert!(pem("certificate-authority-data").starts_with("-----BEGIN CERTIFICATE-----"));
 
     let user = kubeconfig(&cloud, "User").await;
-    assert_eq!(member(&user, "current-context"), "aks1");
+    assert!(user.contains("clusterUser_lab_aks1"), "{user}");
     assert_eq!(member(&user, "client-certificate-data"), member(&admin, "client-certificate-data"));
     let missing = format!("{}/listClusterAdminCredential", cluster(&cloud, "none"));
     assert_eq!(outcome(&ask(&cloud, "POST", &missing, Value::Null).await), "404 ResourceNotFound");
