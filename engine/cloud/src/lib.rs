@@ -21,6 +21,7 @@ mod insights;
 mod inventory;
 mod keyvault;
 mod lro;
+mod network;
 mod odata;
 mod opening;
 mod operation;

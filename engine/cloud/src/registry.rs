@@ -3,7 +3,7 @@
 use crate::arm::Arm;
 use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
-use crate::{authorization, compute, entra, insights, keyvault, resources, storage};
+use crate::{authorization, compute, entra, insights, keyvault, network, resources, storage};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
@@ -13,6 +13,7 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &compute::PROVIDER,
     &insights::PROVIDER,
     &keyvault::PROVIDER,
+    &network::PROVIDER,
     &storage::PROVIDER,
     #[cfg(test)]
     &crate::tests::fixture::PROVIDER,
