@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, listing, locations};
+use super::{NAMESPACE, deployments, listing, locations};
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::http::Answer;
@@ -196,6 +196,7 @@ pub(super) fn complete_delete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value
         }
         cx.delete_resource(&resource.id)?;
     }
+    deployments::forget(cx, &group.id)?;
     cx.delete_resource(&group.id)?;
     Ok(None)
 }
