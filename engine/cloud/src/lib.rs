@@ -12,6 +12,7 @@ mod compute;
 mod config;
 mod cx;
 mod dispatch;
+mod encryption;
 mod entra;
 mod fault;
 pub mod front;

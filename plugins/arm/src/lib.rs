@@ -4,7 +4,7 @@ mod shape;
 use sealbook_sdk::prelude::*;
 use shape::{fits, gaps, project};
 
-/// One thing to do with one resource: exactly one of `get`, `put`, `patch` and `delete`.
+/// One thing to do with one resource: exactly one of `get`, `put`, `patch`, `delete` and `post`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct In {
@@ -20,10 +20,18 @@ pub struct In {
     /// Id of a resource to delete. Undo can't bring it back.
     #[serde(default)]
     delete: Option<ArmId>,
+    /// Id of a resource to run `action` on. It runs unless the resource is as `expect` says already; repeated, it must
+    /// do no harm. Undo does nothing.
+    #[serde(default)]
+    post: Option<ArmId>,
+    /// The action of `post`, such as `start` or `deallocate`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[A-Za-z]+$"))]
+    action: Option<String>,
     /// The api-version; Sealbook's own when it knows the type.
     #[serde(default)]
     api_version: Option<String>,
-    /// What to send: the resource for `put`, the members to change for `patch`.
+    /// What to send: the resource for `put`, the members to change for `patch`, the parameters for `post`.
     #[serde(default)]
     body: Option<Value>,
     /// What the resource must hold afterwards: every member named here, with this value. Not given: what `body` says.
@@ -50,9 +58,18 @@ enum Task<'a> {
     Put(&'a Value),
     Patch(&'a Value),
     Delete,
+    Post(&'a str),
 }
 
-/// Does one thing with one resource. The outputs are the resource itself.
+/// The resource itself, as Azure shows it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend(
+    "x-az" = "az resource show --ids ${has(inputs.put) ? inputs.put : has(inputs.patch) ? inputs.patch : inputs.get} --query ${path} --output tsv"
+))]
+pub struct Out(Value);
+
+/// Does one thing with one resource.
 pub struct Arm;
 
 impl Step for Arm {
@@ -61,18 +78,20 @@ impl Step for Arm {
         "azure:read,write ${inputs.put}",
         "azure:read,write ${inputs.patch}",
         "azure:read,write ${inputs.delete}",
+        "azure:read ${inputs.post}",
+        "azure:write ${inputs.post}/${inputs.action}",
     ];
     type In = In;
-    type Out = Value;
+    type Out = Out;
 
-    fn check(cx: &Cx, i: &In) -> Result<Check<Value>> {
+    fn check(cx: &Cx, i: &In) -> Result<Check<Out>> {
         let (task, id) = i.task()?;
         let name = id.name();
         let found = i.azure(cx).find(id)?;
         if let Task::Get = task {
             let found = found.ok_or_else(|| missing(id))?;
             return if fits(i.expected(), &found) {
-                Ok(Check::Satisfied(found))
+                Ok(Check::Satisfied(Out(found)))
             } else {
                 Err(i.unexpected(id, &found))
             };
@@ -86,18 +105,23 @@ impl Step for Arm {
                 .az(format!("az resource delete --ids {id}"))),
             (Task::Put(wanted) | Task::Patch(wanted), Some(found)) => {
                 if fits(wanted, &found) && fits(i.expected(), &found) {
-                    return Ok(Check::Satisfied(found));
+                    return Ok(Check::Satisfied(Out(found)));
                 }
                 let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
                 Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
             }
             (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
-            (Task::Patch(_), None) => Err(missing(id)),
-            (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Value::Null)),
+            (Task::Post(_), Some(found)) if i.expect.is_some() && fits(i.expected(), &found) => {
+                Ok(Check::Satisfied(Out(found)))
+            }
+            (Task::Post(action), Some(_)) => Ok(Check::needed(format!("Run {action} on {name}"))
+                .az(format!("az resource invoke-action --ids {id} --action {action}"))),
+            (Task::Patch(_) | Task::Post(_), None) => Err(missing(id)),
+            (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Out(Value::Null))),
         }
     }
 
-    fn apply(cx: &Cx, i: &In) -> Result<Value> {
+    fn apply(cx: &Cx, i: &In) -> Result<Out> {
         let azure = i.azure(cx);
         let (task, id) = i.task()?;
         let now = match task {
@@ -106,13 +130,18 @@ impl Step for Arm {
             Task::Patch(body) => azure.patch("patch", id, body.clone())?,
             Task::Delete => {
                 azure.delete("delete", id)?;
-                return Ok(Value::Null);
+                return Ok(Out(Value::Null));
+            }
+            Task::Post(action) => {
+                let target = format!("{id}/{action}").parse()?;
+                azure.post("post", &target, i.body.clone().unwrap_or_default())?;
+                azure.get(id)?
             }
         };
-        if fits(i.expected(), &now) { Ok(now) } else { Err(i.unexpected(id, &now)) }
+        if fits(i.expected(), &now) { Ok(Out(now)) } else { Err(i.unexpected(id, &now)) }
     }
 
-    fn verify(cx: &Cx, i: &In, _: &Value) -> Result<Vec<Evidence>> {
+    fn verify(cx: &Cx, i: &In, _: &Out) -> Result<Vec<Evidence>> {
         let (task, id) = i.task()?;
         let name = id.name();
         let found = i.azure(cx).find(id)?;
@@ -130,7 +159,7 @@ impl Step for Arm {
         }])
     }
 
-    fn undo(cx: &Cx, i: &In, past: Past<Value>) -> Result<Undone> {
+    fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {
         let azure = i.azure(cx);
         let (task, id) = i.task()?;
         let (Task::Put(wanted) | Task::Patch(wanted)) = task else { return Ok(Undone::clean()) };
@@ -153,12 +182,15 @@ impl Step for Arm {
 impl In {
     fn task(&self) -> Result<(Task<'_>, &ArmId)> {
         let body = || self.body.as_ref().ok_or_else(|| Problem::invalid_input("body", "say what to send"));
-        match (&self.get, &self.put, &self.patch, &self.delete) {
-            (Some(id), None, None, None) => Ok((Task::Get, id)),
-            (None, Some(id), None, None) => Ok((Task::Put(body()?), id)),
-            (None, None, Some(id), None) => Ok((Task::Patch(body()?), id)),
-            (None, None, None, Some(id)) => Ok((Task::Delete, id)),
-            _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch` and `delete`")),
+        let action =
+            || self.action.as_deref().ok_or_else(|| Problem::invalid_input("action", "say which action to run"));
+        match (&self.get, &self.put, &self.patch, &self.delete, &self.post) {
+            (Some(id), None, None, None, None) => Ok((Task::Get, id)),
+            (None, Some(id), None, None, None) => Ok((Task::Put(body()?), id)),
+            (None, None, Some(id), None, None) => Ok((Task::Patch(body()?), id)),
+            (None, None, None, Some(id), None) => Ok((Task::Delete, id)),
+            (None, None, None, None, Some(id)) => Ok((Task::Post(action()?), id)),
+            _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch`, `delete` and `post`")),
         }
     }
 
@@ -167,7 +199,8 @@ impl In {
     }
 
     fn expected(&self) -> &Value {
-        self.expect.as_ref().or(self.body.as_ref()).unwrap_or(&Value::Null)
+        let body = self.body.as_ref().filter(|_| self.post.is_none());
+        self.expect.as_ref().or(body).unwrap_or(&Value::Null)
     }
 
     fn unexpected(&self, id: &ArmId, found: &Value) -> Problem {

@@ -85,12 +85,16 @@ fn yes() -> bool {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
     /// Its resource id: the scope for roles on this key alone.
+    #[schemars(extend("x-is" = "${inputs.store_id}/keys/${inputs.name}"))]
     id: ArmId,
     /// Its address without a version: whoever uses this follows rotation.
+    #[schemars(extend("x-is" = "${inputs.store}keys/${inputs.name}"))]
     uri: KeyUri,
     /// The address of the version that was made.
+    #[schemars(extend("x-az" = "az keyvault key show --id ${inputs.store}keys/${inputs.name} --query key.kid --output tsv"))]
     kid: KeyUri,
     /// Its name.
+    #[schemars(extend("x-is" = "${inputs.name}"))]
     name: String,
     /// Its kind, as the store says it.
     kty: String,

@@ -14,9 +14,12 @@ use crate::resources::locations::{self, Location};
 
 /// A platform image.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(crate) struct Image {
+    /// Publisher.
     pub publisher: &'static str,
+    /// Offer.
     pub offer: &'static str,
+    /// SKU.
     pub sku: &'static str,
     /// Oldest first.
     pub versions: &'static [&'static str],
@@ -28,7 +31,7 @@ pub(super) struct Image {
     pub generation: &'static str,
     /// What its `SecurityType` feature says.
     pub security: &'static str,
-    /// Size of its disk in GB.
+    /// Size of its disk in GiB.
     pub disk: u32,
 }
 
@@ -123,6 +126,7 @@ static IMAGES: &[Image] = &[
     windows("2022-datacenter", "V1", ""),
     windows("2022-datacenter-azure-edition", "V2", BOTH),
     windows("2022-datacenter-g2", "V2", TRUSTED),
+    Image { disk: 30, ..windows("2022-datacenter-smalldisk-g2", "V2", TRUSTED) },
 ];
 
 /// Finds an image by its urn, without case.

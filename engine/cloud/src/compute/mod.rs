@@ -1,9 +1,25 @@
-//! Microsoft.Compute: virtual machines, their images, which sizes a region offers, and the subscription's quota.
+//! Microsoft.Compute: virtual machines and their images, which sizes a region offers, the subscription's quota, and encrypted
+//! disks.
+//!
+//! - `vm`: virtual machines
+//! - `images`: platform images
+//! - `sizes`, `quota`: sizes of virtual machines, and how many vCPUs they may have
+//! - `sets`: disk encryption sets
+//! - `disks`: managed disks and snapshots; [`disks::hooks`] is what virtual machines use
+//! - `volumes`: their encrypted content
 
+mod body;
+mod disks;
 mod images;
 mod quota;
+mod sets;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod vm;
+mod volumes;
+
+use std::sync::LazyLock;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -16,7 +32,7 @@ use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
-use crate::service::{Provider, ResourceType};
+use crate::service::{Provider, ResourceType, Service};
 use sizes::{SIZES, Size};
 
 /// The provider.
@@ -82,12 +98,30 @@ impl Provider for Compute {
         "Microsoft.Compute"
     }
 
+    fn schema(&self) -> &'static str {
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA].concat());
+        &SCHEMA
+    }
+
+    fn inventory(&self) -> &'static [&'static str] {
+        &["SELECT 'volume', resource, uid || changed FROM volumes"]
+    }
+
     fn operations(&self) -> Vec<&'static [Operation]> {
-        [vec![OPERATIONS, images::OPERATIONS], vm::tables()].concat()
+        [vec![OPERATIONS, images::OPERATIONS], sets::tables().to_vec(), disks::tables().to_vec(), vm::tables()].concat()
     }
 
     fn kinds(&self) -> &'static [&'static dyn Kind] {
-        &[&vm::VirtualMachine]
+        &[&sets::Sets, &disks::Disks, &disks::Snapshots, &vm::VirtualMachine]
+    }
+
+    fn services(&self) -> &'static [&'static dyn Service] {
+        &[&volumes::Endpoint]
+    }
+
+    fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        sets::tick(cx)?;
+        vm::tick(cx)
     }
 
     fn types(&self) -> &'static [ResourceType] {
@@ -96,15 +130,12 @@ impl Provider for Compute {
             ResourceType { name: "locations/usages", api: API, regional: false },
             ResourceType { name: "locations/vmSizes", api: API, regional: false },
             ResourceType { name: "locations/publishers", api: API, regional: false },
+            ResourceType { name: "locations/DiskOperations", api: disks::API, regional: false },
         ]
     }
 
     fn registered_at_first(&self) -> bool {
         false
-    }
-
-    fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        vm::tick(cx)
     }
 }
 
@@ -187,6 +218,7 @@ fn usages(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
         return Err(Refusal::new(400, "InvalidLocation", format!("The provided location '{name}' is not valid.")));
     };
     let rows = quota::all(cx, params.get("subscription"), location.name)?;
-    let value: Vec<Value> = rows.iter().map(quota::Quota::document).collect();
+    let mut value: Vec<Value> = rows.iter().map(quota::Quota::document).collect();
+    value.extend(disks::usages(cx, params.get("subscription"), location.name)?);
     Ok(Answer::ok(&json!({ "value": value })))
 }

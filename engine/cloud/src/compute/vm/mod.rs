@@ -2,12 +2,10 @@
 //!
 //! - `storage`, `os`, `security`, `nics`: the parts of a body, each checked by itself
 //! - `power`: starting, stopping, instance view
-//! - `disks`: what machines need of managed disks
 //!
 //! Source: <https://learn.microsoft.com/rest/api/compute/virtual-machines>.
 
 mod body;
-mod disks;
 mod nics;
 mod os;
 mod power;
@@ -15,7 +13,7 @@ mod security;
 mod storage;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use serde_json::{Value, json};
 
@@ -24,6 +22,7 @@ pub(super) use table::tables;
 
 use self::power::Power;
 use super::API;
+use super::disks::hooks;
 use super::quota;
 use super::sizes::{self, SIZES, Size};
 use crate::arm::kind::{Draft, Kind, Style};
@@ -139,8 +138,7 @@ impl Kind for VirtualMachine {
         {
             return Ok(());
         }
-        let location = machine.location.clone().unwrap_or_default();
-        storage::create(cx, &resource::id_of(machine)?, &location, &machine.body["properties"])
+        storage::create(cx, &resource::id_of(machine)?, &machine.body)
     }
 
     fn finish(&self, cx: &mut Cx<'_>, verb: &str, _: &Value, machine: &mut Resource) -> Result<Option<Value>, Refusal> {
@@ -153,10 +151,10 @@ impl Kind for VirtualMachine {
     fn destroy(&self, cx: &mut Cx<'_>, machine: &Resource) -> Result<(), Refusal> {
         let properties = &machine.body["properties"];
         let disk = os_disk(machine);
-        if properties["storageProfile"]["osDisk"]["deleteOption"] == "Delete" {
-            disks::delete(cx, disk)?;
-        } else {
-            disks::detach(cx, disk)?;
+        hooks::detach(cx, disk)?;
+        let goes = properties["storageProfile"]["osDisk"]["deleteOption"] == "Delete";
+        if let Some(disk) = cx.resource(disk)?.filter(|_| goes) {
+            resource::remove(cx, &disk)?;
         }
         for interface in properties["networkProfile"]["networkInterfaces"].as_array().into_iter().flatten() {
             let found = cx.resource(interface["id"].as_str().unwrap_or_default())?;

@@ -5,14 +5,15 @@
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use super::{NAME, disks, os_disk};
+use super::os_disk;
 use crate::arm::resource;
+use crate::compute::disks::hooks;
 use crate::compute::{images, quota, sizes};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
-use crate::store::resources::{self, Filter, Resource};
+use crate::store::resources::{self, Resource};
 use crate::store::{instant, millis, settings};
 
 /// How often the keys of running machines are looked at.
@@ -136,7 +137,9 @@ pub(super) fn finish(cx: &mut Cx<'_>, verb: &str, machine: &mut Resource) -> Res
             if power == Power::Deallocated {
                 require_quota(cx, machine)?;
             }
-            disks::require_key_available(cx, os_disk(machine))?;
+            let disk = os_disk(machine);
+            hooks::require_key_available(cx, disk)?;
+            hooks::require_release(cx, disk)?;
             Power::Running
         }
         POWER_OFF if power == Power::Deallocated => power,
@@ -144,6 +147,9 @@ pub(super) fn finish(cx: &mut Cx<'_>, verb: &str, machine: &mut Resource) -> Res
         DEALLOCATE => Power::Deallocated,
         _ => power,
     };
+    if (next == Power::Deallocated) != (power == Power::Deallocated) {
+        hooks::set_power(cx, os_disk(machine), next != Power::Deallocated)?;
+    }
     next.set(machine);
     machine.body["properties"]["provisioningState"] = "Succeeded".into();
     Ok(())
@@ -156,16 +162,12 @@ pub(crate) fn tick(cx: &mut Cx<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     settings::set(cx.tx, LOOKED, &millis(cx.now))?;
-    for mut machine in cx.resources(Filter { kind: Some(NAME), ..Filter::default() })? {
-        let disk = os_disk(&machine).to_owned();
-        let guarded = cx.resource(&disk)?.is_some_and(|disk| disks::has_key(&disk));
-        if Power::of(&machine) != Power::Running || !guarded {
-            continue;
-        }
-        if disks::require_key_available(cx, &disk).is_err() {
-            Power::Deallocated.set(&mut machine);
-            resources::put(cx.tx, &resource::id_of(&machine)?, machine.body, cx.now)?;
-        }
+    for lost in hooks::cut_off(cx)? {
+        let Some(mut machine) = cx.resource(&lost.user)? else { continue };
+        tracing::info!(machine = machine.id, why = lost.refusal.message, "a machine lost the key of its disk");
+        Power::Deallocated.set(&mut machine);
+        resources::put(cx.tx, &resource::id_of(&machine)?, machine.body, cx.now)?;
+        hooks::set_power(cx, &lost.disk, false)?;
     }
     Ok(())
 }

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::body::{bad, fixed, invalid, missing, only, word};
-use super::disks::{self, NewOsDisk};
 use crate::arm::kind::Draft;
+use crate::compute::disks::DISKS;
+use crate::compute::disks::hooks::{self, OsDisk};
 use crate::compute::images::{self, Image};
 use crate::compute::sizes::Size;
+use crate::compute::volumes::image::PlatformImage;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
@@ -191,29 +193,55 @@ fn disk_id(machine: &ResourceId, name: &str) -> Result<ResourceId, Refusal> {
         return Err(invalid("osDisk.name", &format!("The value '{name}' of parameter 'osDisk.name' is invalid.")));
     }
     let (subscription, group) = (machine.subscription().unwrap_or_default(), machine.group().unwrap_or_default());
-    Ok(ResourceId::resource(subscription, group, disks::NAME, name))
+    Ok(ResourceId::resource(subscription, group, DISKS, name))
 }
 
-/// Makes the OS disk that a checked profile describes.
-pub(super) fn create(cx: &mut Cx<'_>, machine: &ResourceId, location: &str, properties: &Value) -> Result<(), Refusal> {
+/// Makes the OS disk of a machine that was checked and stored. A confidential disk under a customer's key needs that the
+/// platform may take the key to the machine.
+pub(super) fn create(cx: &mut Cx<'_>, machine: &ResourceId, body: &Value) -> Result<(), Refusal> {
+    let properties = &body["properties"];
     let disk = &properties["storageProfile"]["osDisk"];
     let managed = &disk["managedDisk"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let security = &properties["securityProfile"]["securityType"];
-    disks::create_os_disk(
+    let reference = &properties["storageProfile"]["imageReference"];
+    let text = |member: &str| reference[member].as_str().unwrap_or_default().to_owned();
+    let image = PlatformImage {
+        publisher: text("publisher"),
+        offer: text("offer"),
+        sku: text("sku"),
+        version: text("exactVersion"),
+    };
+    let made = hooks::create_os_disk(
         cx,
-        &NewOsDisk {
-            id: disk_id(machine, &text(&disk["name"]))?,
-            machine: machine.to_string(),
-            location: location.to_owned(),
-            os: text(&disk["osType"]),
-            sku: text(&managed["storageAccountType"]),
-            size: disk["diskSizeGB"].as_u64().unwrap_or_default(),
-            image: properties["storageProfile"]["imageReference"].clone(),
-            security: security.as_str().filter(|kind| *kind != "Standard").map(str::to_owned),
-            encryption: managed["securityProfile"]["securityEncryptionType"].as_str().map(str::to_owned),
-            set: managed["diskEncryptionSet"]["id"].as_str().map(str::to_owned),
-            confidential_set: managed["securityProfile"]["diskEncryptionSet"]["id"].as_str().map(str::to_owned),
+        OsDisk {
+            id: disk_id(machine, disk["name"].as_str().unwrap_or_default())?,
+            location: body["location"].as_str().unwrap_or_default(),
+            user: &machine.to_string(),
+            image: &image,
+            size: disk["diskSizeGB"].as_u64(),
+            sku: managed["storageAccountType"].as_str(),
+            set: managed["diskEncryptionSet"]["id"].as_str(),
+            security: disk_security(properties),
+            zones: body["zones"].clone(),
+            tags: body["tags"].clone(),
         },
-    )
+    )?;
+    hooks::require_release(cx, &made.id)
+}
+
+/// `securityProfile` of the OS disk of a machine; null for an ordinary one.
+fn disk_security(properties: &Value) -> Value {
+    let profile = &properties["storageProfile"]["osDisk"]["managedDisk"]["securityProfile"];
+    let set = &profile["diskEncryptionSet"]["id"];
+    match properties["securityProfile"]["securityType"].as_str() {
+        Some("TrustedLaunch") => json!({ "securityType": "TrustedLaunch" }),
+        Some("ConfidentialVM") if profile["securityEncryptionType"] == "VMGuestStateOnly" => {
+            json!({ "securityType": "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey" })
+        }
+        Some("ConfidentialVM") if set.is_string() => json!({
+            "securityType": "ConfidentialVM_DiskEncryptedWithCustomerKey",
+            "secureVMDiskEncryptionSetId": set,
+        }),
+        Some("ConfidentialVM") => json!({ "securityType": "ConfidentialVM_DiskEncryptedWithPlatformKey" }),
+        _ => Value::Null,
+    }
 }

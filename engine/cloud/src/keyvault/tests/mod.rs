@@ -6,14 +6,18 @@ mod cmk;
 mod cryptography;
 mod import;
 mod keys;
+mod network;
 mod rotation;
+mod secrets;
 mod signatures;
+mod transfer;
 mod vaults;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::cx::Cx;
 use crate::testing::{Client, Reply, TestCloud};
 
 const API: &str = "api-version=2026-02-01";
@@ -131,6 +135,11 @@ impl<'a> Lab<'a> {
         assert_eq!(made.status, 200, "{}", made.body);
         made.body
     }
+}
+
+/// Runs code as an operation of the cloud would, with its audit entries.
+fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+    cloud.within(work)
 }
 
 /// Object id of a client, out of its token.

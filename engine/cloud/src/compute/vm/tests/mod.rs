@@ -1,6 +1,6 @@
 //! Virtual machines, seen from outside.
 
 mod images;
-mod kit;
+pub(in crate::compute) mod kit;
 mod lives;
 mod rules;
