@@ -26,7 +26,7 @@ pub(super) use self::{
     run::{STEP, broken, step},
     store::{SCHEMA, forget},
 };
-use super::API;
+use super::{API, registration};
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::dispatch;
@@ -185,6 +185,8 @@ fn plan(cx: &mut Cx<'_>, params: &Params) -> Result<(Work, Value), Refusal> {
     let resources = template::resources(template, &scope, &place)?;
     let caller = cx.caller.clone();
     for planned in &resources {
+        let namespace = planned.kind.split('/').next().unwrap_or_default();
+        registration::for_deployment(cx, &place.subscription, namespace)?;
         let request = run::request(Method::PUT, &planned.id, &planned.api, Some(&planned.body));
         dispatch::preflight(cx, &request, &caller).map_err(|refusal| unfit(refusal, planned))?;
     }
