@@ -27,6 +27,7 @@ mod keyvault;
 mod loganalytics;
 mod lro;
 mod managedidentity;
+mod network;
 mod odata;
 mod opening;
 mod operation;

@@ -5,7 +5,7 @@ use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
 use crate::{
     attestation, authorization, cognitive, compute, containerservice, entra, insights, keyvault, loganalytics,
-    managedidentity, resources, storage,
+    managedidentity, network, resources, storage,
 };
 
 /// All providers.
@@ -21,6 +21,7 @@ pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &attestation::PROVIDER,
     &keyvault::PROVIDER,
     &managedidentity::PROVIDER,
+    &network::PROVIDER,
     &storage::PROVIDER,
     #[cfg(test)]
     &crate::tests::fixture::PROVIDER,

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, listing, locations};
+use super::{NAMESPACE, deployments, listing, locations};
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::http::Answer;
@@ -226,6 +226,7 @@ pub(crate) fn remove(cx: &mut Cx<'_>, group: &Resource) -> Result<(), Refusal> {
         }
         cx.delete_resource(&resource.id)?;
     }
+    deployments::forget(cx, &group.id)?;
     cx.delete_resource(&group.id)?;
     Ok(())
 }

@@ -16,7 +16,6 @@
 
 mod access;
 mod disk;
-#[cfg_attr(not(test), expect(dead_code, reason = "virtual machines call it"))]
 pub(crate) mod hooks;
 mod life;
 mod protection;

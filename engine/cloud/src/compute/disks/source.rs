@@ -93,7 +93,7 @@ fn image(given: &Value) -> Result<(Value, Origin), Refusal> {
         .gap(format!("the platform image {}:{}:{}", image.publisher, image.offer, image.sku))
     })?;
     let data = json!({ "createOption": "FromImage", "imageReference": { "id": id } });
-    Ok((data, Origin::Image(traits.os, traits.generation, traits.size)))
+    Ok((data, Origin::Image(traits.os, traits.generation, traits.disk.into())))
 }
 
 fn copy(cx: &Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result<(Value, Origin), Refusal> {

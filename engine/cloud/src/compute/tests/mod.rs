@@ -2,6 +2,7 @@
 
 mod access;
 mod disks;
+mod guarded;
 mod keys;
 mod machines;
 mod rotation;

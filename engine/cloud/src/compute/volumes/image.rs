@@ -1,46 +1,12 @@
 //! Platform images: what a disk made from one says about itself.
 
+use crate::compute::images::{self, Image};
 use crate::resource_id::ResourceId;
 
 /// Bytes of a boot sector.
 const SECTOR: usize = 512;
 /// Bytes of a boot sector that come before its partition table.
 const CODE: usize = 446;
-
-/// What disks made from an image are like.
-#[derive(Debug)]
-pub(crate) struct Traits {
-    publisher: &'static str,
-    offer: &'static str,
-    sku: &'static str,
-    /// `Linux` or `Windows`.
-    pub os: &'static str,
-    /// `V1` or `V2`.
-    pub generation: &'static str,
-    /// Size in GiB.
-    pub size: u64,
-}
-
-const fn linux(offer: &'static str, sku: &'static str, generation: &'static str) -> Traits {
-    Traits { publisher: "Canonical", offer, sku, os: "Linux", generation, size: 30 }
-}
-
-const fn windows(sku: &'static str, generation: &'static str) -> Traits {
-    Traits { publisher: "MicrosoftWindowsServer", offer: "WindowsServer", sku, os: "Windows", generation, size: 127 }
-}
-
-/// The images that disks can be made from.
-static IMAGES: &[Traits] = &[
-    linux("ubuntu-24_04-lts", "server", "V2"),
-    linux("ubuntu-24_04-lts", "server-gen1", "V1"),
-    linux("ubuntu-24_04-lts", "cvm", "V2"),
-    linux("0001-com-ubuntu-server-jammy", "22_04-lts", "V1"),
-    linux("0001-com-ubuntu-server-jammy", "22_04-lts-gen2", "V2"),
-    linux("0001-com-ubuntu-confidential-vm-jammy", "22_04-lts-cvm", "V2"),
-    windows("2022-datacenter-g2", "V2"),
-    windows("2022-datacenter-azure-edition", "V2"),
-    windows("2022-datacenter-smalldisk-g2", "V2"),
-];
 
 /// A version of a platform image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +56,8 @@ impl PlatformImage {
     }
 
     /// What disks made from it are like; None when there is no such image.
-    pub fn traits(&self) -> Option<&'static Traits> {
-        IMAGES.iter().find(|image| {
-            image.publisher.eq_ignore_ascii_case(&self.publisher)
-                && image.offer.eq_ignore_ascii_case(&self.offer)
-                && image.sku.eq_ignore_ascii_case(&self.sku)
-        })
+    pub fn traits(&self) -> Option<&'static Image> {
+        images::find(&self.publisher, &self.offer, &self.sku)
     }
 
     /// The boot sector of a disk made from it: one line of text that names the image, zeros, and the two bytes that
