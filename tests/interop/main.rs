@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exports;
+
 use support::{Lab, az, python, repository, shared};
 
 /// Checks that `sdk.py all` makes: fewer would mean that some were lost.
