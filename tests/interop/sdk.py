@@ -1,6 +1,6 @@
 """Checks the embedded Azure by the official Python SDKs, which know nothing of it.
 
-    sealbook cloud exec [--as learner|app] -- python sdk.py identity|management|keys|blobs|all
+    sealbook cloud exec [--as learner|app] -- python sdk.py identity|management|keys|secrets|blobs|all
 
 Signs in with nothing but the environment. Prints a line per check and exits with 1 if any failed.
 """
@@ -15,9 +15,11 @@ import sdk_cryptography  # noqa: F401
 import sdk_identity  # noqa: F401
 import sdk_keys  # noqa: F401
 import sdk_management  # noqa: F401
+import sdk_secrets  # noqa: F401
+import sdk_transfer  # noqa: F401
 from sdk_support import run
 
-AREAS = ["identity", "management", "keys", "blobs"]
+AREAS = ["identity", "management", "keys", "secrets", "blobs"]
 
 
 def main() -> int:

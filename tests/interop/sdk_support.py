@@ -16,6 +16,7 @@ from uuid import uuid4
 from azure.core.exceptions import HttpResponseError
 from azure.identity import DefaultAzureCredential
 from azure.keyvault.keys import KeyClient
+from azure.keyvault.secrets import SecretClient
 from azure.mgmt.authorization import AuthorizationManagementClient
 from azure.mgmt.authorization.models import RoleAssignment, RoleAssignmentCreateParameters
 from azure.mgmt.keyvault import KeyVaultManagementClient
@@ -128,6 +129,19 @@ class Lab:
         patient(lambda: list(client.list_properties_of_keys()))
         return client
 
+    def secrets(self, vault: Vault) -> SecretClient:
+        """Client for a vault's secrets."""
+        return SecretClient(vault.properties.vault_uri, self.credential)
+
+    @cached_property
+    def secrets_of_officer(self) -> SecretClient:
+        """Client for the secrets of a vault, with the role of a secrets officer that has taken effect."""
+        vault = self.new_vault("secrets", sku="standard")
+        self.grant("Key Vault Secrets Officer", vault.id)
+        client = self.secrets(vault)
+        patient(lambda: list(client.list_properties_of_secrets()))
+        return client
+
     def role(self, name: str, scope: str) -> str:
         """Id of the role definition with this name."""
         found = list(self.authorization.role_definitions.list(scope, filter=f"roleName eq '{name}'"))
@@ -198,6 +212,11 @@ def claims(token: str) -> dict[str, Any]:
     """Claims of a JSON web token, unverified."""
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+def base64url(octets: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
 def until(look: Callable[[], T], done: Callable[[T], bool]) -> T:

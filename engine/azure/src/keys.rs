@@ -105,6 +105,25 @@ impl Keys {
         json(self.client(&uri)?.rotate_key(&uri.name, None).await)
     }
 
+    /// Reads a key's rotation policy (`lifetimeActions`, `attributes`).
+    ///
+    /// # Errors
+    /// See [`Keys`].
+    pub async fn rotation_policy(&self, uri: &str) -> Result<Value, AzureError> {
+        let uri = KeyUri::parse(uri)?.without_version()?;
+        let answer = self.client(&uri)?.get_key_rotation_policy(&uri.name, None).await;
+        answer.and_then(|answer| answer.into_body().json()).map_err(read)
+    }
+
+    /// Replaces a key's rotation policy.
+    ///
+    /// # Errors
+    /// See [`Keys`]; [`AzureError::outcome_unknown`] applies.
+    pub async fn set_rotation_policy(&self, uri: &str, policy: &Value) -> Result<Value, AzureError> {
+        let uri = KeyUri::parse(uri)?.without_version()?;
+        json(self.client(&uri)?.update_key_rotation_policy(&uri.name, RequestContent::from(body(policy)), None).await)
+    }
+
     /// Deletes a key with all its versions. Returns the deleted bundle (`recoveryId`, `scheduledPurgeDate`). `None`:
     /// there was none.
     ///

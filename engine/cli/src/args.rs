@@ -95,6 +95,8 @@ pub enum Command {
     },
     /// Preview a run: steps, grants, costs and what is left behind. Changes nothing.
     Plan(PlanArgs),
+    /// Print what a playbook does as `az` commands, for Bash or PowerShell, or as a document.
+    Export(ExportArgs),
     /// Run a playbook.
     Run(RunArgs),
     /// Go on with an interrupted or failed run (the latest when none is named).
@@ -178,6 +180,27 @@ pub struct PlanArgs {
     /// Where it would run.
     #[arg(long, value_enum, default_value_t = CloudChoice::Embedded)]
     pub cloud: CloudChoice,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A playbook's id, or the path of one.
+    pub playbook: String,
+    /// Which form.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Bash)]
+    pub format: ExportFormat,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A script for Bash.
+    Bash,
+    /// A script for PowerShell 7.4 or later.
+    Powershell,
+    /// A document in Markdown.
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -286,9 +309,9 @@ pub enum CloudCommand {
     },
     /// Run a command (az, python, …) against the embedded Azure.
     Exec {
-        /// As whom SDKs sign in.
-        #[arg(long = "as", value_name = "WHO", value_enum, default_value_t = WhoChoice::Learner)]
-        who: WhoChoice,
+        /// As whom SDKs sign in: the learner, unless --identity says otherwise.
+        #[arg(long = "as", value_name = "WHO", value_enum)]
+        who: Option<WhoChoice>,
         /// A resource whose managed identity the command shall have, as on a machine of that resource; repeatable.
         #[arg(long, value_name = "RESOURCE ID")]
         identity: Vec<String>,
@@ -298,9 +321,9 @@ pub enum CloudCommand {
     },
     /// Print the environment that a running `cloud serve` needs, as exports for a shell.
     Env {
-        /// As whom SDKs sign in.
-        #[arg(long = "as", value_name = "WHO", value_enum, default_value_t = WhoChoice::Learner)]
-        who: WhoChoice,
+        /// As whom SDKs sign in: the learner, unless this says otherwise.
+        #[arg(long = "as", value_name = "WHO", value_enum)]
+        who: Option<WhoChoice>,
     },
     /// Delete the embedded Azure with everything in it.
     Reset {

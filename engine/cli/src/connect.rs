@@ -22,6 +22,8 @@ pub struct Connection {
     pub cloud: CloudName,
     /// Tenant, subscription, principal.
     pub account: Account,
+    /// Whether faults were set on the embedded Azure.
+    pub misbehaves: bool,
 }
 
 /// Opens the home's embedded Azure.
@@ -35,18 +37,20 @@ pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
 /// Connects and signs in.
 pub async fn connect(app: &App, cloud: CloudName, args: &AzureArgs) -> Result<Connection, Problem> {
     app.policy().admits_cloud(cloud)?;
-    let settings = match cloud {
+    let (settings, misbehaves) = match cloud {
         CloudName::Embedded => embedded(app)?,
-        CloudName::Azure => azure(args)?,
+        CloudName::Azure => (azure(args)?, false),
     };
     let azure = Azure::new(settings).map_err(|e| refused(&e))?;
     let account = azure.account().await.map_err(|e| refused(&e))?;
     app.policy().admits_subscription(&account.subscription_id)?;
-    Ok(Connection { azure, cloud, account })
+    Ok(Connection { azure, cloud, account, misbehaves })
 }
 
-fn embedded(app: &App) -> Result<Settings, Problem> {
+/// How to reach the home's embedded Azure, and whether it was told to misbehave.
+fn embedded(app: &App) -> Result<(Settings, bool), Problem> {
     let cloud = open_embedded(app)?;
+    let misbehaves = cloud.faults().is_ok_and(|faults| !faults.is_empty());
     let seed = cloud
         .seed()
         .map_err(|e| Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read").because(e.to_string()))?;
@@ -55,11 +59,12 @@ fn embedded(app: &App) -> Result<Settings, Problem> {
     let credential =
         Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
     let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.hooks()));
-    Ok(Settings {
+    let settings = Settings {
         tenant: Some(seed.tenant),
         subscription: Some(seed.subscription),
         ..Settings::new(credential, transport)
-    })
+    };
+    Ok((settings, misbehaves))
 }
 
 /// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.

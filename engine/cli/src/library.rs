@@ -30,6 +30,30 @@ pub struct Loaded {
     pub plugins: BTreeMap<PluginRef, Plugin>,
     /// The compiled playbook.
     pub lab: Lab,
+    /// How its files are called on disk.
+    shown: Option<Shown>,
+}
+
+impl Loaded {
+    /// Problems that came up after compiling, with the files that their spans point into.
+    pub fn rejected(&self, problems: Vec<Problem>) -> Rejected {
+        Rejected::new(problems, self.bundle.files.clone(), self.shown.as_ref())
+    }
+}
+
+/// A playbook's files are called by its folder's name inside; people know them by the path that they typed.
+struct Shown {
+    own: String,
+    typed: PathBuf,
+}
+
+impl Shown {
+    fn path(&self, file: &str) -> String {
+        match file.strip_prefix(&self.own).and_then(|rest| rest.strip_prefix('/')) {
+            Some(rest) => self.typed.join(rest).to_string_lossy().into_owned(),
+            None => file.to_owned(),
+        }
+    }
 }
 
 /// What went wrong, with the files that the spans point into.
@@ -38,6 +62,18 @@ pub struct Rejected {
     pub problems: Vec<Problem>,
     /// The files they speak of.
     pub files: BTreeMap<String, String>,
+}
+
+impl Rejected {
+    fn new(mut problems: Vec<Problem>, mut files: BTreeMap<String, String>, shown: Option<&Shown>) -> Self {
+        if let Some(shown) = shown {
+            for span in problems.iter_mut().filter_map(|problem| problem.span.as_mut()) {
+                span.file = shown.path(&span.file);
+            }
+            files = files.into_iter().map(|(file, text)| (shown.path(&file), text)).collect();
+        }
+        Self { problems, files }
+    }
 }
 
 impl From<Problem> for Rejected {
@@ -76,7 +112,9 @@ fn find(name: &str) -> Result<Found, Problem> {
     };
     let id = folder.file_name().map_or_else(|| "playbook".to_owned(), |n| n.to_string_lossy().into_owned());
     let root = format!("{id}/{}", file_name.to_string_lossy());
-    let roots = Roots { own: id, folder: folder.to_path_buf() };
+    let typed = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let typed = typed.strip_prefix(".").unwrap_or(typed).to_path_buf();
+    let roots = Roots { own: id, folder: folder.to_path_buf(), typed };
     Ok(Found { bundle: Bundle::gather(&root, &mut |path| roots.text(path)), roots: Some(roots) })
 }
 
@@ -85,6 +123,8 @@ fn find(name: &str) -> Result<Found, Problem> {
 struct Roots {
     own: String,
     folder: PathBuf,
+    /// The folder as it was typed.
+    typed: PathBuf,
 }
 
 impl Roots {
@@ -185,9 +225,10 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>, policy: &Policy) -> Result
     }
     let descriptions: BTreeMap<String, Description> =
         plugins.iter().map(|(k, p)| (k.to_string(), p.description.clone())).collect();
+    let shown = roots.map(|roots| Shown { own: roots.own, typed: roots.typed });
     match compile(&bundle, &descriptions) {
-        Ok(lab) => Ok(Loaded { bundle, plugins, lab }),
-        Err(problems) => Err(Rejected { problems, files: bundle.files }),
+        Ok(lab) => Ok(Loaded { bundle, plugins, lab, shown }),
+        Err(problems) => Err(Rejected::new(problems, bundle.files, shown.as_ref())),
     }
 }
 

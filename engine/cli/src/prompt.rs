@@ -74,5 +74,11 @@ pub fn needs_terminal(ui: &Ui, what: &str, flag: &str) -> Result<(), Problem> {
 
 /// A broken-off question.
 pub fn broken_off(error: &io::Error) -> Problem {
-    Problem::new(codes::NEEDS_TERMINAL, "the question was not answered").because(error.to_string())
+    let problem = Problem::new(codes::NEEDS_TERMINAL, "the question was not answered");
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return problem
+            .because("the input ended")
+            .fix("start the command again and answer it; --yes and --set answer questions beforehand");
+    }
+    problem.because(error.to_string())
 }

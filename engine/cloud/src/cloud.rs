@@ -1,5 +1,6 @@
 //! The cloud as other crates see it.
 
+use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -225,6 +226,23 @@ impl Cloud {
     pub fn set_role_delay(&self, delay: Duration) -> Result<(), CloudError> {
         let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 4);
         self.with(|tx, _| settings::set(tx, settings::RBAC_DELAY, &delay))
+    }
+
+    /// The public IPv4 address from which services see every caller of this cloud come.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn client_address(&self) -> Result<Ipv4Addr, CloudError> {
+        self.with(|tx, _| settings::client_address(tx))
+    }
+
+    /// Sets the public IPv4 address from which services see every caller of this cloud come: the one that firewall
+    /// rules name. Without a setting it is 203.0.113.10, out of a range reserved for documentation (RFC 5737).
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub fn set_client_address(&self, address: Ipv4Addr) -> Result<(), CloudError> {
+        self.with(|tx, _| settings::set(tx, settings::CLIENT_ADDRESS, &address.to_string()))
     }
 
     /// Injects a fault.

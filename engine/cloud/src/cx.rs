@@ -1,5 +1,7 @@
 //! What an operation gets: the transaction, two clocks, the caller and the request.
 
+use std::net::Ipv4Addr;
+
 use chrono::{DateTime, Utc};
 use rusqlite::Transaction;
 use sealbook_crypto::{SealKey, SecretBytes};
@@ -203,6 +205,12 @@ impl Cx<'_> {
     /// Reads a setting.
     pub fn setting<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>, Refusal> {
         settings::get(self.tx, name)
+    }
+
+    /// The public address that the caller comes from, as firewalls, logs and refusals name it
+    /// (see [`crate::Cloud::set_client_address`]).
+    pub fn client_address(&self) -> Result<Ipv4Addr, Refusal> {
+        settings::client_address(self.tx)
     }
 
     /// Random bytes for names, nonces and ids.

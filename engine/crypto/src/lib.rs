@@ -2,7 +2,7 @@
 //!
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
-//! RSA and ECDSA as Azure Key Vault uses them ([`rsa`], [`ec`]), Ed25519 signatures ([`SigningKey`]) and hashes
+//! RSA and ECDSA as Azure Key Vault uses them ([`rsa`], [`ec`]), AES key wrap ([`AesKek`]), Ed25519 signatures ([`SigningKey`]) and hashes
 //! ([`sha256`], [`hmac_sha256`], [`Digest`]).
 //!
 //! ```
@@ -20,6 +20,7 @@
 mod digest;
 pub mod ec;
 mod hash;
+mod kw;
 pub mod rsa;
 mod seal;
 mod secret;
@@ -27,6 +28,7 @@ mod sign;
 
 pub use digest::{Digest, Hash};
 pub use hash::{Sha256, TagMismatch, constant_time_eq, hmac_sha256, random, sha256, verify_hmac_sha256};
+pub use kw::{AesKek, KeyWrapError};
 pub use seal::{OpenError, SealKey};
 pub use secret::{SecretBytes, SecretString};
 pub use sign::{BadKey, BadSignature, SigningKey, verify};

@@ -11,17 +11,19 @@
 //! ```
 
 mod digests;
+mod wrap;
 
 pub use digests::SignaturePadding;
+pub use wrap::RsaAesWrap;
 
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
-    KeyPair, KeyPairComponents, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm,
-    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey,
-    PrivateDecryptingKey, PublicEncryptingKey, PublicKeyComponents,
+    KeyPair, KeyPairComponents, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384,
+    OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, Pkcs1PrivateDecryptingKey,
+    Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey, PublicKeyComponents,
 };
 use aws_lc_rs::signature::{self, KeyPair as _};
 
@@ -84,6 +86,8 @@ pub enum Padding {
     OaepSha1,
     /// RSAES-OAEP with SHA-256 for hash and MGF1 and no label (`RSA-OAEP-256`).
     OaepSha256,
+    /// RSAES-OAEP with SHA-384 for hash and MGF1 and no label.
+    OaepSha384,
 }
 
 impl Padding {
@@ -95,6 +99,7 @@ impl Padding {
                 Self::Pkcs1v15 => 11,
                 Self::OaepSha1 => 2 * 20 + 2,
                 Self::OaepSha256 => 2 * 32 + 2,
+                Self::OaepSha384 => 2 * 48 + 2,
             }
     }
 
@@ -103,6 +108,7 @@ impl Padding {
             Self::Pkcs1v15 => None,
             Self::OaepSha1 => Some(&OAEP_SHA1_MGF1SHA1),
             Self::OaepSha256 => Some(&OAEP_SHA256_MGF1SHA256),
+            Self::OaepSha384 => Some(&OAEP_SHA384_MGF1SHA384),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! RSA against published vectors (RFC 7515, 7516, 7520) and against its own laws.
+//! RSA against published vectors (RFC 7515, 7516, 7520), against another library, and against its own laws.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
-use sealbook_crypto::rsa::{Padding, RsaBits, RsaComponents, RsaError, RsaKey, RsaPublic};
+use sealbook_crypto::rsa::{Padding, RsaAesWrap, RsaBits, RsaComponents, RsaError, RsaKey, RsaPublic};
 use sealbook_crypto::{BadKey, BadSignature};
 use std::sync::LazyLock;
 
@@ -66,7 +66,7 @@ fn components(printed: &Printed) -> RsaComponents {
 }
 
 static KEY: LazyLock<RsaKey> = LazyLock::new(|| RsaKey::generate(RsaBits::B2048));
-const PADDINGS: [Padding; 3] = [Padding::Pkcs1v15, Padding::OaepSha1, Padding::OaepSha256];
+const PADDINGS: [Padding; 4] = [Padding::Pkcs1v15, Padding::OaepSha1, Padding::OaepSha256, Padding::OaepSha384];
 
 #[test]
 fn signs_like_rfc_7515() {
@@ -106,6 +106,30 @@ fn decrypts_what_the_rfcs_encrypted() {
         for other in PADDINGS.into_iter().filter(|other| *other != padding) {
             assert_eq!(key.decrypt(other, &decode(ciphertext)).unwrap_err(), RsaError::Decrypt, "{name}");
         }
+    }
+}
+
+/// Made with pyca/cryptography 50 over OpenSSL for the key of RFC 7516; ephemeral keys of 256, 192 and 128 bits.
+#[test]
+fn unwraps_what_openssl_wrapped() {
+    let key = RsaKey::from_components(&components(&RFC_7516)).unwrap();
+    let rows = [
+        (
+            RsaAesWrap::Ckm,
+            "SGaE0PsWawz7saqsKq2lDgxuhK9XQ5KZKbN7mccvstiZM3eqTaGpWE6IZN8M6l1-TYsOEFDGu5MbZh7WiMlrG5ZG3_5fApl5jkEhjj0h3QbQixp62bMSKHJc9JtggSZq_3pegLPN2dhPY5s5FaZB3iku_EJ1xfPuc5kqksc11zyoARZ9bnumxMI5GWIenH2If9ZT0FIxaqa536PWOM1mqObsPsWsw3xsTxHYzKVQqcQzTJ2aylndpGN1STWBhhRg-VcyaZKuQ_MsgliysUdNL5dV4aFDq2xB_zc6RgLn0o2D-YhxsKMSht6RlOHYnHxdSKYIPPdITSJv2wNsWvNlguFKKhEsrodxcj73cLebEovm0TMnroR3STCL4Up8d8jh",
+        ),
+        (
+            RsaAesWrap::Sha256,
+            "idtb_m-Zp95AMB-ujjJ8JALRNvd8Z1NYeGc9j7k4mG1xJRk9YFxkkZ61A3b7OlAAm51wtSTnX-A0QWgIr8l_RMhLogv1gxSq6OyVLur-gAWAyCbPaEqNiqIrJ0GTAODUmcvda5ZdEslnPV-JodfRzNTWkt7jhYWldHukOI0PNzcZkxXz3IUUXaAkLlRm5BUYLO26Do3jUR90RpTVnjLEu1SsgPsRO2AOH0zL8kCf1Msoh1QyVWb3zN0kL42UxCR4w6nAeqDZb_NvrDAUleRseSnXpf-7p5G1tkFyTvGnGORHFq51lXTROYcd3grjpLxVfBb2s7LTzezojGt9fnMBgIDCTwfOP1fMS5pkXg81UolWvyyHd6d8EvVSbXhWoZAk",
+        ),
+        (
+            RsaAesWrap::Sha384,
+            "h3zSLyXueoF8MI7QExQ00y26sOCOb_zIWjZ_PgiDID8dXPk6fNtyp8KabrlgJ6y0bAjpKrl2KV6zoUzaHV3O-YY0n3lIxjoW5wspEDV089P-HnbFaR2tNuVugksPaUw3CCRDu4U5KBVOb_dWkvCoTltxl0yCM8Pk-E-AoGWtOZR9TjMLqEt1ilpl3VYpLeN2Pqgj2h5H045AYW9J6PkOYo-ZP4o4YU1abjazT0NZGvPn-KHSIkb-Fq0hsAYcGrTEjYIa8Ad_jHjOsn4KIRoGHogFD1PiRUvcuUium4r_ewSueSa879ptqgC_RCfgxYKyRXQckVY7KPkwpWWHS1ysE25CWheoniVRxNfNuDBOl5N_rT6O0HMgNlLFnJfdaio2",
+        ),
+    ];
+    for (way, blob) in rows {
+        let target = way.unwrap(&key, &decode(blob)).unwrap();
+        assert_eq!(target.expose(), b"twenty-one bytes long", "{}", way.name());
     }
 }
 

@@ -54,6 +54,7 @@ codes! {
     ASK_NOT_COVERED = "SB0129", Playbook, "Ask of a plugin that no grant covers";
     UNFIT_WITH = "SB0130", Playbook, "Input that the plugin or part does not take";
     SECRET_IN_TEXT = "SB0131", Playbook, "Secret that would become part of a text";
+    CANNOT_EXPORT = "SB0132", Playbook, "Command that can't be exported";
 
     NOT_GRANTED = "SB0201", Denied, "Capability not granted by the playbook";
     NOT_ASKED = "SB0202", Denied, "Capability the plugin did not ask for";

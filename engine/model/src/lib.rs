@@ -3,6 +3,7 @@
 mod cloud;
 pub mod codes;
 mod document;
+pub mod export;
 pub mod expr;
 pub mod grant;
 pub mod id;

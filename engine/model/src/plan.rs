@@ -154,7 +154,7 @@ pub fn plan(
 
 /// The scope inside a part. An input that is not known yet stands for itself as the caller wrote it (`${rg.name}`),
 /// since the names inside the part would tell a reader of the plan nothing.
-fn inside(outer: &Scope, enter: &Enter) -> Scope {
+pub(crate) fn inside(outer: &Scope, enter: &Enter) -> Scope {
     let mut inputs = Map::new();
     for spec in &enter.inputs {
         let default = || match spec.default.as_ref()? {

@@ -4,7 +4,7 @@ mod shape;
 use sealbook_sdk::prelude::*;
 use shape::{fits, gaps, project};
 
-/// One thing to do with one resource: exactly one of `get`, `put`, `patch` and `delete`.
+/// One thing to do with one resource: exactly one of `get`, `put`, `patch`, `delete` and `post`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct In {
@@ -20,10 +20,22 @@ pub struct In {
     /// Id of a resource to delete. Undo can't bring it back.
     #[serde(default)]
     delete: Option<ArmId>,
+    /// Id of a resource to run `action` on. It runs unless the resource is as `expect` says already; repeated, it must
+    /// do no harm. Undo does nothing.
+    #[serde(default)]
+    post: Option<ArmId>,
+    /// The action of `post`, such as `start` or `deallocate`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[A-Za-z]+$"))]
+    action: Option<String>,
+    /// Id of what is to be as `expect` says after `post`, where it is not the resource itself (`…/instanceView`). The
+    /// outputs are what is found there.
+    #[serde(default)]
+    look: Option<ArmId>,
     /// The api-version; Sealbook's own when it knows the type.
     #[serde(default)]
     api_version: Option<String>,
-    /// What to send: the resource for `put`, the members to change for `patch`.
+    /// What to send: the resource for `put`, the members to change for `patch`, the parameters for `post`.
     #[serde(default)]
     body: Option<Value>,
     /// What the resource must hold afterwards: every member named here, with this value. Not given: what `body` says.
@@ -32,6 +44,22 @@ pub struct In {
     /// How undo takes a `put` or `patch` back, where the usual way will not do.
     #[serde(default)]
     undo: Option<Undo>,
+    /// What a `put` costs while it stands.
+    #[serde(default)]
+    cost: Option<Cost>,
+    /// Id under which Azure keeps the resource after its deletion; undo deletes that, too.
+    #[serde(default)]
+    purge: Option<ArmId>,
+}
+
+/// What something costs while it stands.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Cost {
+    /// What is charged for.
+    item: String,
+    /// US dollars per hour.
+    usd_per_hour: f64,
 }
 
 /// A way to take something back.
@@ -50,9 +78,18 @@ enum Task<'a> {
     Put(&'a Value),
     Patch(&'a Value),
     Delete,
+    Post(&'a str),
 }
 
-/// Does one thing with one resource. The outputs are the resource itself.
+/// The resource itself, as Azure shows it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend(
+    "x-az" = "az resource show --ids ${has(inputs.put) ? inputs.put : has(inputs.patch) ? inputs.patch : has(inputs.get) ? inputs.get : inputs.post} --query ${path} --output tsv"
+))]
+pub struct Out(Value);
+
+/// Does one thing with one resource.
 pub struct Arm;
 
 impl Step for Arm {
@@ -61,18 +98,22 @@ impl Step for Arm {
         "azure:read,write ${inputs.put}",
         "azure:read,write ${inputs.patch}",
         "azure:read,write ${inputs.delete}",
+        "azure:read ${inputs.post}",
+        "azure:read ${inputs.look}",
+        "azure:read,write ${inputs.purge}",
+        "azure:write ${inputs.post}/${inputs.action}",
     ];
     type In = In;
-    type Out = Value;
+    type Out = Out;
 
-    fn check(cx: &Cx, i: &In) -> Result<Check<Value>> {
+    fn check(cx: &Cx, i: &In) -> Result<Check<Out>> {
         let (task, id) = i.task()?;
         let name = id.name();
         let found = i.azure(cx).find(id)?;
         if let Task::Get = task {
             let found = found.ok_or_else(|| missing(id))?;
             return if fits(i.expected(), &found) {
-                Ok(Check::Satisfied(found))
+                Ok(Check::Satisfied(Out(found)))
             } else {
                 Err(i.unexpected(id, &found))
             };
@@ -86,18 +127,29 @@ impl Step for Arm {
                 .az(format!("az resource delete --ids {id}"))),
             (Task::Put(wanted) | Task::Patch(wanted), Some(found)) => {
                 if fits(wanted, &found) && fits(i.expected(), &found) {
-                    return Ok(Check::Satisfied(found));
+                    return Ok(Check::Satisfied(Out(found)));
                 }
                 let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
                 Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
             }
-            (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
-            (Task::Patch(_), None) => Err(missing(id)),
-            (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Value::Null)),
+            (Task::Put(wanted), None) => {
+                let check = Check::needed(format!("Create {name}")).az(i.az(id, wanted));
+                Ok(match &i.cost {
+                    Some(cost) => check.costs(&cost.item, cost.usd_per_hour),
+                    None => check,
+                })
+            }
+            (Task::Post(action), Some(found)) => match i.looked(cx, found)? {
+                found if i.expect.is_some() && fits(i.expected(), &found) => Ok(Check::Satisfied(Out(found))),
+                _ => Ok(Check::needed(format!("Run {action} on {name}"))
+                    .az(format!("az resource invoke-action --ids {id} --action {action}"))),
+            },
+            (Task::Patch(_) | Task::Post(_), None) => Err(missing(id)),
+            (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Out(Value::Null))),
         }
     }
 
-    fn apply(cx: &Cx, i: &In) -> Result<Value> {
+    fn apply(cx: &Cx, i: &In) -> Result<Out> {
         let azure = i.azure(cx);
         let (task, id) = i.task()?;
         let now = match task {
@@ -106,16 +158,24 @@ impl Step for Arm {
             Task::Patch(body) => azure.patch("patch", id, body.clone())?,
             Task::Delete => {
                 azure.delete("delete", id)?;
-                return Ok(Value::Null);
+                return Ok(Out(Value::Null));
+            }
+            Task::Post(action) => {
+                let target = format!("{id}/{action}").parse()?;
+                azure.post("post", &target, i.body.clone().unwrap_or_default())?;
+                i.looked(cx, azure.get(id)?)?
             }
         };
-        if fits(i.expected(), &now) { Ok(now) } else { Err(i.unexpected(id, &now)) }
+        if fits(i.expected(), &now) { Ok(Out(now)) } else { Err(i.unexpected(id, &now)) }
     }
 
-    fn verify(cx: &Cx, i: &In, _: &Value) -> Result<Vec<Evidence>> {
+    fn verify(cx: &Cx, i: &In, _: &Out) -> Result<Vec<Evidence>> {
         let (task, id) = i.task()?;
         let name = id.name();
-        let found = i.azure(cx).find(id)?;
+        let found = match (&task, i.azure(cx).find(id)?) {
+            (Task::Post(_), Some(found)) => Some(i.looked(cx, found)?),
+            (_, found) => found,
+        };
         Ok(vec![match (task, found) {
             (Task::Delete, found) => {
                 Evidence::new(format!("{name} is gone"), found.is_none(), "Azure was asked for it again")
@@ -130,7 +190,7 @@ impl Step for Arm {
         }])
     }
 
-    fn undo(cx: &Cx, i: &In, past: Past<Value>) -> Result<Undone> {
+    fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {
         let azure = i.azure(cx);
         let (task, id) = i.task()?;
         let (Task::Put(wanted) | Task::Patch(wanted)) = task else { return Ok(Undone::clean()) };
@@ -141,7 +201,13 @@ impl Step for Arm {
         if let Some(Undo::Patch(body)) = &i.undo {
             azure.patch("restore", id, body.clone())?;
         } else if past.before.is_null() {
-            return Ok(azure.take_back(cx, &past, effect, id.name(), id)?.into());
+            let taken = azure.take_back(cx, &past, effect, id.name(), id)?;
+            if let Some(kept) = i.purge.as_ref().filter(|_| past.may_restore(effect))
+                && azure.find(kept)?.is_some()
+            {
+                azure.delete("purge", kept)?;
+            }
+            return Ok(taken.into());
         } else if azure.find(id)?.is_some_and(|now| fits(wanted, &now)) {
             // Unless somebody has changed it again since: then it is not this step's to put back.
             azure.patch("restore", id, past.before)?;
@@ -153,12 +219,23 @@ impl Step for Arm {
 impl In {
     fn task(&self) -> Result<(Task<'_>, &ArmId)> {
         let body = || self.body.as_ref().ok_or_else(|| Problem::invalid_input("body", "say what to send"));
-        match (&self.get, &self.put, &self.patch, &self.delete) {
-            (Some(id), None, None, None) => Ok((Task::Get, id)),
-            (None, Some(id), None, None) => Ok((Task::Put(body()?), id)),
-            (None, None, Some(id), None) => Ok((Task::Patch(body()?), id)),
-            (None, None, None, Some(id)) => Ok((Task::Delete, id)),
-            _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch` and `delete`")),
+        let action =
+            || self.action.as_deref().ok_or_else(|| Problem::invalid_input("action", "say which action to run"));
+        match (&self.get, &self.put, &self.patch, &self.delete, &self.post) {
+            (Some(id), None, None, None, None) => Ok((Task::Get, id)),
+            (None, Some(id), None, None, None) => Ok((Task::Put(body()?), id)),
+            (None, None, Some(id), None, None) => Ok((Task::Patch(body()?), id)),
+            (None, None, None, Some(id), None) => Ok((Task::Delete, id)),
+            (None, None, None, None, Some(id)) => Ok((Task::Post(action()?), id)),
+            _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch`, `delete` and `post`")),
+        }
+    }
+
+    /// What is judged after `post`.
+    fn looked(&self, cx: &Cx, resource: Value) -> Result<Value> {
+        match &self.look {
+            Some(id) => self.azure(cx).get(id),
+            None => Ok(resource),
         }
     }
 
@@ -167,7 +244,8 @@ impl In {
     }
 
     fn expected(&self) -> &Value {
-        self.expect.as_ref().or(self.body.as_ref()).unwrap_or(&Value::Null)
+        let body = self.body.as_ref().filter(|_| self.post.is_none());
+        self.expect.as_ref().or(body).unwrap_or(&Value::Null)
     }
 
     fn unexpected(&self, id: &ArmId, found: &Value) -> Problem {

@@ -93,3 +93,17 @@ fn what_azure_made_of_it_is_judged() {
     let fake = Fake::new().dress(|_, r| r["properties"]["state"] = json!("Ready"));
     assert!(step(&fake, &inputs).run().unwrap().evidence[0].passed);
 }
+
+#[test]
+fn post_runs_an_action_until_the_resource_is_as_expected() {
+    let fake =
+        Fake::new().own(ID, json!({ "properties": { "state": "off" } })).answer(&format!("{ID}/start"), json!({}));
+    let done = json!({ "post": ID, "action": "start", "expect": { "properties": { "state": "off" } } });
+    assert!(step(&fake, &done).check().unwrap().satisfied().is_some());
+    let inputs = json!({ "post": ID, "action": "start" });
+    let ran = step(&fake, &inputs).run().unwrap();
+    assert_eq!(ran.preview.as_ref().unwrap().changes, ["Run start on i"]);
+    assert_eq!(step(&fake, &inputs).undo(ran).unwrap(), Undone::clean());
+    assert!(matches!(step(&Fake::new(), &inputs).check(), Err(Problem::Precondition(_))));
+    assert!(matches!(step(&fake, &json!({ "post": ID })).check(), Err(Problem::InvalidInput(_))));
+}

@@ -33,6 +33,7 @@ fn plain() -> String {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
     /// Its address.
+    #[schemars(extend("x-is" = "${inputs.container}/${has(inputs.put) ? inputs.put : inputs.get}"))]
     uri: BlobUri,
     /// SHA-256 of what was sent or received, in hex: computed here, not told by Azure.
     sha256: String,

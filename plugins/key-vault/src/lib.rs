@@ -49,10 +49,13 @@ fn ninety() -> u8 {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
     /// Its resource id: the scope for roles.
+    #[schemars(extend("x-is" = "${inputs.group}/providers/Microsoft.KeyVault/vaults/${inputs.name}"))]
     id: ArmId,
     /// Its name.
+    #[schemars(extend("x-is" = "${inputs.name}"))]
     name: String,
     /// Its address, with a closing slash: the beginning of every key's address.
+    #[schemars(extend("x-is" = "https://${inputs.name}.vault.azure.net/"))]
     uri: StoreUri,
     /// Whether purge protection is on.
     purge_protection: bool,

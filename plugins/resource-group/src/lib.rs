@@ -18,10 +18,13 @@ pub struct In {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
     /// Its resource id.
+    #[schemars(extend("x-is" = "${inputs.subscription}/resourceGroups/${inputs.name}"))]
     id: ArmId,
     /// Its name.
+    #[schemars(extend("x-is" = "${inputs.name}"))]
     name: String,
     /// Its region.
+    #[schemars(extend("x-is" = "${inputs.location}"))]
     location: String,
 }
 

@@ -37,12 +37,16 @@ fn one_region() -> String {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
     /// Its resource id: the scope for roles.
+    #[schemars(extend("x-is" = "${inputs.group}/providers/Microsoft.Storage/storageAccounts/${inputs.name}"))]
     id: ArmId,
     /// Its name.
+    #[schemars(extend("x-is" = "${inputs.name}"))]
     name: String,
     /// Where its blobs are, with a closing slash.
+    #[schemars(extend("x-is" = "https://${inputs.name}.blob.core.windows.net/"))]
     blob_uri: String,
     /// Object id of its identity, if it has one.
+    #[schemars(extend("x-az" = "az storage account show --ids ${inputs.group}/providers/Microsoft.Storage/storageAccounts/${inputs.name} --query identity.principalId --output tsv"))]
     principal_id: Option<String>,
 }
 

@@ -17,8 +17,12 @@ use crate::{connect, out, prompt};
 pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
     match command {
         CloudCommand::Serve { port, identity } => serve(app, port, &identity).await,
-        CloudCommand::Exec { who, identity, command } => exec(app, who.into(), &identity, &command).await,
-        CloudCommand::Env { who } => env(app, who.into()),
+        CloudCommand::Exec { who, identity, command } => {
+            // Whoever names an identity and nobody else wants to be that identity.
+            let machine = if identity.is_empty() { SignIn::Learner } else { SignIn::Machine };
+            exec(app, who.map_or(machine, SignIn::from), &identity, &command).await
+        }
+        CloudCommand::Env { who } => env(app, who.map_or(SignIn::Learner, SignIn::from)),
         CloudCommand::Reset { yes } => reset(app, yes),
         CloudCommand::Fault(args) => fault(app, &args),
         CloudCommand::Clock { forward } => clock(app, forward.as_deref()),

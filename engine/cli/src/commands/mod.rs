@@ -3,6 +3,7 @@
 mod asker;
 mod cloud;
 mod doctor;
+mod export;
 mod read;
 mod run;
 mod texts;
@@ -27,6 +28,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Show { playbook } => read::show(&app, &playbook).await,
         Command::Check { path } => read::check(&app, &path).await,
         Command::Plan(args) => run::plan(&app, args).await,
+        Command::Export(args) => export::export(&app, args).await,
         Command::Run(args) => run::run(&app, args).await,
         Command::Resume(args) => run::resume(&app, args).await,
         Command::Undo { run, yes, azure } => run::undo(&app, run.as_deref(), yes, &azure).await,

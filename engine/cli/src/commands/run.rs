@@ -19,7 +19,7 @@ use crate::app::{App, Failure};
 use crate::args::{AzureArgs, Output, PlanArgs, ResumeArgs, RunArgs};
 use crate::connect::{self, Connection};
 use crate::learner::Terminal;
-use crate::library::{self, Loaded, Rejected};
+use crate::library::{self, Loaded};
 use crate::render::text::{Tone, command, line, usd};
 use crate::render::{Reporter, narrate, plan as show_plan};
 use crate::{out, prompt, signals};
@@ -28,7 +28,8 @@ use crate::{out, prompt, signals};
 pub async fn plan(app: &App, args: PlanArgs) -> Result<u8, Failure> {
     let loaded = library::load(&args.playbook, &app.runtime()?, app.policy()).await.map_err(Failure::Rejected)?;
     // A plan is pure: it needs no sign-in, so who and where stay to be seen.
-    let context = unknown_place(args.cloud.into())?;
+    // Nor is its id drawn yet, of which names are made; this one only shows where it goes.
+    let context = unknown_place(args.cloud.into(), "yourid")?;
     let mut asker = Asker::new(app, &args.inputs, true, &[])?;
     let answered = asker.answer(&loaded.lab, &context).map_err(|r| with_files(r, &loaded))?;
     let plan = make_plan(&loaded.lab, &answered.answers, &answered.inputs.values, &context)
@@ -175,14 +176,13 @@ impl Work {
         settings.gates = app.hooks().gates;
         let engine = Engine::new(app.home(), Arc::new(host), settings);
         let embedded = connection.cloud == CloudName::Embedded;
-        let misbehaves = embedded && connect::open_embedded(app).is_ok_and(|c| c.faults().is_ok_and(|f| !f.is_empty()));
         let shown = reporter.clone();
         let session = Session {
             learner: Arc::new(Terminal::new(app.ui(), yes, embedded, reporter.clone(), cancel.clone())),
             events: Events::new(move |event| shown.event(&event)),
             cancel,
         };
-        Self { engine, session, reporter, misbehaves }
+        Self { engine, session, reporter, misbehaves: connection.misbehaves }
     }
 
     /// Shows how it ended. The last line of a failure is the command that continues.
@@ -301,9 +301,9 @@ fn context(connection: &Connection, run: RunId) -> Context {
     }
 }
 
-fn unknown_place(cloud: CloudName) -> Result<Context, Problem> {
-    // The id that names will be made of is drawn when the run starts; this one only shows where it goes.
-    let run = "yourid".parse().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
+/// A context for what needs no sign-in.
+pub fn unknown_place(cloud: CloudName, run: &str) -> Result<Context, Problem> {
+    let run = run.parse().map_err(|e| Problem::new(codes::USAGE, format!("{e}")))?;
     let nobody = "00000000-0000-0000-0000-000000000000".to_owned();
     Ok(Context {
         run,
@@ -315,11 +315,13 @@ fn unknown_place(cloud: CloudName) -> Result<Context, Problem> {
     })
 }
 
-fn rejected(problems: Vec<Problem>, loaded: &Loaded) -> Failure {
-    Failure::Rejected(Rejected { problems, files: loaded.bundle.files.clone() })
+/// Problems that came up after compiling.
+pub fn rejected(problems: Vec<Problem>, loaded: &Loaded) -> Failure {
+    Failure::Rejected(loaded.rejected(problems))
 }
 
-fn with_files(failure: Failure, loaded: &Loaded) -> Failure {
+/// Gives problems the files that they speak of.
+pub fn with_files(failure: Failure, loaded: &Loaded) -> Failure {
     match failure {
         Failure::Rejected(r) => rejected(r.problems, loaded),
         other => other,

@@ -18,6 +18,46 @@ pub(crate) fn object(cx: &Cx<'_>) -> Result<Value, Refusal> {
     ))
 }
 
+/// What Azure Resource Manager itself reads of a resource's body; everything that is a type's own stands in
+/// `properties`.
+const MEMBERS: &[&str] = &[
+    "id",
+    "name",
+    "type",
+    "apiVersion",
+    "location",
+    "tags",
+    "kind",
+    "managedBy",
+    "managedByExtended",
+    "plan",
+    "sku",
+    "identity",
+    "zones",
+    "placement",
+    "extendedLocation",
+    "etag",
+    "systemData",
+    "properties",
+];
+
+/// The body of a PUT or PATCH of a resource: an object without members that no resource has.
+pub(crate) fn resource(cx: &Cx<'_>) -> Result<Value, Refusal> {
+    let body = object(cx)?;
+    let members = body.as_object().into_iter().flatten().map(|(name, _)| name);
+    match members.into_iter().find(|name| !MEMBERS.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+        None => Ok(body),
+        Some(unknown) => Err(Refusal::new(
+            400,
+            "InvalidRequestContent",
+            format!(
+                "The request content was invalid and could not be deserialized: 'Could not find member '{unknown}' on \
+                 object of type 'ResourceDefinition'. Path '{unknown}'.'."
+            ),
+        )),
+    }
+}
+
 /// Refuses a body that names another region than the one in which the resource is.
 pub(crate) fn same_place(name: &str, group: &str, here: &str, given: &str) -> Result<(), Refusal> {
     if here == given {

@@ -42,7 +42,7 @@ pub(crate) fn subject(cx: &Cx<'_>) -> Result<(&'static dyn Kind, Resource), Refu
 /// PUT.
 pub(crate) fn put(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let (kind, id) = named(cx)?;
-    let given = body::object(cx)?;
+    let given = body::resource(cx)?;
     let old = cx.resource(&id.to_string())?;
     precondition(cx, kind, old.as_ref())?;
     let mut document = json!({});
@@ -69,7 +69,7 @@ pub(crate) fn put(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 /// PATCH.
 pub(crate) fn patch(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let (kind, old) = subject(cx)?;
-    let given = body::object(cx)?;
+    let given = body::resource(cx)?;
     precondition(cx, kind, Some(&old))?;
     let mut document = old.body.clone();
     if kind.tracked() && !given["tags"].is_null() {

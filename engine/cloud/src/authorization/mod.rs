@@ -42,7 +42,9 @@ impl Provider for Authorization {
     }
 
     fn inventory(&self) -> &'static [&'static str] {
-        &["SELECT 'role-assignment', scope || '/' || name, role_definition || principal FROM role_assignments"]
+        &["SELECT 'role-assignment', scope || '/providers/Microsoft.Authorization/roleAssignments/' || name,
+                  role_definition || principal
+           FROM role_assignments"]
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {

@@ -147,6 +147,7 @@ pub const FOREIGN_VARIABLES: &[&str] = &[
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_CERTIFICATE_PATH",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_PASSWORD",
@@ -174,6 +175,8 @@ pub enum SignIn {
     Learner,
     /// The service principal of an application: Owner of the subscription, without any role on data.
     Application,
+    /// The managed identity of the machine that the command runs on.
+    Machine,
 }
 
 /// The public client of the Azure CLI, with which a person's sign-in by password works.
@@ -198,6 +201,8 @@ pub fn environment(endpoint: &Endpoint, seed: &Seed, who: SignIn) -> Vec<(String
         SignIn::Application => {
             vec![("AZURE_CLIENT_ID", seed.client_id.clone()), ("AZURE_CLIENT_SECRET", secret(&seed.client_secret))]
         }
+        // Nothing: SDKs go on to the managed identity when the environment holds no credential.
+        SignIn::Machine => Vec::new(),
     };
     let common = [
         ("HTTPS_PROXY", proxy.clone()),

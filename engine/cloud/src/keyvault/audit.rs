@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::secrets;
 use super::vault::Vault;
 use crate::audit::Entry;
 use crate::cx::Cx;
@@ -32,7 +33,7 @@ pub(super) fn operation_name(operation: &str) -> &str {
         "sign" => "KeySign",
         "verify" => "KeyVerify",
         "release" => "KeyRelease",
-        other => other,
+        other => secrets::operation_name(other).unwrap_or(other),
     }
 }
 
@@ -96,9 +97,9 @@ pub(super) fn rotated(vault: &Vault, kid: &str) -> Entry {
     }
 }
 
-/// The key identifier that an answer names.
+/// The identifier of a key or secret that an answer names.
 pub(super) fn id_in(body: &Value) -> Option<String> {
-    body["key"]["kid"].as_str().or_else(|| body["kid"].as_str()).map(str::to_owned)
+    [&body["key"]["kid"], &body["kid"], &body["id"]].into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
 /// The innermost error code that an answer names.

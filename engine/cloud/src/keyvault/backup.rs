@@ -122,13 +122,13 @@ fn geography(location: &'static Location) -> &'static str {
     }
 }
 
-/// What a blob is bound to.
-fn bond(vault: &Vault) -> String {
+/// What the blob of a key (or of a `secret`) is bound to.
+pub(super) fn bond(what: &str, vault: &Vault) -> String {
     let geography = match locations::find(vault.location()) {
         Some(location) => geography(location),
         None => vault.location(),
     };
-    format!("backup of a key:{}:{geography}", vault.subscription.to_ascii_lowercase())
+    format!("backup of a {what}:{}:{geography}", vault.subscription.to_ascii_lowercase())
 }
 
 /// Saves a key (`BackupKey`).
@@ -144,14 +144,14 @@ pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let versions = store::versions(cx, key.row, 0, usize::MAX)?;
     let versions = versions.into_iter().map(|version| SavedVersion::of(&vault, &key, version)).collect();
     let content = Content { format: FORMAT, name: key.name.clone(), policy, versions };
-    let blob = cx.seal(&bond(&vault), &serde_json::to_vec(&content)?);
+    let blob = cx.seal(&bond("key", &vault), &serde_json::to_vec(&content)?);
     Ok(Answer::ok(&json!({ "value": URL_SAFE_NO_PAD.encode(blob) })))
 }
 
 /// Opens a blob. Azure says the same of every blob that it can't use.
 fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
     let unusable = || bad("Cannot decrypt backup blob.");
-    let opened = cx.open(&bond(vault), blob).map_err(|_| unusable())?;
+    let opened = cx.open(&bond("key", vault), blob).map_err(|_| unusable())?;
     let content: Content = serde_json::from_slice(opened.expose()).map_err(|_| unusable())?;
     if content.format != FORMAT || content.versions.is_empty() {
         return Err(unusable());

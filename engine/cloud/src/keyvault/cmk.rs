@@ -1,7 +1,7 @@
 //! Customer-managed keys: what another service of the embedded Azure does with a key of a vault, as the managed
 //! identity that the customer gave it.
 //!
-//! Every rule of the data plane holds: the vault must be there, the identity needs get, wrapKey and unwrapKey by role
+//! Every rule of the data plane holds: the vault must be there, its firewall must admit trusted services, the identity needs get, wrapKey and unwrapKey by role
 //! assignment at the key or above, the key must be enabled and permit the operation. Nothing is cached.
 
 use sealbook_crypto::SecretBytes;
@@ -12,7 +12,7 @@ use super::audit::Subject;
 use super::cryptography::{self, Action, Fault};
 use super::store::{self, Key, Version};
 use super::vault::{self, Vault};
-use super::{bundle, data};
+use super::{bundle, data, network};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
@@ -62,11 +62,14 @@ pub(crate) enum CmkError {
     /// The key's time window does not allow new wraps.
     #[error("the key has expired or is not yet valid; rotate it or change its dates")]
     KeyExpired,
-    /// The identity lacks get, wrapKey or unwrapKey, or the vault's network rules keep the service out.
+    /// The identity lacks get, wrapKey or unwrapKey.
     #[error(
         "the identity may not use the key; assign Key Vault Crypto Service Encryption User at the vault or the key"
     )]
     Forbidden,
+    /// The vault's firewall keeps the service out, although it is a trusted one.
+    #[error("the vault's firewall keeps trusted services out; set its bypass to AzureServices")]
+    Firewall,
     /// The key's operations include no wrapping.
     #[error("the key does not permit wrapKey and unwrapKey; add them to its operations")]
     OperationNotPermitted,
@@ -96,6 +99,7 @@ impl CmkError {
             Self::KeyDisabled => (403, "KeyDisabled"),
             Self::KeyExpired => (403, "KeyExpired"),
             Self::Forbidden => (403, "ForbiddenByRbac"),
+            Self::Firewall => (403, "ForbiddenByFirewall"),
             Self::OperationNotPermitted => (403, "KeyOperationForbidden"),
             Self::NotRsa | Self::BadCiphertext => (400, "BadParameter"),
             Self::Internal(_) => (500, "InternalServerError"),
@@ -204,16 +208,14 @@ fn wrap_in(
         Wrap::Wrap => (Action::Wrap, data::WRAP),
         Wrap::Unwrap => (Action::Unwrap, data::UNWRAP),
     };
+    if !network::admits_services(vault) {
+        return Err(CmkError::Firewall);
+    }
     let scope = vault.key_scope(key.name);
     for needed in [data::READ, permission] {
         if !cx.allows(principal_id, needed, true, &scope)?.allowed {
             return Err(CmkError::Forbidden);
         }
-    }
-    // A service is a trusted caller unless the vault's network rules take that away.
-    let acls = vault.property("networkAcls");
-    if acls["bypass"] == "None" && acls["defaultAction"] == "Deny" {
-        return Err(CmkError::Forbidden);
     }
     let (key, version) = find(cx, vault, key)?;
     if !version.kty.starts_with("RSA") {

@@ -24,6 +24,8 @@ pub(super) enum Action {
     Unwrap,
     Sign,
     Verify,
+    /// Opening a key transfer blob with a key exchange key.
+    Import,
 }
 
 impl Action {
@@ -36,6 +38,7 @@ impl Action {
             Self::Unwrap => "unwrapKey",
             Self::Sign => "sign",
             Self::Verify => "verify",
+            Self::Import => "import",
         }
     }
 
@@ -128,7 +131,7 @@ pub(super) fn perform(
             };
             key.decrypt(padding, input).map_err(Fault::Rsa)
         }
-        Action::Sign | Action::Verify => {
+        Action::Sign | Action::Verify | Action::Import => {
             Err(Fault::Internal(Refusal::internal(format!("{} is no operation with a padding", action.word()))))
         }
     }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::vault::{self, DOMAIN, Vault};
-use super::{audit, backup, bundle, cryptography, deleted_keys, import, keys, rotation, signatures};
+use super::{audit, backup, bundle, cryptography, deleted_keys, import, keys, network, rotation, secrets, signatures};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -147,38 +147,8 @@ pub(super) fn vault(cx: &Cx<'_>) -> Result<Vault, Refusal> {
 }
 
 /// `appid=…;oid=…;iss=…`, as Azure's refusals name a caller.
-fn caller_line(caller: &Caller) -> String {
+pub(super) fn caller_line(caller: &Caller) -> String {
     format!("appid={};oid={};iss={}", caller.app_id, caller.oid, caller.issuer)
-}
-
-/// Refuses callers from the network that the vault's firewall keeps out. Requests reach the embedded Azure over
-/// loopback, which no rule of Azure can name.
-fn check_network(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
-    let caller = caller_line(&cx.caller);
-    let place = format!("Vault: {};location={}", vault.name, vault.location());
-    if vault.property("publicNetworkAccess") == "Disabled" {
-        return Err(Refusal::new(
-            403,
-            "Forbidden",
-            format!(
-                "Public network access is disabled and request is not from a trusted service nor via an approved private \
-                 link.\r\nCaller: {caller}\r\n{place}"
-            ),
-        )
-        .inner("ForbiddenByConnection"));
-    }
-    if vault.property("networkAcls")["defaultAction"] == "Deny" {
-        return Err(Refusal::new(
-            403,
-            "Forbidden",
-            format!(
-                "Client address is not authorized and caller is not a trusted service.\r\nClient address: \
-                 127.0.0.1\r\nCaller: {caller}\r\n{place}"
-            ),
-        )
-        .inner("ForbiddenByFirewall"));
-    }
-    Ok(())
 }
 
 impl Service for KeyVaultData {
@@ -191,7 +161,7 @@ impl Service for KeyVaultData {
     }
 
     fn tables(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        vec![OPERATIONS, secrets::OPERATIONS]
     }
 
     fn audiences(&self) -> &'static [&'static str] {
@@ -225,12 +195,16 @@ impl Service for KeyVaultData {
     }
 
     fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
-        check_network(cx, &vault(cx)?)
+        network::check(cx, &vault(cx)?)
     }
 
     fn scope(&self, cx: &Cx<'_>, _: &'static Operation, params: &Params) -> Result<String, Refusal> {
         let vault = vault(cx)?;
-        Ok(params.find("key").map_or_else(|| vault.id.clone(), |key| vault.key_scope(key)))
+        Ok(match (params.find("key"), params.find("secret")) {
+            (Some(key), _) => vault.key_scope(key),
+            (None, Some(secret)) => secrets::scope(&vault, secret),
+            (None, None) => vault.id.clone(),
+        })
     }
 
     fn forbidden(&self, cx: &Cx<'_>, action: &str, scope: &str) -> Refusal {
@@ -288,7 +262,10 @@ impl Service for KeyVaultData {
             answer.set("x-ms-keyvault-region", vault.location());
         }
         answer.set("x-ms-keyvault-service-version", "1.9.0.0");
-        answer.set("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;");
+        if let Ok(address) = cx.client_address() {
+            let info = format!("conn_type=Ipv4;addr={address};act_addr_fam=InterNetwork;");
+            answer.set("x-ms-keyvault-network-info", info);
+        }
         answer.set("cache-control", "no-cache");
         answer.set("pragma", "no-cache");
         answer.set("expires", "-1");
@@ -300,7 +277,11 @@ impl Service for KeyVaultData {
         let vault = vault::at_host(cx, &cx.request.host).ok()??;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
-        let named = params.find("key").map(|key| bundle::kid(&vault, key, params.find("version")));
+        let version = params.find("version");
+        let named = params
+            .find("key")
+            .map(|key| bundle::kid(&vault, key, version))
+            .or_else(|| params.find("secret").map(|secret| secrets::id(&vault, secret, version)));
         let subject = audit::Subject {
             vault: &vault,
             operation: audit::operation_name(operation.name),

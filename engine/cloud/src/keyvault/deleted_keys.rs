@@ -15,7 +15,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 
 /// How long a deletion is under way, on the cloud clock.
-const SETTLING: Duration = Duration::milliseconds(500);
+pub(super) const SETTLING: Duration = Duration::milliseconds(500);
 
 fn conflict(message: String, inner: &str) -> Refusal {
     Refusal::new(409, "Conflict", message).inner(inner)
@@ -101,10 +101,8 @@ pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&bundle::bundle(&vault, &key, &newest)))
 }
 
-/// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
-pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let (key, ..) = deleted(cx, &vault, p.get("key"))?;
+/// Refuses to purge anything in a vault with purge protection.
+pub(super) fn check_purge(vault: &Vault) -> Result<(), Refusal> {
     if vault.purge_protected() {
         return Err(Refusal::new(
             403,
@@ -118,6 +116,14 @@ pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         )
         .inner("ForbiddenByPolicy"));
     }
+    Ok(())
+}
+
+/// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
+pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
+    let vault = data::vault(cx)?;
+    let (key, ..) = deleted(cx, &vault, p.get("key"))?;
+    check_purge(&vault)?;
     settled(cx, &key)?;
     store::purge_key(cx, key.row)?;
     Ok(Answer::empty(204))

@@ -1,4 +1,4 @@
-//! Import of keys (`ImportKey`): a JSON Web Key with its private parts becomes a version.
+//! Import of keys (`ImportKey`): a JSON Web Key with its private parts, or with a key transfer blob, becomes a version.
 
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::ec::{EcKey, EcPublic};
@@ -9,7 +9,7 @@ use super::material::Private;
 use super::new_version::{self, Source, Wanted};
 use super::requests::{self, Attributes, bad};
 use super::vault::Vault;
-use super::{bundle, data, keys};
+use super::{bundle, data, keys, transfer};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -20,14 +20,14 @@ pub(super) fn import(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let vault = data::vault(cx)?;
     let name = p.get("key");
     requests::check_key_name(name)?;
-    let wanted = given(&vault, &requests::object(cx)?)?;
+    let wanted = given(cx, &vault, &requests::object(cx)?)?;
     let key = keys::named(cx, &vault, name)?;
     let version = wanted.add(cx, &vault, &key, cx.now)?;
     Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
 }
 
 /// Reads the body of an import (`KeyImportParameters`). The key's operations are those of its JSON Web Key.
-fn given(vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
+fn given(cx: &Cx<'_>, vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
     let jwk = &body["key"];
     if !jwk.is_object() {
         return Err(bad("Property key is required."));
@@ -39,20 +39,51 @@ fn given(vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
     };
     let attributes = Attributes::read(body)?;
     let kty = new_version::key_type(vault, jwk, hardware)?;
-    if !jwk["key_hsm"].is_null() {
-        return Err(bad("The embedded Azure imports keys in the clear only: property key.key_hsm must be absent.")
-            .gap("import of keys that are wrapped for an HSM (bring your own key)"));
-    }
     new_version::check_release(vault, body, &kty, attributes)?;
     let operations = new_version::requested_operations(&kty, jwk)?;
+    if operations.iter().any(|operation| operation == "import") {
+        // Whoever brings a key exchange key from outside could open every transfer blob that is made for it.
+        return Err(bad("Property key_ops has invalid value: a key exchange key is made in the vault, not imported."));
+    }
     let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
-    let private = if kty.starts_with("EC") { elliptic(jwk)? } else { rsa(jwk)? };
+    let private = match (jwk["key_hsm"].is_null(), kty.starts_with("EC")) {
+        (true, true) => elliptic(jwk)?,
+        (true, false) => rsa(jwk)?,
+        (false, _) => transferred(cx, vault, jwk, &kty)?,
+    };
     Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags })
 }
 
 /// The refusal of parts that are no key together. Which of them is wrong is not said.
 fn inconsistent() -> Refusal {
     bad("Property key has invalid value: its parts do not make up one valid key.")
+}
+
+/// The target of a key transfer blob, which must be of the type and the curve of the JSON Web Key around it.
+fn transferred(cx: &Cx<'_>, vault: &Vault, jwk: &Value, kty: &str) -> Result<Private, Refusal> {
+    if !kty.ends_with("-HSM") {
+        return Err(bad(format!(
+            "Property key.kty has invalid value {kty}: a key transfer blob holds a key of type RSA-HSM or EC-HSM."
+        )));
+    }
+    let curve = match kty {
+        "EC-HSM" if jwk["crv"].is_null() => return Err(bad("Property crv is required.")),
+        "EC-HSM" => Some(new_version::curve(jwk)?),
+        _ => None,
+    };
+    let target = transfer::open(cx, vault, jwk)?;
+    let (private, what) = match curve {
+        Some(curve) => (EcKey::from_pkcs8(curve, target.expose()).map(Private::Ec), format!("{kty} {}", curve.name())),
+        None => {
+            let what = format!("{kty} of 2048, 3072 or 4096 bits");
+            (RsaKey::from_pkcs8(target.expose()).map(Private::Rsa), what)
+        }
+    };
+    private.map_err(|_| {
+        bad(format!(
+            "Property key.key_hsm has invalid value: the wrapped key is no PKCS#8 document of a key of type {what}."
+        ))
+    })
 }
 
 fn secret(jwk: &Value, name: &str) -> Result<SecretBytes, Refusal> {

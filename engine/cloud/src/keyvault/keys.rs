@@ -92,6 +92,16 @@ pub(super) fn versions(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&page.answer(cx, items)))
 }
 
+/// A key exchange key has the operation `import` for good, and no other key gets it: what was wrapped for import could
+/// be decrypted with it otherwise ("Bring your own key specification": fixed `key_ops`).
+fn check_exchange(old: &[String], new: &[String]) -> Result<(), Refusal> {
+    let exchange = |operations: &[String]| operations.iter().any(|name| name == "import");
+    if exchange(old) == exchange(new) {
+        return Ok(());
+    }
+    Err(bad("Property key_ops has invalid value: the operations of a key exchange key (\"import\") can't be changed."))
+}
+
 /// Changes attributes, operations and tags of a version (`UpdateKey`). What is absent stays.
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let vault = data::vault(cx)?;
@@ -111,6 +121,7 @@ pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     attributes.check_order(version.nbf, version.exp)?;
     if let Some(operations) = requests::operations(&body)? {
         new_version::check_operations(&version.kty, &operations)?;
+        check_exchange(&version.operations, &operations)?;
         version.operations = operations;
     }
     if let Some(tags) = requests::tags(&body)? {

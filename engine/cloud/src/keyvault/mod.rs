@@ -1,9 +1,10 @@
-//! Microsoft.KeyVault: vaults on Azure Resource Manager and their keys on `*.vault.azure.net`.
+//! Microsoft.KeyVault: vaults on Azure Resource Manager, their keys and secrets on `*.vault.azure.net`.
 //!
 //! - `control` (the table), `vaults`, `deleted_vaults`, `properties`: the control plane and its rules.
-//! - `data`: who may come in on the data plane, and how it refuses; `requests` reads its bodies.
-//! - `keys`, `deleted_keys`, `import`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on keys;
-//!   `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
+//! - `data`: who may come in on the data plane, and how it refuses; `network`: from where; `requests` reads its bodies.
+//! - `keys`, `deleted_keys`, `import`, `transfer`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on
+//!   keys; `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
+//! - `secrets`: the operations on secrets, with their tables.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
 //! - `store`, `vault`: the tables and what their rows mean.
 
@@ -20,17 +21,22 @@ mod duration;
 mod import;
 mod keys;
 mod material;
+mod network;
 mod new_version;
 mod properties;
 mod requests;
 mod rotation;
 mod rotation_policy;
+mod secrets;
 mod signatures;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod vault;
 mod vaults;
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -71,11 +77,13 @@ impl Provider for KeyVault {
     }
 
     fn schema(&self) -> &'static str {
-        store::SCHEMA
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [store::SCHEMA, secrets::SCHEMA].concat());
+        &SCHEMA
     }
 
     fn inventory(&self) -> &'static [&'static str] {
-        store::INVENTORY
+        static INVENTORY: LazyLock<Vec<&str>> = LazyLock::new(|| [store::INVENTORY, secrets::INVENTORY].concat());
+        &INVENTORY
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {
@@ -121,6 +129,7 @@ impl Provider for KeyVault {
 
     fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         store::purge_due(cx)?;
+        secrets::purge_due(cx)?;
         rotation::rotate_due(cx)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::network;
 use crate::refusal::Refusal;
 
 /// Whether a request replaces a vault's properties or changes some of them.
@@ -75,7 +76,7 @@ pub(super) fn apply(mode: Mode, old: Option<&Value>, given: &Value, api: &str, t
     if purge_protection(old, given)? {
         properties.insert("enablePurgeProtection".into(), true.into());
     }
-    if let Some(acls) = network(mode, old, given)? {
+    if let Some(acls) = network_acls(mode, old, given)? {
         properties.insert("networkAcls".into(), acls);
     }
     properties.insert("publicNetworkAccess".into(), public_access(mode, old, given)?.into());
@@ -191,24 +192,11 @@ fn purge_protection(old: Option<&Value>, given: &Map<String, Value>) -> Result<b
     }
 }
 
-fn network(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+fn network_acls(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
     let Some(acls) = given.get("networkAcls").filter(|acls| !acls.is_null()) else {
         return Ok(stored(mode, old, "networkAcls").cloned());
     };
-    let word = |name: &str, words: [&'static str; 2]| -> Result<&'static str, Refusal> {
-        let given = acls[name].as_str().unwrap_or(words[0]);
-        words
-            .into_iter()
-            .find(|word| word.eq_ignore_ascii_case(given))
-            .ok_or_else(|| bad(format!("The property 'networkAcls.{name}' must be one of {words:?}, not '{given}'.")))
-    };
-    let list = |name: &str| acls.get(name).filter(|list| list.is_array()).cloned().unwrap_or_else(|| json!([]));
-    Ok(Some(json!({
-        "bypass": word("bypass", ["AzureServices", "None"])?,
-        "defaultAction": word("defaultAction", ["Allow", "Deny"])?,
-        "ipRules": list("ipRules"),
-        "virtualNetworkRules": list("virtualNetworkRules"),
-    })))
+    network::acls(acls).map(Some)
 }
 
 fn public_access(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<String, Refusal> {

@@ -143,7 +143,12 @@ fn check_tags(tags: &Value) -> Result<(), String> {
 /// Reads a base64url property.
 pub(super) fn bytes(body: &Value, name: &str) -> Result<Vec<u8>, Refusal> {
     let text = body[name].as_str().ok_or_else(|| bad(format!("Property {name} is required.")))?;
-    BASE64URL.decode(text).map_err(|_| bad(format!("Property {name} has invalid value: it must be base64url.")))
+    decode(text).ok_or_else(|| bad(format!("Property {name} has invalid value: it must be base64url.")))
+}
+
+/// Decodes base64url with or without padding.
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64URL.decode(text).ok()
 }
 
 /// A page of a list: how many entries, and behind which one it starts.

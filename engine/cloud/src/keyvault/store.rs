@@ -181,6 +181,7 @@ pub(super) fn purge_vault(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
     for key in keys {
         purge_key(cx, key)?;
     }
+    super::secrets::purge_vault(cx, name)?;
     cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([name])?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::properties::{self, Mode};
-use super::store;
 use super::vault::{self, Vault};
+use super::{network, store};
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::http::Answer;
@@ -39,7 +39,7 @@ fn location(body: &Value) -> Result<&'static str, Refusal> {
 pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let id = vault_id(p);
     let name = id.name();
-    let body = body::object(cx)?;
+    let body = body::resource(cx)?;
     properties::check_name(name)?;
     let recover = body["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     match store::vault(cx, name)? {
@@ -62,6 +62,7 @@ pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Re
     }
     let location = location(&body)?;
     let properties = properties::apply(Mode::Replace, None, &body["properties"], answers::api_version(cx), &cx.tenant)?;
+    network::check_subnets(cx, &properties)?;
     store::insert_vault(cx, name, &id.to_string(), p.get("subscription"), vault::ready_at(cx)?)?;
     write(cx, &id, json!({ "location": location, "tags": tags(&body)?, "properties": properties }))
 }
@@ -81,6 +82,7 @@ fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, body: &Value) -> Res
     let old = &vault.body["properties"];
     let properties =
         properties::apply(Mode::Replace, Some(old), &body["properties"], answers::api_version(cx), vault.tenant())?;
+    network::check_subnets(cx, &properties)?;
     write(cx, id, json!({ "location": location, "tags": tags(body)?, "properties": properties }))
 }
 
@@ -110,12 +112,15 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, recover: b
 /// Changes some properties of a vault (`Vaults_Update`).
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let vault = live(cx, p)?;
-    let given = body::object(cx)?;
+    let given = body::resource(cx)?;
     let mut body = vault.body.clone();
     if !given["properties"].is_null() {
         let old = &vault.body["properties"];
         body["properties"] =
             properties::apply(Mode::Change, Some(old), &given["properties"], answers::api_version(cx), vault.tenant())?;
+        if !given["properties"]["networkAcls"].is_null() {
+            network::check_subnets(cx, &body["properties"])?;
+        }
     }
     if !given["tags"].is_null() {
         body["tags"] = tags(&given)?;

@@ -24,7 +24,7 @@ const CREATION: Duration = Duration::milliseconds(400);
 /// PUT: makes an account, or changes the one that is there.
 pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let id = arm::id(params);
-    let body = body::object(cx)?;
+    let body = body::resource(cx)?;
     match cx.resource(&id.to_string())? {
         Some(resource) => {
             check_same_place(&resource, &body)?;
@@ -37,7 +37,7 @@ pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
 /// PATCH: changes what the body names.
 pub(super) fn patch(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let resource = cx.existing(&arm::id(params))?;
-    let body = body::object(cx)?;
+    let body = body::resource(cx)?;
     update(cx, resource, &body)
 }
 

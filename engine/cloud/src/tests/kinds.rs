@@ -96,6 +96,8 @@ async fn bodies_and_names_are_judged() {
     };
     let table = [
         ("PUT", "gadgets/b", json!([]), 400, "InvalidRequestContent"),
+        ("PUT", "gadgets/b", with("size", json!(3)), 400, "InvalidRequestContent"),
+        ("PATCH", "gadgets/a", json!({ "size": 3 }), 400, "InvalidRequestContent"),
         ("PUT", "gadgets/b", json!({}), 400, "LocationRequired"),
         ("PUT", "gadgets/b", at("moon"), 400, "LocationNotAvailableForResourceType"),
         ("PUT", "gadgets/a", at("eastus"), 409, "InvalidResourceLocation"),

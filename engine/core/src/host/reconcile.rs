@@ -40,13 +40,14 @@ pub struct Row {
 }
 
 /// One row per kind of effect.
-pub const TABLE: [Row; 13] = [
+pub const TABLE: [Row; 14] = [
     Row { kind: "arm-put", knows: Knows::Mark, how: "tags of run and effect on the resource" },
     Row {
         kind: "arm-put-untagged",
         knows: Knows::Prior,
         how: "a resource that can't be tagged: absent before, now as it was asked for",
     },
+    Row { kind: "key-rotation-policy", knows: Knows::Repeat, how: "sets the same policy again" },
     Row { kind: "arm-patch", knows: Knows::Repeat, how: "sets the same values again" },
     Row {
         kind: "arm-post",
@@ -71,7 +72,7 @@ pub const TABLE: [Row; 13] = [
 /// Finds a row.
 pub(crate) fn row(kind: &str) -> Option<&'static Row> {
     // A table of a dozen rows is searched faster than it is hashed.
-    static ROWS: [Row; 13] = TABLE;
+    static ROWS: [Row; 14] = TABLE;
     ROWS.iter().find(|row| row.kind == kind)
 }
 

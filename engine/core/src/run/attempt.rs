@@ -148,7 +148,10 @@ impl<'a> StepRun<'a> {
         let scope = self.scope.with_out(outputs);
         for expect in &self.step.expect {
             if !expect.that.holds(&scope).map_err(|e| as_failure(&e.problem()))? {
-                let message = expect.otherwise.preview(&scope);
+                let found = expect.that.seen(&scope);
+                let found = if found.is_empty() { String::new() } else { format!("; found: {}", found.join(", ")) };
+                let message =
+                    format!("{} (expected: {}{found})", expect.otherwise.preview(&scope), expect.that.source());
                 return Err(StepError::Permanent { message }.into());
             }
         }

@@ -227,6 +227,24 @@ impl Expr {
         }
     }
 
+    /// What the names in it stand for, each as `out.bits is 2048`: those that are texts, numbers, true, false or null.
+    #[must_use]
+    pub fn seen(&self, scope: &Scope) -> Vec<String> {
+        let mut seen = Vec::new();
+        for reference in self.references.iter() {
+            let path: Vec<&str> =
+                std::iter::once(reference.root.as_str()).chain(reference.fields.iter().map(String::as_str)).collect();
+            let Some(value) = scope.find(&path).filter(|value| !value.is_object() && !value.is_array()) else {
+                continue;
+            };
+            let one = format!("{} is {value}", path.join("."));
+            if !seen.contains(&one) {
+                seen.push(one);
+            }
+        }
+        seen
+    }
+
     fn evaluate(&self, scope: &Scope) -> Result<cel::Value, ExprError> {
         let mut context = CelContext::with_env(Arc::clone(&ENV));
         for root in self.roots() {

@@ -53,6 +53,16 @@ impl With {
         })
     }
 
+    /// Every template in it.
+    pub(crate) fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Text(template) => vec![template],
+            Self::Plain(_) => Vec::new(),
+            Self::List(items) => items.iter().flat_map(Self::templates).collect(),
+            Self::Table(fields) => fields.iter().flat_map(|(_, value)| value.templates()).collect(),
+        }
+    }
+
     /// A field of a table.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {

@@ -52,6 +52,22 @@ impl KeyVault {
         parse(sys::keyvault::rotate(effect, key.as_str())?)
     }
 
+    /// Reads a key's rotation policy.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn rotation_policy(&self, key: &KeyUri) -> Result<Value> {
+        parse(sys::keyvault::rotation_policy(key.as_str())?)
+    }
+
+    /// Replaces a key's rotation policy.
+    ///
+    /// # Errors
+    /// When Key Vault refuses it.
+    pub fn set_rotation_policy(&self, effect: &str, key: &KeyUri, policy: Value) -> Result<Value> {
+        parse(sys::keyvault::set_rotation_policy(effect, key.as_str(), &policy.to_string())?)
+    }
+
     /// Deletes a key with all its versions; returns the deleted bundle. None: there was none.
     ///
     /// # Errors

@@ -267,6 +267,34 @@ pub mod keyvault {
         })
     }
 
+    pub fn rotation_policy(uri: &str) -> Result<String> {
+        with_world(|w| {
+            w.pass("keyvault", "read", uri, None)?;
+            Ok(policy(w, uri).to_string())
+        })
+    }
+
+    pub fn set_rotation_policy(effect: &str, uri: &str, policy: &str) -> Result<String> {
+        with_world(|w| {
+            w.pass("keyvault", "update", uri, None)?;
+            let p = parse(policy)?;
+            w.effect((effect, "key-rotation-policy", uri), &p.to_string(), |w| {
+                w.rotation_policies.insert(uri.into(), p.clone());
+                Ok((p.clone(), Ownership::Ours))
+            })
+            .map(|v| v.to_string())
+        })
+    }
+
+    /// The policy of a key, or the one that every new key has.
+    fn policy(w: &super::super::world::World, uri: &str) -> super::Value {
+        let notify = json!({ "trigger": { "timeBeforeExpiry": "P30D" }, "action": { "type": "Notify" } });
+        w.rotation_policies
+            .get(uri)
+            .cloned()
+            .unwrap_or_else(|| json!({ "lifetimeActions": [notify], "attributes": {} }))
+    }
+
     pub fn delete(effect: &str, uri: &str) -> Result<Option<String>> {
         with_world(|w| {
             w.pass("keyvault", "create", uri, None)?;

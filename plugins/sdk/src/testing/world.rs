@@ -21,6 +21,7 @@ pub struct World {
     pub answers: BTreeMap<String, Value>,
     pub roles: Vec<Role>,
     pub keys: BTreeMap<String, Vec<Value>>,
+    pub rotation_policies: BTreeMap<String, Value>,
     pub blobs: BTreeMap<String, (Vec<u8>, Option<String>)>,
     pub containers: BTreeSet<String>,
     pub artifacts: BTreeMap<String, Vec<u8>>,

@@ -1,46 +1,12 @@
 //! What services do with a customer's key, link by link.
 
-use sealbook_crypto::SealKey;
 use serde_json::{Value, json};
 
-use super::{ENCRYPTION_USER, Lab, OFFICER, READER, oid};
-use crate::audit;
-use crate::cx::{Caller, Cx};
-use crate::http::Request;
+use super::{ENCRYPTION_USER, Lab, OFFICER, READER, oid, within};
 use crate::keyvault::cmk::{CmkError, KeyAt, VaultPolicy, Wrap, Wrapped, service_wrap, vault_policy};
 use crate::testing::{self, TestCloud};
 
 const VAULT: &str = "https://Lab-Vault.vault.azure.net/";
-
-/// Runs code as an operation of the cloud would, with its audit entries.
-fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
-    let dir = cloud.dir.path().join("cloud");
-    let key: [u8; 32] = std::fs::read(dir.join("cloud.key")).unwrap().try_into().unwrap();
-    let sealing = SealKey::from_bytes(key);
-    let mut connection = rusqlite::Connection::open(dir.join("cloud.db")).unwrap();
-    let tx = connection.transaction().unwrap();
-    let request = http::Request::get("https://cmklab.blob.core.windows.net/c/b").body(bytes::Bytes::new()).unwrap();
-    let request = Request::parse(request).unwrap();
-    let now = cloud.cloud.now().unwrap();
-    let mut cx = Cx {
-        tx: &tx,
-        now,
-        wall: now,
-        request: &request,
-        caller: Caller::default(),
-        request_id: uuid::Uuid::nil(),
-        correlation_id: "correlation".to_owned(),
-        tenant: cloud.seed.tenant.clone(),
-        sealing: &sealing,
-        entries: Vec::new(),
-    };
-    let result = work(&mut cx);
-    for (entry, identity) in std::mem::take(&mut cx.entries) {
-        audit::write(&tx, &entry, now, &identity, &cx.correlation_id).unwrap();
-    }
-    tx.commit().unwrap();
-    result
-}
 
 fn wrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>) -> Result<Wrapped, CmkError> {
     within(cloud, |cx| service_wrap(cx, who, key, Wrap::Wrap, b"data encryption key"))
@@ -130,14 +96,17 @@ async fn the_firewall_lets_services_in_unless_told_otherwise() {
     lab.key("cmk", json!({})).await;
     let me = oid(&lab.me).await;
     let rows = [
-        ("AzureServices", "Deny", (200, "")),
-        ("None", "Deny", (403, "ForbiddenByRbac")),
-        ("None", "Allow", (200, "")),
+        ("AzureServices", "Deny", "Enabled", (200, "")),
+        ("None", "Deny", "Enabled", (403, "ForbiddenByFirewall")),
+        ("None", "Allow", "Enabled", (200, "")),
+        ("None", "Allow", "Disabled", (403, "ForbiddenByFirewall")),
+        ("AzureServices", "Deny", "Disabled", (200, "")),
     ];
-    for (bypass, action, expected) in rows {
-        let acls = json!({ "properties": { "networkAcls": { "bypass": bypass, "defaultAction": action } } });
-        assert_eq!(lab.arm("PATCH", &lab.vault_id("lab-vault"), acls).await.status, 200);
-        assert_eq!(code(wrap(&cloud, &me, &CMK)), expected, "{bypass} {action}");
+    for (bypass, action, public, expected) in rows {
+        let acls = json!({ "bypass": bypass, "defaultAction": action });
+        let body = json!({ "properties": { "networkAcls": acls, "publicNetworkAccess": public } });
+        assert_eq!(lab.arm("PATCH", &lab.vault_id("lab-vault"), body).await.status, 200);
+        assert_eq!(code(wrap(&cloud, &me, &CMK)), expected, "{bypass} {action} {public}");
     }
 }
 

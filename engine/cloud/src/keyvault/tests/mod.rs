@@ -6,14 +6,21 @@ mod cmk;
 mod cryptography;
 mod import;
 mod keys;
+mod network;
 mod rotation;
+mod secrets;
 mod signatures;
+mod transfer;
 mod vaults;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealbook_crypto::SealKey;
 use serde_json::{Value, json};
 
+use crate::audit;
+use crate::cx::{Caller, Cx};
+use crate::http::Request;
 use crate::testing::{Client, Reply, TestCloud};
 
 const API: &str = "api-version=2026-02-01";
@@ -131,6 +138,36 @@ impl<'a> Lab<'a> {
         assert_eq!(made.status, 200, "{}", made.body);
         made.body
     }
+}
+
+/// Runs code as an operation of the cloud would, with its audit entries.
+fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+    let dir = cloud.dir.path().join("cloud");
+    let key: [u8; 32] = std::fs::read(dir.join("cloud.key")).unwrap().try_into().unwrap();
+    let sealing = SealKey::from_bytes(key);
+    let mut connection = rusqlite::Connection::open(dir.join("cloud.db")).unwrap();
+    let tx = connection.transaction().unwrap();
+    let request = http::Request::get("https://cmklab.blob.core.windows.net/c/b").body(bytes::Bytes::new()).unwrap();
+    let request = Request::parse(request).unwrap();
+    let now = cloud.cloud.now().unwrap();
+    let mut cx = Cx {
+        tx: &tx,
+        now,
+        wall: now,
+        request: &request,
+        caller: Caller::default(),
+        request_id: uuid::Uuid::nil(),
+        correlation_id: "correlation".to_owned(),
+        tenant: cloud.seed.tenant.clone(),
+        sealing: &sealing,
+        entries: Vec::new(),
+    };
+    let result = work(&mut cx);
+    for (entry, identity) in std::mem::take(&mut cx.entries) {
+        audit::write(&tx, &entry, now, &identity, &cx.correlation_id).unwrap();
+    }
+    tx.commit().unwrap();
+    result
 }
 
 /// Object id of a client, out of its token.

@@ -249,3 +249,72 @@ async fn a_purge_does_not_reach_a_vault_that_came_back() {
     cloud.advance(1);
     assert_eq!(availability(&lab, "lab-vault").await["nameAvailable"], true);
 }
+
+/// Soft delete, its retention and purge protection go one way only; each rule once kept and once broken.
+#[tokio::test]
+async fn retention_stays_and_protections_go_one_way() {
+    let cloud = testing::cloud();
+    let lab = Lab::new(&cloud).await;
+    lab.vault("lab-vault", json!({ "softDeleteRetentionInDays": 30 })).await;
+    let id = lab.vault_id("lab-vault");
+    let rows = [
+        ("softDeleteRetentionInDays", json!(30), ""),
+        ("softDeleteRetentionInDays", json!(31), "has been set already and it can't be modified"),
+        ("softDeleteRetentionInDays", json!(7), "has been set already and it can't be modified"),
+        ("enableSoftDelete", json!(true), ""),
+        ("enableSoftDelete", json!(false), "cannot be set to false"),
+        ("enablePurgeProtection", json!(null), ""),
+        ("enablePurgeProtection", json!(false), "cannot be set to false"),
+        ("enablePurgeProtection", json!(true), ""),
+        ("enablePurgeProtection", json!(false), "irreversible action"),
+        ("enablePurgeProtection", json!(null), ""),
+        ("tenantId", json!("11111111-2222-3333-4444-555555555555"), "is not the tenant of this subscription"),
+    ];
+    for (name, value, refused) in rows {
+        for method in ["PATCH", "PUT"] {
+            let mut body = lab.vault_body(json!({ "softDeleteRetentionInDays": 30 }));
+            body["properties"][name] = value.clone();
+            let body = if method == "PUT" { body } else { json!({ "properties": { name: value } }) };
+            let reply = lab.arm(method, &id, body).await;
+            assert_eq!(reply.status == 200, refused.is_empty(), "{method} {name} {value}: {}", reply.body);
+            assert!(message(&reply).contains(refused), "{}", message(&reply));
+        }
+    }
+    let kept = lab.arm("GET", &id, Value::Null).await.body["properties"].clone();
+    assert_eq!((&kept["softDeleteRetentionInDays"], &kept["enablePurgeProtection"]), (&json!(30), &json!(true)));
+}
+
+/// What `az keyvault list-deleted`, `recover` and `purge` read and send.
+#[tokio::test]
+async fn deleted_vaults_say_where_they_were_and_until_when() {
+    let cloud = testing::cloud();
+    let lab = Lab::new(&cloud).await;
+    lab.vault("lab-vault", json!({ "softDeleteRetentionInDays": 90 })).await;
+    lab.vault("other", json!({})).await;
+    let listing = lab.in_subscription("providers/Microsoft.KeyVault/deletedVaults");
+    assert_eq!(lab.arm("GET", &listing, Value::Null).await.body["value"], json!([]));
+    for name in ["lab-vault", "other"] {
+        lab.arm("DELETE", &lab.vault_id(name), Value::Null).await;
+    }
+    let listed = lab.arm("GET", &listing, Value::Null).await.body["value"].clone();
+    for (position, (name, days)) in [("lab-vault", 90), ("other", 7)].into_iter().enumerate() {
+        let properties = &listed[position]["properties"];
+        assert_eq!((&listed[position]["name"], &properties["location"]), (&json!(name), &json!("westeurope")));
+        assert_eq!((&properties["vaultId"], &properties["tags"]), (&json!(lab.vault_id(name)), &json!({})));
+        let date = |name: &str| chrono::DateTime::parse_from_rfc3339(properties[name].as_str().unwrap()).unwrap();
+        assert_eq!((date("scheduledPurgeDate") - date("deletionDate")).num_days(), days, "{name}");
+        assert_eq!(lab.arm("GET", &lab.deleted_id(name), Value::Null).await.body, listed[position]);
+    }
+    let recover = json!({ "location": "westeurope", "properties": {
+        "tenantId": lab.tenant, "sku": { "name": "standard", "family": "A" }, "createMode": "recover" } });
+    let path = format!("{}?api-version=2023-07-01", lab.vault_id("lab-vault"));
+    let recovered = lab.me.arm("PUT", &path, recover.clone()).await;
+    assert_eq!((recovered.status, &recovered.body["properties"]["softDeleteRetentionInDays"]), (200, &json!(90)));
+    let again = lab.arm("POST", &format!("{}/purge", lab.deleted_id("lab-vault")), Value::Null).await;
+    assert_eq!(refusal(&again), (404, "DeletedVaultNotFound", ""), "it lives");
+    lab.arm("POST", &format!("{}/purge", lab.deleted_id("other")), Value::Null).await;
+    cloud.advance(1);
+    let gone = lab.arm("PUT", &lab.vault_id("other"), recover).await;
+    assert_eq!(refusal(&gone), (404, "VaultNotFound", ""));
+    assert_eq!(lab.arm("GET", &listing, Value::Null).await.body["value"], json!([]));
+}

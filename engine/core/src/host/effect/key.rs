@@ -198,6 +198,50 @@ impl Effect for KeyRotate {
     }
 }
 
+/// Replaces a key's rotation policy.
+pub(crate) struct KeyRotationPolicy {
+    keys: Keys,
+    uri: KeyUri,
+    policy: Value,
+}
+
+impl KeyRotationPolicy {
+    pub(crate) fn new(desk: &Desk, uri: KeyUri, policy: Value) -> Self {
+        Self { keys: desk.azure.keys(), uri, policy }
+    }
+}
+
+#[async_trait]
+impl Effect for KeyRotationPolicy {
+    fn kind(&self) -> &'static str {
+        "key-rotation-policy"
+    }
+
+    fn target(&self) -> String {
+        self.uri.unversioned().into()
+    }
+
+    fn request(&self) -> Value {
+        self.policy.clone()
+    }
+
+    async fn look(&self) -> Result<Option<Seen>, Failure> {
+        Ok(None)
+    }
+
+    async fn send(&self) -> Result<Answer, AzureError> {
+        Ok(Answer::Done(Some(self.keys.set_rotation_policy(self.uri.unversioned(), &self.policy).await?)))
+    }
+
+    async fn made(&self, answer: Option<Value>) -> Result<Value, Failure> {
+        Ok(answer.unwrap_or_default())
+    }
+
+    fn strangers(&self) -> Strangers {
+        Strangers::Use
+    }
+}
+
 /// How often, and how long apart, the vault is asked for a key that it is still deleting.
 const DELETING: (u32, Duration) = (15, Duration::from_secs(2));
 

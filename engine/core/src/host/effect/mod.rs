@@ -23,7 +23,7 @@ use crate::host::fault::Fault;
 use crate::host::reconcile::{Before, Decision, Seen, Strangers, decide, row};
 pub(crate) use arm::{ArmDelete, ArmPatch, ArmPost, ArmPut, Target};
 pub(crate) use blob::{BlobDelete, BlobPut, ContainerCreate, META_SECRET};
-pub(crate) use key::{KeyCreate, KeyDelete, KeyRotate, KeyUpdate};
+pub(crate) use key::{KeyCreate, KeyDelete, KeyRotate, KeyRotationPolicy, KeyUpdate};
 pub(crate) use role::{RoleAssign, find as find_assignment};
 
 use crate::event::Event;

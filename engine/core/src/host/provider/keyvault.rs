@@ -10,7 +10,7 @@ use super::seat::{Seat, reports};
 use crate::host::address::KeyUri;
 use crate::host::bindings::sealbook::plugin::keyvault;
 use crate::host::desk::{Desk, State};
-use crate::host::effect::{KeyCreate, KeyDelete, KeyRotate, KeyUpdate};
+use crate::host::effect::{KeyCreate, KeyDelete, KeyRotate, KeyRotationPolicy, KeyUpdate};
 use crate::host::fault::Refusal;
 use crate::host::handle::Key;
 use crate::step::{Failure, StepError};
@@ -85,6 +85,19 @@ impl keyvault::Host for Keyvault<'_> {
         let (desk, uri) = self.whole("keyvault.rotate", &uri, Verb::Create)?;
         let rotate = KeyRotate::new(&desk, uri);
         Ok(self.seat.effect("keyvault.rotate", effect, rotate).await?.to_string())
+    }
+
+    async fn rotation_policy(&mut self, uri: String) -> Result<String, Refusal> {
+        let (desk, uri) = self.whole("keyvault.rotation-policy", &uri, Verb::Read)?;
+        let keys = desk.azure.keys();
+        let read = keys.rotation_policy(uri.unversioned());
+        Ok(self.seat.look("keyvault.rotation-policy", read).await?.to_string())
+    }
+
+    async fn set_rotation_policy(&mut self, effect: String, uri: String, policy: String) -> Result<String, Refusal> {
+        let (desk, uri) = self.whole("keyvault.set-rotation-policy", &uri, Verb::Update)?;
+        let set = KeyRotationPolicy::new(&desk, uri, self.seat.json("policy", &policy)?);
+        Ok(self.seat.effect("keyvault.set-rotation-policy", effect, set).await?.to_string())
     }
 
     async fn delete(&mut self, effect: String, uri: String) -> Result<Option<String>, Refusal> {
