@@ -100,7 +100,8 @@ fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request:
     };
     let entries = std::mem::take(&mut cx.entries);
     for (entry, identity) in entries {
-        audit::write(tx, &entry, cx.now, &identity, &cx.correlation_id)?;
+        let row = audit::write(tx, &entry, cx.now, &identity, &cx.correlation_id)?;
+        insights::diagnostics::send(tx, &entry, row, cx.now)?;
     }
     let lost_before = matches!(&fate, Some(f) if f.kind == FaultKind::DropBefore);
     let lost_after = matches!(&fate, Some(f) if f.kind == FaultKind::DropAfter);
@@ -240,6 +241,63 @@ fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Resu
     }
     service.ready(cx, operation, &params)?;
     (operation.run)(cx, &params)
+}
+
+/// The context of a request that the embedded Azure makes in a caller's name, and the operation that it meets.
+fn inner<'a>(
+    cx: &Cx<'a>,
+    request: &'a Request,
+    caller: &Caller,
+) -> Result<(Cx<'a>, &'static Operation, Params), Refusal> {
+    let mut inner = Cx {
+        request,
+        caller: caller.clone(),
+        request_id: Uuid::new_v4(),
+        correlation_id: cx.correlation_id.clone(),
+        tenant: caller.tenant.clone(),
+        entries: Vec::new(),
+        ..*cx
+    };
+    let (operation, params) = match operation::find(&Arm.tables(), Arm.discriminators(), request) {
+        Found::One(operation, params) => (operation, params),
+        Found::OtherMethods(_) | Found::Nothing => return Err(Arm.unknown(&inner)),
+    };
+    check_version(&inner, &Arm, operation, &params)?;
+    Arm.before(&mut inner, operation, &params)?;
+    if let Access::Control(action) = operation.access {
+        Arm.permit(&inner, operation, &params, action, false)?;
+    }
+    Arm.ready(&mut inner, operation, &params)?;
+    Ok((inner, operation, params))
+}
+
+/// Refuses what a request to Azure Resource Manager in a caller's name would be refused before its operation runs.
+pub(crate) fn preflight(cx: &Cx<'_>, request: &Request, caller: &Caller) -> Result<(), Refusal> {
+    inner(cx, request, caller).map(|_| ())
+}
+
+/// Runs a request to Azure Resource Manager in a caller's name, inside the current transaction: the same checks, the same
+/// operation and the same activity log as for a request of the caller's own.
+pub(crate) fn on_behalf(cx: &mut Cx<'_>, request: &Request, caller: &Caller) -> Result<Answer, Refusal> {
+    let (mut inner, operation, params) = inner(cx, request, caller)?;
+    inner.tx.execute_batch("SAVEPOINT on_behalf")?;
+    let result = (operation.run)(&mut inner, &params);
+    if let Err(refusal) = &result
+        && !refusal.rest.keeps
+    {
+        inner.tx.execute_batch("ROLLBACK TO on_behalf")?;
+    }
+    inner.tx.execute_batch("RELEASE on_behalf")?;
+    match &result {
+        Ok(answer) => insights::activity::record(&inner, operation, answer, None)?,
+        Err(refusal) => {
+            report(&inner, refusal);
+            insights::activity::record(&inner, operation, &Arm.render(&inner, refusal), Some(&refusal.code))?;
+        }
+    }
+    let entries = inner.entries;
+    cx.entries.extend(entries);
+    result
 }
 
 /// Finds out who calls; a token of another tenant than the one that the request is about is refused.

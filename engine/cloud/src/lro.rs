@@ -249,13 +249,17 @@ fn missing(id: &str) -> Refusal {
 /// The operation that a poll asks for: of the subscription in the path, and nobody else's.
 fn polled(cx: &Cx<'_>, id: &str) -> Result<Lro, Refusal> {
     let asked = crate::arm::target(cx.request);
-    get(cx.tx, id)?
+    let mut lro = get(cx.tx, id)?
         .filter(|lro| {
             let of = ResourceId::parse(&lro.resource);
             let of = of.as_ref().and_then(ResourceId::subscription).unwrap_or_default();
             asked.subscription().is_some_and(|subscription| subscription.eq_ignore_ascii_case(of))
         })
-        .ok_or_else(|| missing(id))
+        .ok_or_else(|| missing(id))?;
+    if let Some(stored) = lro.result.take() {
+        lro.result = Some(crate::arm::resource::result(cx, &lro, stored)?);
+    }
+    Ok(lro)
 }
 
 /// Answers a poll of an `Azure-AsyncOperation` URL: always 200, the state in the body.

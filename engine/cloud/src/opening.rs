@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use sealbook_crypto::SealKey;
 
 use crate::config::CloudError;
-use crate::{audit, fault, identity, lro, registry, seed, store};
+use crate::{audit, encryption, fault, identity, lro, registry, seed, store};
 
 /// Options for a file that only its owner may read.
 pub(crate) fn private() -> std::fs::OpenOptions {
@@ -35,6 +35,7 @@ pub(crate) fn prepare(
         audit::SCHEMA,
         lro::SCHEMA,
         fault::SCHEMA,
+        encryption::SCHEMA,
         identity::principals::SCHEMA,
         identity::tenants::SCHEMA,
         identity::keys::SCHEMA,

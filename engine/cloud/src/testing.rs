@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::{Cloud, CloudConfig, Dropped, Fault, Seed, Wall};
+use crate::cx::{Caller, Cx};
+use crate::{Cloud, CloudConfig, Dropped, Fault, Seed, Wall, audit};
 
 /// A cloud for tests. Its wall clock stands still unless it is moved.
 pub(crate) struct TestCloud {
@@ -58,6 +59,36 @@ impl TestCloud {
     /// Injects a fault.
     pub fn fault(&self, fault: Fault) {
         self.cloud.fault(&fault).unwrap();
+    }
+
+    /// Runs code as an operation of the cloud would, with its audit entries.
+    pub fn within<T>(&self, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        let dir = self.dir.path().join("cloud");
+        let key: [u8; 32] = std::fs::read(dir.join("cloud.key")).unwrap().try_into().unwrap();
+        let sealing = sealbook_crypto::SealKey::from_bytes(key);
+        let mut connection = rusqlite::Connection::open(dir.join("cloud.db")).unwrap();
+        let tx = connection.transaction().unwrap();
+        let request = http::Request::get("https://management.azure.com/").body(Bytes::new()).unwrap();
+        let request = crate::http::Request::parse(request).unwrap();
+        let now = self.cloud.now().unwrap();
+        let mut cx = Cx {
+            tx: &tx,
+            now,
+            wall: now,
+            request: &request,
+            caller: Caller::default(),
+            request_id: uuid::Uuid::nil(),
+            correlation_id: "correlation".to_owned(),
+            tenant: self.seed.tenant.clone(),
+            sealing: &sealing,
+            entries: Vec::new(),
+        };
+        let result = work(&mut cx);
+        for (entry, identity) in std::mem::take(&mut cx.entries) {
+            audit::write(&tx, &entry, now, &identity, &cx.correlation_id).unwrap();
+        }
+        tx.commit().unwrap();
+        result
     }
 
     /// `/subscriptions/{id}`.
@@ -180,7 +211,9 @@ impl Client<'_> {
         let audience = match host {
             "management.azure.com" => "https://management.azure.com",
             "graph.microsoft.com" => "https://graph.microsoft.com",
+            "api.loganalytics.io" => "https://api.loganalytics.io",
             h if h.ends_with(".vault.azure.net") => "https://vault.azure.net",
+            h if h.ends_with(".managedhsm.azure.net") => "https://managedhsm.azure.net",
             h if h.ends_with(".core.windows.net") => "https://storage.azure.com",
             other => panic!("no audience for {other}"),
         };

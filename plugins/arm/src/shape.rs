@@ -72,7 +72,11 @@ mod tests {
             (json!({ "location": "italynorth" }), json!({ "location": "Italy North" }), None),
             (json!({ "a": { "b": [1] } }), json!({ "a": { "b": [1, 2] } }), Some("a.b is [1,2] instead of [1]")),
             (json!({ "a": [{ "n": 1 }, { "n": 2 }] }), json!({ "a": [{ "n": 2, "m": 0 }, { "n": 1 }] }), None),
-            (json!({ "a": [{ "n": 1 }] }), json!({ "a": [{ "n": 2 }] }), Some("a is [{\"n\":2}] instead of [{\"n\":1}]")),
+            (
+                json!({ "a": [{ "n": 1 }] }),
+                json!({ "a": [{ "n": 2 }] }),
+                Some("a is [{\"n\":2}] instead of [{\"n\":1}]"),
+            ),
             (json!({ "a": { "b": "x" } }), json!({}), Some("a.b is null instead of \"x\"")),
             (json!(null), json!({ "a": 1 }), None),
         ] {

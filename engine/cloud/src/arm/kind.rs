@@ -141,6 +141,12 @@ pub(crate) trait Kind: Sync {
         Ok(None)
     }
 
+    /// What the stored result of a finished operation is answered as. Results that hold secrets are not stored: they
+    /// are made here, whenever somebody asks.
+    fn result(&self, _cx: &Cx<'_>, _verb: &str, _resource: &str, stored: Value) -> Result<Value, Refusal> {
+        Ok(stored)
+    }
+
     /// Refuses a deletion while the resource is in use. Not asked when its whole resource group goes.
     fn may_delete(&self, _cx: &Cx<'_>, _resource: &Resource) -> Result<(), Refusal> {
         Ok(())

@@ -1,10 +1,31 @@
-//! Microsoft.Compute: which sizes a region offers, and the subscription's quota.
+//! Microsoft.Compute: virtual machines and their images, which sizes a region offers, the subscription's quota, and encrypted
+//! disks.
+//!
+//! - `vm`: virtual machines
+//! - `images`: platform images
+//! - `sizes`, `quota`: sizes of virtual machines, and how many vCPUs they may have
+//! - `sets`: disk encryption sets
+//! - `disks`: managed disks and snapshots; [`disks::hooks`] is what virtual machines use
+//! - `volumes`: their encrypted content
 
+mod body;
+mod disks;
+mod images;
+pub(crate) mod offer;
+mod quota;
+mod sets;
 mod sizes;
+#[cfg(test)]
+mod tests;
+mod vm;
+mod volumes;
+
+use std::sync::LazyLock;
 
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::arm::kind::Kind;
 use crate::cx::Cx;
 use crate::fault;
 use crate::http::Answer;
@@ -12,8 +33,8 @@ use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
-use crate::service::{Provider, ResourceType};
-use sizes::{FAMILIES, SIZES, Size};
+use crate::service::{Provider, ResourceType, Service};
+use sizes::{SIZES, Size};
 
 /// The provider.
 pub(crate) static PROVIDER: Compute = Compute;
@@ -78,15 +99,44 @@ impl Provider for Compute {
         "Microsoft.Compute"
     }
 
+    fn schema(&self) -> &'static str {
+        static SCHEMA: LazyLock<String> = LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA].concat());
+        &SCHEMA
+    }
+
+    fn inventory(&self) -> &'static [&'static str] {
+        &["SELECT 'volume', resource, uid || changed FROM volumes"]
+    }
+
     fn operations(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        [vec![OPERATIONS, images::OPERATIONS], sets::tables().to_vec(), disks::tables().to_vec(), vm::tables()].concat()
+    }
+
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
+        &[&sets::Sets, &disks::Disks, &disks::Snapshots, &vm::VirtualMachine]
+    }
+
+    fn services(&self) -> &'static [&'static dyn Service] {
+        &[&volumes::Endpoint]
+    }
+
+    fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        sets::tick(cx)?;
+        vm::tick(cx)
     }
 
     fn types(&self) -> &'static [ResourceType] {
         &[
             ResourceType { name: "skus", api: SKUS_API, regional: false },
             ResourceType { name: "locations/usages", api: API, regional: false },
+            ResourceType { name: "locations/vmSizes", api: API, regional: false },
+            ResourceType { name: "locations/publishers", api: API, regional: false },
+            ResourceType { name: "locations/DiskOperations", api: disks::API, regional: false },
         ]
+    }
+
+    fn registered_at_first(&self) -> bool {
+        false
     }
 }
 
@@ -134,7 +184,10 @@ fn document(size: &Size, location: &str, restricted: bool) -> Value {
     };
     let mut capabilities = vec![
         json!({ "name": "vCPUs", "value": size.cpus.to_string() }),
-        json!({ "name": "MemoryGB", "value": size.memory.to_string() }),
+        json!({ "name": "MemoryGB", "value": (f64::from(size.memory) / 1024.0).to_string() }),
+        json!({ "name": "MaxDataDiskCount", "value": size.data_disks.to_string() }),
+        json!({ "name": "MaxNetworkInterfaces", "value": size.interfaces.to_string() }),
+        json!({ "name": "MaxResourceVolumeMB", "value": size.temporary.to_string() }),
         json!({ "name": "HyperVGenerations", "value": if size.confidential.is_some() { "V2" } else { "V1,V2" } }),
         json!({ "name": "CpuArchitectureType", "value": "x64" }),
         json!({ "name": "PremiumIO", "value": "True" }),
@@ -165,21 +218,8 @@ fn usages(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let Some(location) = locations::find(name) else {
         return Err(Refusal::new(400, "InvalidLocation", format!("The provided location '{name}' is not valid.")));
     };
-    let zero = fault::zero_quotas(cx)?;
-    let row = |value: &str, text: &str, limit: u32| {
-        let limit = if zero.iter().any(|z| z.covers(location.name, value)) { 0 } else { limit };
-        json!({
-            "unit": "Count",
-            "currentValue": 0,
-            "limit": limit,
-            "name": { "value": value, "localizedValue": text },
-        })
-    };
-    let mut value = vec![
-        row("availabilitySets", "Availability Sets", 2_500),
-        row("cores", "Total Regional vCPUs", 100),
-        row("virtualMachines", "Virtual Machines", 25_000),
-    ];
-    value.extend(FAMILIES.iter().map(|f| row(f.name, f.text, f.limit)));
+    let rows = quota::all(cx, params.get("subscription"), location.name)?;
+    let mut value: Vec<Value> = rows.iter().map(quota::Quota::document).collect();
+    value.extend(disks::usages(cx, params.get("subscription"), location.name)?);
     Ok(Answer::ok(&json!({ "value": value })))
 }

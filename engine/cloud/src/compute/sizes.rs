@@ -9,10 +9,16 @@ pub(super) struct Size {
     pub family: &'static str,
     /// vCPUs.
     pub cpus: u32,
-    /// Memory in GB.
+    /// Memory in MB.
     pub memory: u32,
     /// GPUs.
     pub gpus: u32,
+    /// Temporary disk in MB.
+    pub temporary: u32,
+    /// How many data disks it takes.
+    pub data_disks: u32,
+    /// How many network interfaces it takes.
+    pub interfaces: usize,
     /// `SNP` or `TDX` for confidential sizes.
     pub confidential: Option<&'static str>,
     regions: &'static [&'static str],
@@ -43,7 +49,10 @@ const fn family(name: &'static str, text: &'static str, limit: u32) -> Family {
 /// The quota families.
 pub(super) static FAMILIES: &[Family] = &[
     family("standardBSFamily", "Standard BS Family vCPUs", 20),
+    family("standardDSv2Family", "Standard DSv2 Family vCPUs", 20),
+    family("standardDSv3Family", "Standard DSv3 Family vCPUs", 20),
     family("standardDSv5Family", "Standard DSv5 Family vCPUs", 20),
+    family("standardDASv5Family", "Standard DASv5 Family vCPUs", 20),
     family("standardDCASv5Family", "Standard DCASv5 Family vCPUs", 20),
     family("standardDCADSv5Family", "Standard DCADSv5 Family vCPUs", 20),
     family("standardDCasv6Family", "Standard DCasv6 Family vCPUs", 20),
@@ -102,8 +111,11 @@ const V6: &[&str] = &[
 const TDX: &[&str] = &["centralus", "eastus2", "northeurope", "westeurope"];
 const H100: &[&str] = &["eastus2", "westeurope"];
 
-const fn plain(name: &'static str, family: &'static str, cpus: u32, memory: u32) -> Size {
-    Size { name, family, cpus, memory, gpus: 0, confidential: None, regions: &[] }
+/// A size without anything special. Memory is in GB.
+const fn plain(name: &'static str, family: &'static str, cpus: u32, memory: u32, data_disks: u32) -> Size {
+    let interfaces = if cpus >= 8 { 4 } else { 2 };
+    let memory = memory * 1_024;
+    Size { name, family, cpus, memory, gpus: 0, temporary: 0, data_disks, interfaces, confidential: None, regions: &[] }
 }
 
 const fn snp(
@@ -111,25 +123,51 @@ const fn snp(
     family: &'static str,
     cpus: u32,
     memory: u32,
+    data_disks: u32,
     regions: &'static [&'static str],
 ) -> Size {
-    Size { confidential: Some("SNP"), regions, ..plain(name, family, cpus, memory) }
+    Size { confidential: Some("SNP"), regions, ..plain(name, family, cpus, memory, data_disks) }
+}
+
+/// With a temporary disk; its size is in GB.
+const fn with_disk(size: Size, temporary: u32) -> Size {
+    Size { temporary: temporary * 1_024, ..size }
 }
 
 /// The sizes.
+///
+/// Source: <https://learn.microsoft.com/azure/virtual-machines/sizes/overview>.
 pub(super) static SIZES: &[Size] = &[
-    plain("Standard_B2s", "standardBSFamily", 2, 4),
-    plain("Standard_B2ms", "standardBSFamily", 2, 8),
-    plain("Standard_D2s_v5", "standardDSv5Family", 2, 8),
-    plain("Standard_D4s_v5", "standardDSv5Family", 4, 16),
-    snp("Standard_DC2as_v5", "standardDCASv5Family", 2, 8, V5),
-    snp("Standard_DC4as_v5", "standardDCASv5Family", 4, 16, V5),
-    snp("Standard_DC8as_v5", "standardDCASv5Family", 8, 32, V5),
-    snp("Standard_DC2ads_v5", "standardDCADSv5Family", 2, 8, V5),
-    snp("Standard_DC4ads_v5", "standardDCADSv5Family", 4, 16, V5),
-    snp("Standard_EC2as_v5", "standardECASv5Family", 2, 16, V5),
-    snp("Standard_DC2as_v6", "standardDCasv6Family", 2, 8, V6),
-    snp("Standard_DC4as_v6", "standardDCasv6Family", 4, 16, V6),
-    Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC2es_v5", "standardDCEV5Family", 2, 8) },
-    Size { gpus: 1, ..snp("Standard_NCC40ads_H100_v5", "StandardNCCads2023Family", 40, 320, H100) },
+    with_disk(plain("Standard_B1ms", "standardBSFamily", 1, 2, 2), 4),
+    with_disk(plain("Standard_B2s", "standardBSFamily", 2, 4, 4), 8),
+    with_disk(plain("Standard_B2ms", "standardBSFamily", 2, 8, 4), 16),
+    with_disk(plain("Standard_B4ms", "standardBSFamily", 4, 16, 8), 32),
+    with_disk(Size { memory: 3_584, ..plain("Standard_DS1_v2", "standardDSv2Family", 1, 4, 4) }, 7),
+    with_disk(plain("Standard_DS2_v2", "standardDSv2Family", 2, 7, 8), 14),
+    with_disk(plain("Standard_D2s_v3", "standardDSv3Family", 2, 8, 4), 16),
+    with_disk(plain("Standard_D4s_v3", "standardDSv3Family", 4, 16, 8), 32),
+    plain("Standard_D2s_v5", "standardDSv5Family", 2, 8, 4),
+    plain("Standard_D4s_v5", "standardDSv5Family", 4, 16, 8),
+    plain("Standard_D8s_v5", "standardDSv5Family", 8, 32, 16),
+    plain("Standard_D2as_v5", "standardDASv5Family", 2, 8, 4),
+    plain("Standard_D4as_v5", "standardDASv5Family", 4, 16, 8),
+    snp("Standard_DC2as_v5", "standardDCASv5Family", 2, 8, 4, V5),
+    snp("Standard_DC4as_v5", "standardDCASv5Family", 4, 16, 8, V5),
+    snp("Standard_DC8as_v5", "standardDCASv5Family", 8, 32, 16, V5),
+    snp("Standard_DC16as_v5", "standardDCASv5Family", 16, 64, 32, V5),
+    with_disk(snp("Standard_DC2ads_v5", "standardDCADSv5Family", 2, 8, 4, V5), 75),
+    with_disk(snp("Standard_DC4ads_v5", "standardDCADSv5Family", 4, 16, 8, V5), 150),
+    snp("Standard_EC2as_v5", "standardECASv5Family", 2, 16, 4, V5),
+    snp("Standard_EC4as_v5", "standardECASv5Family", 4, 32, 8, V5),
+    snp("Standard_DC2as_v6", "standardDCasv6Family", 2, 8, 4, V6),
+    snp("Standard_DC4as_v6", "standardDCasv6Family", 4, 16, 8, V6),
+    snp("Standard_DC8as_v6", "standardDCasv6Family", 8, 32, 16, V6),
+    Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC2es_v5", "standardDCEV5Family", 2, 8, 4) },
+    Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC4es_v5", "standardDCEV5Family", 4, 16, 8) },
+    Size { gpus: 1, ..snp("Standard_NCC40ads_H100_v5", "StandardNCCads2023Family", 40, 320, 8, H100) },
 ];
+
+/// Finds a size by name, without case.
+pub(super) fn find(name: &str) -> Option<&'static Size> {
+    SIZES.iter().find(|size| size.name.eq_ignore_ascii_case(name))
+}

@@ -18,6 +18,8 @@ const FAMILIES: &[Family] = &[
     Family { domain: "vault.azure.net", labels: 1..=1 },
     Family { domain: "managedhsm.azure.net", labels: 1..=1 },
     Family { domain: "blob.core.windows.net", labels: 1..=1 },
+    // Disks carry a zone label: md-b0pm20kcsc4n.z12.blob.storage.azure.net.
+    Family { domain: "blob.storage.azure.net", labels: 2..=2 },
     // Attestation providers carry a region label: sharedweu.weu.attest.azure.net.
     Family { domain: "attest.azure.net", labels: 1..=2 },
 ];
@@ -63,6 +65,8 @@ mod tests {
             ("lab.vault.azure.net", true),
             ("lab.managedhsm.azure.net", true),
             ("cmklab1.blob.core.windows.net", true),
+            ("md-b0pm20kcsc4n.z12.blob.storage.azure.net", true),
+            ("a.blob.storage.azure.net", false),
             ("sharedweu.weu.attest.azure.net", true),
             ("vault.azure.net", false),
             ("a.b.vault.azure.net", false),

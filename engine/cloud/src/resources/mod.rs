@@ -1,5 +1,7 @@
-//! Microsoft.Resources: tenants, subscriptions, locations, provider registration, resource groups, tags.
+//! Microsoft.Resources: tenants, subscriptions, locations, provider registration, resource groups, tags,
+//! deployments.
 
+mod deployments;
 pub(crate) mod groups;
 mod listing;
 pub(crate) mod locations;
@@ -76,12 +78,13 @@ impl Provider for Resources {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [registration::SCHEMA, tags::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| [registration::SCHEMA, tags::SCHEMA, deployments::SCHEMA].concat());
         &SCHEMA
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {
-        vec![operations::OPERATIONS]
+        vec![operations::OPERATIONS, deployments::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {
@@ -96,6 +99,7 @@ impl Provider for Resources {
                 kind("providers"),
                 kind("resources"),
                 kind("tags"),
+                kind("deployments"),
             ]
         }
     }
@@ -103,11 +107,15 @@ impl Provider for Resources {
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
         match lro.kind.as_str() {
             groups::DELETE => groups::complete_delete(cx, lro),
+            deployments::STEP => deployments::step(cx, lro),
             other => Err(Refusal::internal(format!("{NAMESPACE} has no operation `{other}`"))),
         }
     }
 
     fn failed(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
-        groups::delete_failed(cx, lro)
+        match lro.kind.as_str() {
+            deployments::STEP => deployments::broken(cx, lro),
+            _ => groups::delete_failed(cx, lro),
+        }
     }
 }

@@ -69,6 +69,21 @@ pub(crate) fn require(cx: &Cx<'_>, subscription: &str, namespace: &str) -> Resul
     Err(Refusal::new(409, "MissingSubscriptionRegistration", message).details(vec![detail]))
 }
 
+/// Registers the namespace of a resource that the caller deploys, as Azure Resource Manager does for templates, when the
+/// caller may register it. The deployment goes on once it is registered, so that takes no time here.
+///
+/// Source: <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types>.
+pub(super) fn for_deployment(cx: &Cx<'_>, subscription: &str, namespace: &str) -> Result<(), Refusal> {
+    let Some(provider) = registry::provider(namespace) else { return Ok(()) };
+    let action = format!("{}/register/action", provider.namespace());
+    if state(cx, subscription, provider)? != "Registered"
+        && cx.authorize(&action, false, &format!("/subscriptions/{subscription}"))?.allowed
+    {
+        write_at(cx, subscription, provider, true, millis(cx.now))?;
+    }
+    Ok(())
+}
+
 /// The document of a provider at a subscription, or at the tenant, where nothing is registered.
 fn document(cx: &Cx<'_>, subscription: Option<&str>, provider: &dyn Provider) -> Result<Value, Refusal> {
     let namespace = provider.namespace();
@@ -154,6 +169,16 @@ pub(super) fn unregister(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Ref
 
 fn write(cx: &Cx<'_>, subscription: &str, provider: &dyn Provider, registered: bool) -> Result<(), Refusal> {
     let due = millis(cx.now) + if registered { TAKES } else { 0 };
+    write_at(cx, subscription, provider, registered, due)
+}
+
+fn write_at(
+    cx: &Cx<'_>,
+    subscription: &str,
+    provider: &dyn Provider,
+    registered: bool,
+    due: i64,
+) -> Result<(), Refusal> {
     cx.tx
         .prepare_cached(
             "INSERT OR REPLACE INTO subscription_registrations (subscription, namespace, registered, due)

@@ -174,7 +174,7 @@ pub(super) fn destroy(cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusa
     if let Some(account) = account::by_resource(cx.tx, &resource.id)? {
         blob::destroy(cx, &account)?;
         blob::revoke(cx, &account)?;
-        account::delete(cx.tx, &account)?;
+        account::delete(cx, &account)?;
     }
     identity::remove(cx, &resource.id)
 }

@@ -3,7 +3,7 @@
 //!
 //! - `account`, `name`: the accounts' own rows (the sealed data encryption key, the access keys) and name rules
 //! - `arm`, `put`, `settings`, `document`, `regional`: the control plane
-//! - `cmk`: who protects the data encryption key, and what happens when the protector is gone
+//! - `cmk`: accounts under a customer's key, and what clients learn when it is out of reach
 //! - `blob`: the data plane
 
 mod account;
@@ -17,6 +17,9 @@ mod regional;
 mod settings;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use blob::{ByteRange, check_body, content_md5, requested_range};
+pub(crate) use cmk::for_data as locked_content;
 
 use std::sync::LazyLock;
 

@@ -93,9 +93,9 @@ fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refu
     }
     apply_properties(&mut document, &body["properties"])?;
     let mut resource = cx.put_resource(id, document)?;
-    let mut account = account::create(cx, &name, &resource.id)?;
+    let account = account::create(cx, &name, &resource.id)?;
     apply_identity(cx, &mut resource, &body["identity"])?;
-    apply_encryption(cx, &mut resource, &mut account, &body["properties"]["encryption"], When::Creation)?;
+    apply_encryption(cx, &mut resource, &account, &body["properties"]["encryption"], When::Creation)?;
     let resource = cx.put_resource(id, resource.body)?;
     let lro = cx.start(NewLro {
         provider: "Microsoft.Storage",
@@ -125,7 +125,7 @@ fn update(cx: &mut Cx<'_>, mut resource: Resource, body: &Value) -> Result<Answe
             "An operation is currently performing on this storage account that requires exclusive access.",
         ));
     }
-    let mut account = account::by_resource(cx.tx, &resource.id)?
+    let account = account::by_resource(cx.tx, &resource.id)?
         .ok_or_else(|| Refusal::internal(format!("the account {} has no row", resource.id)))?;
     if !body["kind"].is_null() && Kind::parse(&body["kind"])?.as_str() != resource.body["kind"] {
         return Err(Refusal::new(
@@ -145,7 +145,7 @@ fn update(cx: &mut Cx<'_>, mut resource: Resource, body: &Value) -> Result<Answe
     apply_properties(&mut resource.body, &body["properties"])?;
     apply_identity(cx, &mut resource, &body["identity"])?;
     let encryption = &body["properties"]["encryption"];
-    apply_encryption(cx, &mut resource, &mut account, encryption, When::Later)?;
+    apply_encryption(cx, &mut resource, &account, encryption, When::Later)?;
     let id = id_of(&resource)?;
     let resource = cx.put_resource(&id, resource.body)?;
     Ok(Answer::ok(&document::shown(&resource)))
@@ -184,7 +184,7 @@ enum When {
 fn apply_encryption(
     cx: &mut Cx<'_>,
     resource: &mut Resource,
-    account: &mut Account,
+    account: &Account,
     given: &Value,
     when: When,
 ) -> Result<(), Refusal> {

@@ -294,13 +294,7 @@ fn told(description: Option<&Description>, path: &[String], own: &Scope) -> Told
 }
 
 /// Makes a variable of an output; returns its mark.
-fn output(
-    step: &Step,
-    path: &[String],
-    origin: Origin,
-    outputs: &mut Vec<Variable>,
-    symbols: &mut Symbols,
-) -> String {
+fn output(step: &Step, path: &[String], origin: Origin, outputs: &mut Vec<Variable>, symbols: &mut Symbols) -> String {
     let (name, note) = (variable_name(step, path), format!("{} of {}", path.join("."), step.path));
     outputs.push(Variable { name: name.clone(), value: origin.clone(), note: note.clone() });
     symbols.add(&name, origin, note)

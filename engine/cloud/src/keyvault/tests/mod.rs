@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod cmk;
 mod cryptography;
+pub(super) mod hsm;
 mod import;
 mod keys;
 mod network;
@@ -15,12 +16,9 @@ mod vaults;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealbook_crypto::SealKey;
 use serde_json::{Value, json};
 
-use crate::audit;
-use crate::cx::{Caller, Cx};
-use crate::http::Request;
+use crate::cx::Cx;
 use crate::testing::{Client, Reply, TestCloud};
 
 const API: &str = "api-version=2026-02-01";
@@ -32,14 +30,14 @@ const ENCRYPTION_USER: &str = "e147488a-f6f5-4113-8e2d-b22465e65bf6";
 const DAY: u64 = 86_400;
 
 /// A cloud with a registered provider and the resource group `lab`, used by the learner.
-struct Lab<'a> {
-    cloud: &'a TestCloud,
-    me: Client<'a>,
+pub(super) struct Lab<'a> {
+    pub cloud: &'a TestCloud,
+    pub me: Client<'a>,
     tenant: String,
 }
 
 impl<'a> Lab<'a> {
-    async fn new(cloud: &'a TestCloud) -> Self {
+    pub async fn new(cloud: &'a TestCloud) -> Self {
         let lab = Self { me: cloud.learner(), tenant: cloud.seed.tenant.clone(), cloud };
         let registered =
             lab.arm("POST", &lab.in_subscription("providers/Microsoft.KeyVault/register"), json!({})).await;
@@ -61,7 +59,7 @@ impl<'a> Lab<'a> {
         self.in_subscription(&format!("providers/Microsoft.KeyVault/locations/westeurope/deletedVaults/{name}"))
     }
 
-    async fn arm(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub async fn arm(&self, method: &str, path: &str, body: Value) -> Reply {
         let version = if path.contains("Microsoft.KeyVault/")
             && !path.ends_with("/register")
             && !path.contains("Authorization")
@@ -142,36 +140,11 @@ impl<'a> Lab<'a> {
 
 /// Runs code as an operation of the cloud would, with its audit entries.
 fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
-    let dir = cloud.dir.path().join("cloud");
-    let key: [u8; 32] = std::fs::read(dir.join("cloud.key")).unwrap().try_into().unwrap();
-    let sealing = SealKey::from_bytes(key);
-    let mut connection = rusqlite::Connection::open(dir.join("cloud.db")).unwrap();
-    let tx = connection.transaction().unwrap();
-    let request = http::Request::get("https://cmklab.blob.core.windows.net/c/b").body(bytes::Bytes::new()).unwrap();
-    let request = Request::parse(request).unwrap();
-    let now = cloud.cloud.now().unwrap();
-    let mut cx = Cx {
-        tx: &tx,
-        now,
-        wall: now,
-        request: &request,
-        caller: Caller::default(),
-        request_id: uuid::Uuid::nil(),
-        correlation_id: "correlation".to_owned(),
-        tenant: cloud.seed.tenant.clone(),
-        sealing: &sealing,
-        entries: Vec::new(),
-    };
-    let result = work(&mut cx);
-    for (entry, identity) in std::mem::take(&mut cx.entries) {
-        audit::write(&tx, &entry, now, &identity, &cx.correlation_id).unwrap();
-    }
-    tx.commit().unwrap();
-    result
+    cloud.within(work)
 }
 
 /// Object id of a client, out of its token.
-async fn oid(client: &Client<'_>) -> String {
+pub(super) async fn oid(client: &Client<'_>) -> String {
     let token = client.token("https://vault.azure.net").await;
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
@@ -185,11 +158,11 @@ async fn data(client: &Client<'_>, method: &str, path: &str, body: Value) -> Rep
 }
 
 /// Status, outer code and innermost code of a refusal.
-fn refusal(reply: &Reply) -> (u16, &str, &str) {
+pub(super) fn refusal(reply: &Reply) -> (u16, &str, &str) {
     let error = &reply.body["error"];
     (reply.status, error["code"].as_str().unwrap_or_default(), error["innererror"]["code"].as_str().unwrap_or_default())
 }
 
-fn message(reply: &Reply) -> &str {
+pub(super) fn message(reply: &Reply) -> &str {
     reply.body["error"]["message"].as_str().unwrap_or_default()
 }

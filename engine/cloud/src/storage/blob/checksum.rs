@@ -11,7 +11,7 @@ use crate::http::Request;
 use crate::refusal::Refusal;
 
 /// MD5 (RFC 1321) in base64, as `Content-MD5` carries it.
-pub(super) fn md5(bytes: &[u8]) -> String {
+pub(crate) fn md5(bytes: &[u8]) -> String {
     STANDARD.encode(Md5::digest(bytes))
 }
 
@@ -43,7 +43,7 @@ const fn table() -> [u64; 256] {
 }
 
 /// Refuses a body that does not have the checksum its headers claim.
-pub(super) fn check(request: &Request) -> Result<(), Refusal> {
+pub(crate) fn check(request: &Request) -> Result<(), Refusal> {
     if let Some(given) = request.header("content-md5") {
         well_formed(given, 16, "Content-MD5", "InvalidMd5")?;
         if given != md5(&request.body) {

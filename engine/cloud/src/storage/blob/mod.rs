@@ -27,12 +27,14 @@ mod xml;
 use sealbook_crypto::SealKey;
 
 pub(super) use auth::revoke;
+pub(crate) use checksum::{check as check_body, md5 as content_md5};
+pub(crate) use range::{Range as ByteRange, requested as requested_range};
 pub(super) use rows::{destroy, forget_old_blocks};
 
 use auth::{Credential, Sas};
 
 use super::account::{self, Account};
-use super::cmk::{self, Locked};
+use super::cmk;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
 use crate::identity::tenants;
@@ -285,7 +287,7 @@ impl Open {
     /// Asks the protector. Refused with Azure's codes when the customer has taken the key away.
     fn new(cx: &mut Cx<'_>) -> Result<Self, Refusal> {
         let account = account(cx)?;
-        let dek = cmk::unlock(cx, &account).map_err(Locked::for_data)?;
+        let dek = cmk::unlock(cx, &account).map_err(cmk::for_data)?;
         Ok(Self { account, dek })
     }
 }

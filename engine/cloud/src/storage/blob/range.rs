@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 
 /// A range that lies inside a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     /// First byte.
     pub start: u64,
     /// Number of bytes, at least one.
@@ -17,7 +17,7 @@ pub(super) struct Range {
 ///
 /// Azure knows `bytes=a-` and `bytes=a-b`. Other forms of `Range` are ignored (RFC 9110, section 14.2), in
 /// `x-ms-range` they are refused.
-pub(super) fn requested(request: &Request, length: u64) -> Result<Option<Range>, Refusal> {
+pub(crate) fn requested(request: &Request, length: u64) -> Result<Option<Range>, Refusal> {
     let (text, strict) = match (request.header("x-ms-range"), request.header("range")) {
         (Some(text), _) => (text, true),
         (None, Some(text)) => (text, false),

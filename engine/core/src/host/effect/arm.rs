@@ -251,8 +251,10 @@ impl ArmDelete {
 
     /// A resource without tags is this run's if the ledger says so, or if it is part of something of this run.
     async fn bearer(&self, thing: &Value) -> Result<Bearer, Failure> {
-        if self.target.id.is_tracked() {
-            return Ok(self.mark.bearer_of_tags(thing));
+        // What Azure keeps of a deleted resource shows the tags that it had, at an address that takes none.
+        let by_tags = self.mark.bearer_of_tags(thing);
+        if self.target.id.is_tracked() || !matches!(by_tags, Bearer::Stranger { .. }) {
+            return Ok(by_tags);
         }
         match self.touched {
             Some(Ownership::Ours) => return Ok(Bearer::Run { op: String::new() }),

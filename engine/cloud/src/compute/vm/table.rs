@@ -1,0 +1,210 @@
+//! Operations on virtual machines.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::power;
+use crate::arm::resource;
+use crate::arm::rows::polling;
+use crate::compute::API;
+use crate::compute::sizes::{SIZES, Size};
+use crate::cx::Cx;
+use crate::fault;
+use crate::http::Answer;
+use crate::operation::{Access, Operation, Params, Run};
+use crate::refusal::Refusal;
+use crate::resources::locations;
+
+macro_rules! machines {
+    ($rest:literal) => {
+        concat!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachines",
+            $rest
+        )
+    };
+}
+
+const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
+    let lro = matches!(method, Method::PUT | Method::PATCH | Method::POST | Method::DELETE);
+    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro, run }
+}
+
+const READ: &str = "Microsoft.Compute/virtualMachines/read";
+const WRITE: &str = "Microsoft.Compute/virtualMachines/write";
+const ONE: &str = machines!("/{name}");
+const COMMAND: &str = machines!("/{name}/runCommands/{command}");
+
+static MACHINES: &[Operation] = &[
+    row("VirtualMachines_CreateOrUpdate", Method::PUT, ONE, WRITE, resource::put),
+    row("VirtualMachines_Update", Method::PATCH, ONE, WRITE, resource::patch),
+    row("VirtualMachines_Get", Method::GET, ONE, READ, power::get),
+    row("VirtualMachines_Delete", Method::DELETE, ONE, "Microsoft.Compute/virtualMachines/delete", resource::delete),
+    row("VirtualMachines_List", Method::GET, machines!(""), READ, resource::list),
+    row(
+        "VirtualMachines_ListAll",
+        Method::GET,
+        "/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachines",
+        READ,
+        resource::list,
+    ),
+    row(
+        "VirtualMachines_InstanceView",
+        Method::GET,
+        machines!("/{name}/instanceView"),
+        "Microsoft.Compute/virtualMachines/instanceView/read",
+        power::view,
+    ),
+    row(
+        "VirtualMachines_Start",
+        Method::POST,
+        machines!("/{name}/start"),
+        "Microsoft.Compute/virtualMachines/start/action",
+        power::start,
+    ),
+    row(
+        "VirtualMachines_PowerOff",
+        Method::POST,
+        machines!("/{name}/powerOff"),
+        "Microsoft.Compute/virtualMachines/powerOff/action",
+        power::power_off,
+    ),
+    row(
+        "VirtualMachines_Restart",
+        Method::POST,
+        machines!("/{name}/restart"),
+        "Microsoft.Compute/virtualMachines/restart/action",
+        power::restart,
+    ),
+    row(
+        "VirtualMachines_Deallocate",
+        Method::POST,
+        machines!("/{name}/deallocate"),
+        "Microsoft.Compute/virtualMachines/deallocate/action",
+        power::deallocate,
+    ),
+    row(
+        "VirtualMachines_ListAvailableSizes",
+        Method::GET,
+        machines!("/{name}/vmSizes"),
+        "Microsoft.Compute/virtualMachines/vmSizes/read",
+        sizes_of_machine,
+    ),
+    row(
+        "VirtualMachineSizes_List",
+        Method::GET,
+        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/vmSizes",
+        "Microsoft.Compute/locations/vmSizes/read",
+        sizes_of_region,
+    ),
+];
+
+static COMMANDS: &[Operation] = &[
+    row(
+        "VirtualMachines_RunCommand",
+        Method::POST,
+        machines!("/{name}/runCommand"),
+        "Microsoft.Compute/virtualMachines/runCommand/action",
+        run_command,
+    ),
+    row(
+        "VirtualMachineRunCommands_CreateOrUpdate",
+        Method::PUT,
+        COMMAND,
+        "Microsoft.Compute/virtualMachines/runCommands/write",
+        run_command,
+    ),
+    row(
+        "VirtualMachineRunCommands_GetByVirtualMachine",
+        Method::GET,
+        COMMAND,
+        "Microsoft.Compute/virtualMachines/runCommands/read",
+        no_command,
+    ),
+    row(
+        "VirtualMachineRunCommands_ListByVirtualMachine",
+        Method::GET,
+        machines!("/{name}/runCommands"),
+        "Microsoft.Compute/virtualMachines/runCommands/read",
+        no_commands,
+    ),
+];
+
+static POLLS: &[Operation] = &polling!("Microsoft.Compute", "operations", API);
+
+/// All tables.
+pub(crate) fn tables() -> Vec<&'static [Operation]> {
+    vec![MACHINES, COMMANDS, POLLS]
+}
+
+fn document(size: &Size) -> Value {
+    json!({
+        "name": size.name,
+        "numberOfCores": size.cpus,
+        "osDiskSizeInMB": 1_047_552,
+        "resourceDiskSizeInMB": size.temporary,
+        "memoryInMB": size.memory,
+        "maxDataDiskCount": size.data_disks,
+    })
+}
+
+fn offered(cx: &Cx<'_>, location: &str) -> Result<Answer, Refusal> {
+    let missing = fault::missing_skus(cx)?;
+    let here = SIZES.iter().filter(|s| s.offered_in(location) && !missing.iter().any(|m| m.covers(location, s.name)));
+    let value: Vec<Value> = here.map(document).collect();
+    Ok(Answer::ok(&json!({ "value": value })))
+}
+
+/// `VirtualMachineSizes_List`.
+fn sizes_of_region(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    let name = params.get("location");
+    let location = locations::find(name)
+        .ok_or_else(|| Refusal::new(400, "InvalidLocation", format!("The provided location '{name}' is not valid.")))?;
+    offered(cx, location.name)
+}
+
+/// `VirtualMachines_ListAvailableSizes`.
+fn sizes_of_machine(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    let machine = resource::subject(cx)?.1;
+    offered(cx, machine.location.as_deref().unwrap_or_default())
+}
+
+/// The machine that a path below it names.
+fn machine(cx: &Cx<'_>) -> Result<crate::store::resources::Resource, Refusal> {
+    let mut id = crate::arm::target(cx.request);
+    while let Some(parent) = id.parent() {
+        id = parent;
+    }
+    cx.existing(&id.spelled(super::NAME))
+}
+
+/// `VirtualMachines_RunCommand` and `VirtualMachineRunCommands_CreateOrUpdate`: the machines have no guests yet, and so no
+/// agent that would run a script. Azure says the same of a machine whose agent is silent.
+fn run_command(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    let machine = machine(cx)?;
+    if power::Power::of(&machine) != power::Power::Running {
+        return Err(power::not_running());
+    }
+    Err(Refusal::new(
+        409,
+        "VMAgentStatusCommunicationError",
+        format!(
+            "VM '{}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a \
+             running VM agent, and that it can establish outbound connections to Azure storage.",
+            machine.name
+        ),
+    )
+    .gap("guests of virtual machines: run command"))
+}
+
+/// `VirtualMachineRunCommands_GetByVirtualMachine`: none was ever accepted.
+fn no_command(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    machine(cx)?;
+    cx.existing(&crate::arm::target(cx.request))?;
+    Ok(Answer::empty(204))
+}
+
+/// `VirtualMachineRunCommands_ListByVirtualMachine`: none was ever accepted.
+fn no_commands(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    machine(cx)?;
+    Ok(Answer::ok(&json!({ "value": [] })))
+}

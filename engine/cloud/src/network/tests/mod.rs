@@ -1,0 +1,6 @@
+//! Microsoft.Network, seen from outside.
+
+mod interfaces;
+mod kit;
+mod networks;
+mod rules;

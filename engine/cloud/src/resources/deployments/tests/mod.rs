@@ -1,0 +1,5 @@
+//! Deployments, seen from outside.
+
+mod failures;
+mod kit;
+mod made;
