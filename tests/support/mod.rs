@@ -104,6 +104,11 @@ impl Lab {
         Done::of(self.command(args).output().unwrap())
     }
 
+    /// Runs it in a folder.
+    pub fn run_in(&self, folder: &Path, args: &[&str]) -> Done {
+        Done::of(self.command(args).current_dir(folder).output().unwrap())
+    }
+
     /// Runs it with more environment.
     pub fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Done {
         Done::of(self.command(args).envs(variables.iter().copied()).output().unwrap())
