@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::support::{Lab, az};
+use crate::support::{Lab, az, consent};
 
 /// Ids that differ from cloud to cloud and from run to run.
 static IDS: LazyLock<Regex> = LazyLock::new(|| {
@@ -31,7 +31,7 @@ fn inventory(lab: &Lab) -> BTreeMap<String, usize> {
 fn compared(playbook: &str, az: &str) {
     let (own, exported) = (Lab::warm(), Lab::warm());
     let set = ["--set", "suffix=same23"];
-    own.run(&[&["run", playbook, "--yes"], &set[..]].concat()).expect(0);
+    own.run(&[&["run", playbook, "--yes"], consent(playbook), &set[..]].concat()).expect(0);
     let script = exported.run(&[&["export", playbook], &set[..]].concat()).expect(0).stdout;
     let file = exported.home().join("lab.sh");
     let az_folder = Path::new(az).parent().unwrap().display().to_string();
@@ -71,7 +71,9 @@ fn every_playbook_can_be_exported_in_every_form() {
     let listed = lab.run(&["--output", "json", "list"]).expect(0).json();
     for playbook in listed.as_array().unwrap() {
         let id = playbook["id"].as_str().unwrap();
-        for (format, sign) in [("bash", "set -euo pipefail"), ("powershell", "$ErrorActionPreference"), ("markdown", "## 1. ")] {
+        for (format, sign) in
+            [("bash", "set -euo pipefail"), ("powershell", "$ErrorActionPreference"), ("markdown", "## 1. ")]
+        {
             let text = lab.run(&["export", id, "--format", format]).expect(0).stdout;
             assert!(text.contains(sign), "{id} {format}");
             assert!(!text.contains("fill in"), "{id} {format}: a value that nobody knows how to get\n{text}");
