@@ -16,9 +16,15 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 COMMANDS = Path(__file__).with_name("az_commands.txt")
 
@@ -63,6 +69,18 @@ def parse(text: str) -> list[Command]:
     return commands
 
 
+def write_custodian(path: str) -> None:
+    """Writes the private key (`.key`) and the certificate (`.cer`) of one who holds a share of a security domain."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, Path(path).name)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+    certificate = made.not_valid_after(now + timedelta(days=30)).sign(key, hashes.SHA256())
+    Path(f"{path}.cer").write_bytes(certificate.public_bytes(Encoding.PEM))
+    Path(f"{path}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 def at(value: Any, path: str) -> Any:
     """Value at a path such as `.a.b`, `.[0].c` or `.` in a JSON document."""
     if path == ".":
@@ -88,6 +106,14 @@ class Session:
             "VAULT": f"az-vault-{suffix}",
             "ACCOUNT": f"azdata{suffix}",
             "REGION": "italynorth",
+            "HSM": f"az-hsm-{suffix}",
+            "HSM_B": f"az-hsm-b-{suffix}",
+            "CUSTODIAN_A": str(folder / "a"),
+            "CUSTODIAN_B": str(folder / "b"),
+            "CUSTODIAN_C": str(folder / "c"),
+            "DOMAIN": str(folder / "domain.json"),
+            "EXCHANGE": str(folder / "exchange.cer"),
+            "BACKUP": str(folder / "backup"),
             "NOTE": str(folder / "note.txt"),
             "COPY": str(folder / "copy.txt"),
         }
@@ -97,6 +123,8 @@ class Session:
             "AZURE_CORE_OUTPUT": "json",
             "AZURE_CORE_LOGIN_EXPERIENCE_V2": "false",
         }
+        for custodian in "ABC":
+            write_custodian(self.names[f"CUSTODIAN_{custodian}"])
         Path(self.names["NOTE"]).write_text("What only its owner may read.\n" * 1000, encoding="utf-8")
 
     def filled(self, text: str) -> str:

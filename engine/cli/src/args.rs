@@ -205,6 +205,9 @@ pub enum ExportFormat {
 
 #[derive(Debug, Args)]
 pub struct InputArgs {
+    /// Go on from an earlier run: take what it made, such as its key store.
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<String>,
     /// An input (none that is secret) or the answer to a choice; repeatable.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,

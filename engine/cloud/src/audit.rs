@@ -1,7 +1,7 @@
 //! The audit log: what a resource's diagnostic log would hold.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
@@ -38,14 +38,14 @@ pub(crate) struct Entry {
     pub properties: Value,
 }
 
-/// Appends an entry.
+/// Appends an entry and returns its row.
 pub(crate) fn write(
     tx: &Connection,
     entry: &Entry,
     time: DateTime<Utc>,
     caller: &Value,
     correlation: &str,
-) -> Result<(), Refusal> {
+) -> Result<i64, Refusal> {
     tx.prepare_cached(
         "INSERT INTO audit (time, resource, category, operation, status, correlation, caller, properties)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -60,27 +60,30 @@ pub(crate) fn write(
         caller.to_string(),
         entry.properties.to_string(),
     ])?;
-    Ok(())
+    Ok(tx.last_insert_rowid())
 }
 
 /// Entries of a resource, oldest first, in the shape of a diagnostic log record.
 pub(crate) fn read(tx: &Connection, resource: &str) -> Result<Vec<Value>, Refusal> {
     let mut statement = tx.prepare_cached("SELECT * FROM audit WHERE resource = ?1 ORDER BY id")?;
-    let rows = statement.query_map([resource], |row| {
-        let status: u16 = row.get("status")?;
-        let caller: String = row.get("caller")?;
-        let properties: String = row.get("properties")?;
-        Ok(json!({
-            "time": crate::time::rfc3339(instant(row.get("time")?)),
-            "resourceId": row.get::<_, String>("resource")?,
-            "category": row.get::<_, String>("category")?,
-            "operationName": row.get::<_, String>("operation")?,
-            "resultType": if status < 400 { "Success" } else { "Failed" },
-            "resultSignature": status,
-            "correlationId": row.get::<_, String>("correlation")?,
-            "identity": serde_json::from_str::<Value>(&caller).unwrap_or_default(),
-            "properties": serde_json::from_str::<Value>(&properties).unwrap_or_default(),
-        }))
-    })?;
+    let rows = statement.query_map([resource], record)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A row of the table in the shape of a diagnostic log record.
+pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Value> {
+    let status: u16 = row.get("status")?;
+    let caller: String = row.get("caller")?;
+    let properties: String = row.get("properties")?;
+    Ok(json!({
+        "time": crate::time::rfc3339(instant(row.get("time")?)),
+        "resourceId": row.get::<_, String>("resource")?,
+        "category": row.get::<_, String>("category")?,
+        "operationName": row.get::<_, String>("operation")?,
+        "resultType": if status < 400 { "Success" } else { "Failed" },
+        "resultSignature": status,
+        "correlationId": row.get::<_, String>("correlation")?,
+        "identity": serde_json::from_str::<Value>(&caller).unwrap_or_default(),
+        "properties": serde_json::from_str::<Value>(&properties).unwrap_or_default(),
+    }))
 }

@@ -21,7 +21,7 @@ use crate::operation::Access;
 use crate::refusal::Refusal;
 use crate::seed::{self, Seed};
 use crate::store::pool::Pool;
-use crate::store::{log, settings};
+use crate::store::{log, resources, settings};
 use crate::{audit, opening, registry};
 
 /// A connection that was lost because a fault says so.
@@ -288,6 +288,17 @@ impl Cloud {
         })
     }
 
+    /// What each managed HSM costs, live or soft-deleted: a pool is billed until it is purged.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn hsm_bills(&self) -> Result<Vec<crate::HsmBill>, CloudError> {
+        self.with(|tx, inner| {
+            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            crate::keyvault::hsm::billing::read(tx)
+        })
+    }
+
     /// How often each operation was answered with which status: operation id, status, count.
     ///
     /// # Errors
@@ -310,6 +321,23 @@ impl Cloud {
     /// The database can't be read.
     pub fn identity_of(&self, resource: &str) -> Result<Option<String>, CloudError> {
         self.with(|tx, _| Ok(principals::of_resource(tx, resource)?.map(|p| p.oid)))
+    }
+
+    /// Object ids of all managed identities that a resource holds, system-assigned first, for [`MachineIdentities`].
+    /// Identities that were deleted are left out.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn identities_of(&self, resource: &str) -> Result<Vec<String>, CloudError> {
+        self.with(|tx, _| {
+            let mut held: Vec<String> = principals::of_resource(tx, resource)?.map(|p| p.oid).into_iter().collect();
+            let document = resources::get(tx, resource)?.map(|r| r.body).unwrap_or_default();
+            for (_, identity) in document["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
+                let oid = identity["principalId"].as_str().unwrap_or_default();
+                held.extend(principals::get(tx, oid)?.map(|p| p.oid));
+            }
+            Ok(held)
+        })
     }
 
     /// Everything that can be asked, out of the operation tables that also route and authorise: for contract tests and

@@ -100,7 +100,8 @@ fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request:
     };
     let entries = std::mem::take(&mut cx.entries);
     for (entry, identity) in entries {
-        audit::write(tx, &entry, cx.now, &identity, &cx.correlation_id)?;
+        let row = audit::write(tx, &entry, cx.now, &identity, &cx.correlation_id)?;
+        insights::diagnostics::send(tx, &entry, row, cx.now)?;
     }
     let lost_before = matches!(&fate, Some(f) if f.kind == FaultKind::DropBefore);
     let lost_after = matches!(&fate, Some(f) if f.kind == FaultKind::DropAfter);

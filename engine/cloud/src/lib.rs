@@ -5,11 +5,14 @@
 //! (`registry`).
 
 mod arm;
+mod attestation;
 mod audit;
 mod authorization;
 mod cloud;
+mod cognitive;
 mod compute;
 mod config;
+mod containerservice;
 mod cx;
 mod dispatch;
 mod encryption;
@@ -21,7 +24,9 @@ mod identity;
 mod insights;
 mod inventory;
 mod keyvault;
+mod loganalytics;
 mod lro;
+mod managedidentity;
 mod network;
 mod odata;
 mod opening;
@@ -44,5 +49,6 @@ pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;
+pub use keyvault::hsm::billing::HsmBill;
 pub use seed::Seed;
 pub use store::log::LoggedRequest;

@@ -117,6 +117,15 @@ impl Refusal {
         self.finish(Answer::json(self.status, &json!({ "error": error })))
     }
 
+    /// Renders the envelope of the query API of Log Analytics. The first of the details is the inner error.
+    pub fn render_log_analytics(&self, correlation: &str) -> Answer {
+        let mut error = json!({ "message": self.message, "code": self.code, "correlationId": correlation });
+        if let Some(inner) = self.rest.details.first() {
+            error["innererror"] = inner.clone();
+        }
+        self.finish(Answer::json(self.status, &json!({ "error": error })))
+    }
+
     /// Renders Storage's XML envelope; `request_id` and `time` belong to its message. Text members of the details
     /// become elements after the message (`AuthenticationErrorDetail`).
     pub fn render_storage(&self, request_id: &str, time: &str) -> Answer {

@@ -3,16 +3,24 @@
 use crate::arm::Arm;
 use crate::arm::kind::Kind;
 use crate::service::{Provider, ResourceType, Service};
-use crate::{authorization, compute, entra, insights, keyvault, network, resources, storage};
+use crate::{
+    attestation, authorization, cognitive, compute, containerservice, entra, insights, keyvault, loganalytics,
+    managedidentity, network, resources, storage,
+};
 
 /// All providers.
 pub(crate) static PROVIDERS: &[&dyn Provider] = &[
     &resources::PROVIDER,
     &authorization::PROVIDER,
     &entra::PROVIDER,
+    &cognitive::PROVIDER,
     &compute::PROVIDER,
+    &containerservice::PROVIDER,
     &insights::PROVIDER,
+    &loganalytics::PROVIDER,
+    &attestation::PROVIDER,
     &keyvault::PROVIDER,
+    &managedidentity::PROVIDER,
     &network::PROVIDER,
     &storage::PROVIDER,
     #[cfg(test)]

@@ -211,7 +211,9 @@ impl Client<'_> {
         let audience = match host {
             "management.azure.com" => "https://management.azure.com",
             "graph.microsoft.com" => "https://graph.microsoft.com",
+            "api.loganalytics.io" => "https://api.loganalytics.io",
             h if h.ends_with(".vault.azure.net") => "https://vault.azure.net",
+            h if h.ends_with(".managedhsm.azure.net") => "https://managedhsm.azure.net",
             h if h.ends_with(".core.windows.net") => "https://storage.azure.com",
             other => panic!("no audience for {other}"),
         };

@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104), random bytes and comparison in constant time.
+//! SHA-256 (FIPS 180-4), HMAC with SHA-256 and SHA-512 (RFC 2104), random bytes and comparison in constant time.
 
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 
@@ -54,6 +54,14 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     to_32(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref())
 }
 
+/// Returns the HMAC-SHA-512 tag of `message` under `key` (a key of any length).
+#[must_use]
+pub fn hmac_sha512(key: &[u8], message: &[u8]) -> [u8; 64] {
+    let mut out = [0; 64];
+    out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, key), message).as_ref());
+    out
+}
+
 /// Checks an HMAC-SHA-256 tag in constant time.
 ///
 /// # Errors
@@ -75,6 +83,19 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
+    if rand::fill(&mut bytes).is_err() {
+        panic!("the operating system gave no entropy; no key can be made safely");
+    }
+    bytes
+}
+
+/// Draws `length` bytes from the library's generator.
+///
+/// # Panics
+/// When the operating system gives no entropy.
+#[must_use]
+pub fn random_bytes(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
     if rand::fill(&mut bytes).is_err() {
         panic!("the operating system gave no entropy; no key can be made safely");
     }
@@ -141,6 +162,27 @@ mod tests {
     }
 
     #[test]
+    fn hmac_512_gives_the_vectors_of_rfc_4231() {
+        let rows: &[(&[u8], &[u8], &str)] = &[
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cdedaa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1\
+                 702e696c203a126854",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b\
+                 4b636e070a38bce737",
+            ),
+        ];
+        for (key, message, expected) in rows {
+            assert_eq!(hex::encode(hmac_sha512(key, message)), *expected);
+        }
+    }
+
+    #[test]
     fn comparison_sees_content_and_length() {
         let rows: &[(&[u8], &[u8], bool)] =
             &[(b"", b"", true), (b"a", b"a", true), (b"a", b"b", false), (b"a", b"ab", false), (b"", b"a", false)];
@@ -152,5 +194,7 @@ mod tests {
     #[test]
     fn random_draws_differ() {
         assert_ne!(random::<32>(), random::<32>());
+        assert_ne!(random_bytes(32), random_bytes(32));
+        assert_eq!(random_bytes(128).len(), 128);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
-//! RSA and ECDSA as Azure Key Vault uses them ([`rsa`], [`ec`]), AES key wrap ([`AesKek`]), Ed25519 signatures ([`SigningKey`]) and hashes
-//! ([`sha256`], [`hmac_sha256`], [`Digest`]).
+//! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), AES key wrap ([`AesKek`]), shares of
+//! secrets ([`shamir`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
 //!
 //! ```
 //! use sealbook_crypto::SealKey;
@@ -17,6 +17,7 @@
 //!
 //! Errors carry no detail on purpose: why a ciphertext did not open is what an attacker would want to learn.
 
+pub mod aes;
 mod digest;
 pub mod ec;
 mod hash;
@@ -24,10 +25,13 @@ mod kw;
 pub mod rsa;
 mod seal;
 mod secret;
+pub mod shamir;
 mod sign;
 
 pub use digest::{Digest, Hash};
-pub use hash::{Sha256, TagMismatch, constant_time_eq, hmac_sha256, random, sha256, verify_hmac_sha256};
+pub use hash::{
+    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256,
+};
 pub use kw::{AesKek, KeyWrapError};
 pub use seal::{OpenError, SealKey};
 pub use secret::{SecretBytes, SecretString};

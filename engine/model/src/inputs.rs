@@ -34,6 +34,8 @@ pub struct InputSpec {
     pub prompt: Option<String>,
     /// A regular expression that the value must match.
     pub pattern: Option<String>,
+    /// The output of an earlier run that it can be taken from: a path like `key_store.id`.
+    pub from: Option<String>,
     /// Whether it is kept out of expressions, journal and logs.
     pub secret: bool,
 }
@@ -210,7 +212,7 @@ mod tests {
     }
 
     fn spec(name: &str, kind: InputKind) -> InputSpec {
-        InputSpec { name: name.into(), kind, default: None, prompt: None, pattern: None, secret: false }
+        InputSpec { name: name.into(), kind, default: None, prompt: None, pattern: None, from: None, secret: false }
     }
 
     fn specs() -> Vec<InputSpec> {

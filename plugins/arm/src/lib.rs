@@ -28,6 +28,10 @@ pub struct In {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[A-Za-z]+$"))]
     action: Option<String>,
+    /// Id of what is to be as `expect` says after `post`, where it is not the resource itself (`…/instanceView`). The
+    /// outputs are what is found there.
+    #[serde(default)]
+    look: Option<ArmId>,
     /// The api-version; Sealbook's own when it knows the type.
     #[serde(default)]
     api_version: Option<String>,
@@ -40,6 +44,22 @@ pub struct In {
     /// How undo takes a `put` or `patch` back, where the usual way will not do.
     #[serde(default)]
     undo: Option<Undo>,
+    /// What a `put` costs while it stands.
+    #[serde(default)]
+    cost: Option<Cost>,
+    /// Id under which Azure keeps the resource after its deletion; undo deletes that, too.
+    #[serde(default)]
+    purge: Option<ArmId>,
+}
+
+/// What something costs while it stands.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Cost {
+    /// What is charged for.
+    item: String,
+    /// US dollars per hour.
+    usd_per_hour: f64,
 }
 
 /// A way to take something back.
@@ -65,7 +85,7 @@ enum Task<'a> {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(extend(
-    "x-az" = "az resource show --ids ${has(inputs.put) ? inputs.put : has(inputs.patch) ? inputs.patch : inputs.get} --query ${path} --output tsv"
+    "x-az" = "az resource show --ids ${has(inputs.put) ? inputs.put : has(inputs.patch) ? inputs.patch : has(inputs.get) ? inputs.get : inputs.post} --query ${path} --output tsv"
 ))]
 pub struct Out(Value);
 
@@ -79,6 +99,8 @@ impl Step for Arm {
         "azure:read,write ${inputs.patch}",
         "azure:read,write ${inputs.delete}",
         "azure:read ${inputs.post}",
+        "azure:read ${inputs.look}",
+        "azure:read,write ${inputs.purge}",
         "azure:write ${inputs.post}/${inputs.action}",
     ];
     type In = In;
@@ -110,12 +132,18 @@ impl Step for Arm {
                 let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
                 Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
             }
-            (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
-            (Task::Post(_), Some(found)) if i.expect.is_some() && fits(i.expected(), &found) => {
-                Ok(Check::Satisfied(Out(found)))
+            (Task::Put(wanted), None) => {
+                let check = Check::needed(format!("Create {name}")).az(i.az(id, wanted));
+                Ok(match &i.cost {
+                    Some(cost) => check.costs(&cost.item, cost.usd_per_hour),
+                    None => check,
+                })
             }
-            (Task::Post(action), Some(_)) => Ok(Check::needed(format!("Run {action} on {name}"))
-                .az(format!("az resource invoke-action --ids {id} --action {action}"))),
+            (Task::Post(action), Some(found)) => match i.looked(cx, found)? {
+                found if i.expect.is_some() && fits(i.expected(), &found) => Ok(Check::Satisfied(Out(found))),
+                _ => Ok(Check::needed(format!("Run {action} on {name}"))
+                    .az(format!("az resource invoke-action --ids {id} --action {action}"))),
+            },
             (Task::Patch(_) | Task::Post(_), None) => Err(missing(id)),
             (Task::Get | Task::Delete, _) => Ok(Check::Satisfied(Out(Value::Null))),
         }
@@ -135,7 +163,7 @@ impl Step for Arm {
             Task::Post(action) => {
                 let target = format!("{id}/{action}").parse()?;
                 azure.post("post", &target, i.body.clone().unwrap_or_default())?;
-                azure.get(id)?
+                i.looked(cx, azure.get(id)?)?
             }
         };
         if fits(i.expected(), &now) { Ok(Out(now)) } else { Err(i.unexpected(id, &now)) }
@@ -144,7 +172,10 @@ impl Step for Arm {
     fn verify(cx: &Cx, i: &In, _: &Out) -> Result<Vec<Evidence>> {
         let (task, id) = i.task()?;
         let name = id.name();
-        let found = i.azure(cx).find(id)?;
+        let found = match (&task, i.azure(cx).find(id)?) {
+            (Task::Post(_), Some(found)) => Some(i.looked(cx, found)?),
+            (_, found) => found,
+        };
         Ok(vec![match (task, found) {
             (Task::Delete, found) => {
                 Evidence::new(format!("{name} is gone"), found.is_none(), "Azure was asked for it again")
@@ -170,7 +201,13 @@ impl Step for Arm {
         if let Some(Undo::Patch(body)) = &i.undo {
             azure.patch("restore", id, body.clone())?;
         } else if past.before.is_null() {
-            return Ok(azure.take_back(cx, &past, effect, id.name(), id)?.into());
+            let taken = azure.take_back(cx, &past, effect, id.name(), id)?;
+            if let Some(kept) = i.purge.as_ref().filter(|_| past.may_restore(effect))
+                && azure.find(kept)?.is_some()
+            {
+                azure.delete("purge", kept)?;
+            }
+            return Ok(taken.into());
         } else if azure.find(id)?.is_some_and(|now| fits(wanted, &now)) {
             // Unless somebody has changed it again since: then it is not this step's to put back.
             azure.patch("restore", id, past.before)?;
@@ -191,6 +228,14 @@ impl In {
             (None, None, None, Some(id), None) => Ok((Task::Delete, id)),
             (None, None, None, None, Some(id)) => Ok((Task::Post(action()?), id)),
             _ => Err(Problem::invalid_input("get", "give exactly one of `get`, `put`, `patch`, `delete` and `post`")),
+        }
+    }
+
+    /// What is judged after `post`.
+    fn looked(&self, cx: &Cx, resource: Value) -> Result<Value> {
+        match &self.look {
+            Some(id) => self.azure(cx).get(id),
+            None => Ok(resource),
         }
     }
 

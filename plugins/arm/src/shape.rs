@@ -2,7 +2,8 @@
 
 use sealbook_sdk::prelude::*;
 
-/// Whether every member of `wanted` stands in `found`, with its value. Null wants nothing; arrays are compared whole.
+/// Whether every member of `wanted` stands in `found`, with its value. Null wants nothing. Arrays have as many elements,
+/// each as wanted, in any order: Azure adds members to them, and sorts some.
 pub fn fits(wanted: &Value, found: &Value) -> bool {
     gaps(wanted, found).is_empty()
 }
@@ -23,9 +24,23 @@ fn walk(path: &str, wanted: &Value, found: &Value, gaps: &mut Vec<String>) {
                 walk(&path, wanted, found.get(name).unwrap_or(&Value::Null), gaps);
             }
         }
+        Value::Array(elements) if array_fits(elements, found) => {}
         _ if same(path, wanted, found) => {}
         _ => gaps.push(format!("{path} is {found} instead of {wanted}")),
     }
+}
+
+/// Whether each wanted element has an element of its own among those found.
+fn array_fits(wanted: &[Value], found: &Value) -> bool {
+    let Some(found) = found.as_array().filter(|found| found.len() == wanted.len()) else { return false };
+    let mut left: Vec<&Value> = found.iter().collect();
+    wanted.iter().all(|wanted| match left.iter().position(|found| fits(wanted, found)) {
+        Some(position) => {
+            left.remove(position);
+            true
+        }
+        None => false,
+    })
 }
 
 /// Azure spells regions in its own way: `Italy North` for `italynorth`.
@@ -56,6 +71,12 @@ mod tests {
             (json!({ "a": 1 }), json!({ "a": 1, "b": 2 }), None),
             (json!({ "location": "italynorth" }), json!({ "location": "Italy North" }), None),
             (json!({ "a": { "b": [1] } }), json!({ "a": { "b": [1, 2] } }), Some("a.b is [1,2] instead of [1]")),
+            (json!({ "a": [{ "n": 1 }, { "n": 2 }] }), json!({ "a": [{ "n": 2, "m": 0 }, { "n": 1 }] }), None),
+            (
+                json!({ "a": [{ "n": 1 }] }),
+                json!({ "a": [{ "n": 2 }] }),
+                Some("a is [{\"n\":2}] instead of [{\"n\":1}]"),
+            ),
             (json!({ "a": { "b": "x" } }), json!({}), Some("a.b is null instead of \"x\"")),
             (json!(null), json!({ "a": 1 }), None),
         ] {

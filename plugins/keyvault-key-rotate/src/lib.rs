@@ -17,6 +17,9 @@ pub struct Out {
     /// Its address.
     #[schemars(extend("x-az" = "az keyvault key show --id ${inputs.key} --query key.kid --output tsv"))]
     kid: KeyUri,
+    /// The new version: the last part of `kid`.
+    #[schemars(extend("x-az-last" = "az keyvault key show --id ${inputs.key} --query key.kid --output tsv"))]
+    version: String,
     /// The version before.
     #[schemars(extend("x-is" = "${inputs.after}"))]
     previous: KeyUri,
@@ -70,7 +73,9 @@ impl Step for KeyvaultKeyRotate {
 
 impl In {
     fn out(&self, version: &Value) -> Result<Out> {
-        Ok(Out { kid: version["kid"].as_str().unwrap_or_default().parse()?, previous: self.after.clone() })
+        let kid = version["kid"].as_str().unwrap_or_default();
+        let version = kid.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(Out { kid: kid.parse()?, version, previous: self.after.clone() })
     }
 }
 

@@ -1,4 +1,5 @@
 //! Creates a key inside a key store.
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sealbook_sdk::prelude::*;
 
 /// Which key.
@@ -20,6 +21,16 @@ pub struct In {
     /// What it may be used for. Not given: everything that its kind can do.
     #[serde(default)]
     key_ops: Option<Vec<String>>,
+    /// Whether its private part may leave the store, released to an environment that attests itself. Only with a
+    /// `release_policy`, and only from the start.
+    #[serde(default)]
+    exportable: bool,
+    /// Who may have it released: a policy in Azure's grammar (`version`, `anyOf`).
+    #[serde(default)]
+    release_policy: Option<Value>,
+    /// Whether the release policy is for ever.
+    #[serde(default)]
+    immutable_policy: bool,
     /// Whether it can be used from the start.
     #[serde(default = "yes")]
     enabled: bool,
@@ -93,6 +104,9 @@ pub struct Out {
     /// The address of the version that was made.
     #[schemars(extend("x-az" = "az keyvault key show --id ${inputs.store}keys/${inputs.name} --query key.kid --output tsv"))]
     kid: KeyUri,
+    /// The version that was made: the last part of `kid`.
+    #[schemars(extend("x-az-last" = "az keyvault key show --id ${inputs.store}keys/${inputs.name} --query key.kid --output tsv"))]
+    version: String,
     /// Its name.
     #[schemars(extend("x-is" = "${inputs.name}"))]
     name: String,
@@ -150,6 +164,16 @@ impl Step for KeyvaultKey {
         if let Some(ops) = &i.key_ops {
             parameters["key_ops"] = json!(ops);
         }
+        if i.exportable {
+            parameters["attributes"]["exportable"] = true.into();
+        }
+        if i.release_policy.is_some() {
+            parameters["release_policy"] = json!({
+                "contentType": "application/json; charset=utf-8",
+                "data": i.policy_data(),
+                "immutable": i.immutable_policy,
+            });
+        }
         i.out(&cx.keyvault().create("create", &i.uri()?, parameters)?)
     }
 
@@ -203,6 +227,11 @@ impl In {
         }
     }
 
+    /// The release policy as Key Vault carries it: base64url of its text.
+    fn policy_data(&self) -> Option<String> {
+        self.release_policy.as_ref().map(|policy| BASE64_URL_SAFE_NO_PAD.encode(policy.to_string()))
+    }
+
     /// List prices of a month in which the key is used, over its 730 hours.
     fn price(&self) -> (&'static str, f64) {
         match (self.kty, self.bits.0) {
@@ -221,6 +250,7 @@ impl In {
             id: self.store_id.join(&format!("keys/{}", self.name))?,
             uri: self.uri()?,
             kid: key["kid"].as_str().unwrap_or_default().parse()?,
+            version: key["kid"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned(),
             name: self.name.clone(),
             kty: key["kty"].as_str().unwrap_or_default().into(),
             bits: modulus * 8,
@@ -245,6 +275,11 @@ impl In {
                 ops.join(", ")
             };
             compare("its use", sorted(&found.key_ops), sorted(wanted));
+        }
+        compare("exportable", (bundle["attributes"]["exportable"] == true).to_string(), self.exportable.to_string());
+        let released = bundle["release_policy"]["data"].as_str().map(str::to_owned);
+        if let Some(wanted) = self.policy_data().filter(|wanted| released.as_ref() != Some(wanted)) {
+            compare("its release policy", released.unwrap_or_else(|| "none".into()), wanted);
         }
         differences
     }
@@ -297,5 +332,16 @@ mod tests {
         let fake = Fake::new();
         let inputs = json!({ "store": "https://v.vault.azure.net/", "store_id": "/subscriptions/s/x", "name": "k", "kty": "RSA", "bits": 1024 });
         assert!(matches!(fake.step::<KeyvaultKey>(inputs).check(), Err(Problem::InvalidInput(_))));
+    }
+
+    #[test]
+    fn an_exportable_key_carries_its_policy() {
+        let fake = Fake::new();
+        let vault = "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v";
+        let policy = json!({ "version": "1.0.0", "anyOf": [] });
+        let inputs = json!({ "store": "https://v.vault.azure.net/", "store_id": vault, "name": "k", "kty": "RSA-HSM", "exportable": true, "release_policy": policy });
+        fake.step::<KeyvaultKey>(inputs).run().unwrap();
+        let effect = fake.effects();
+        assert!(effect.iter().any(|e| e.contains("create")), "{effect:?}");
     }
 }

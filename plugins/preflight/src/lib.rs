@@ -40,6 +40,20 @@ enum Provider {
     Storage,
     #[serde(rename = "Microsoft.Compute")]
     Compute,
+    #[serde(rename = "Microsoft.Network")]
+    Network,
+    #[serde(rename = "Microsoft.ContainerService")]
+    ContainerService,
+    #[serde(rename = "Microsoft.CognitiveServices")]
+    CognitiveServices,
+    #[serde(rename = "Microsoft.ManagedIdentity")]
+    ManagedIdentity,
+    #[serde(rename = "Microsoft.OperationalInsights")]
+    OperationalInsights,
+    #[serde(rename = "Microsoft.Insights")]
+    Insights,
+    #[serde(rename = "Microsoft.Attestation")]
+    Attestation,
 }
 
 fn one_region() -> String {
@@ -145,6 +159,13 @@ impl std::fmt::Display for Provider {
             Self::KeyVault => "Microsoft.KeyVault",
             Self::Storage => "Microsoft.Storage",
             Self::Compute => "Microsoft.Compute",
+            Self::Network => "Microsoft.Network",
+            Self::ContainerService => "Microsoft.ContainerService",
+            Self::CognitiveServices => "Microsoft.CognitiveServices",
+            Self::ManagedIdentity => "Microsoft.ManagedIdentity",
+            Self::OperationalInsights => "Microsoft.OperationalInsights",
+            Self::Insights => "Microsoft.Insights",
+            Self::Attestation => "Microsoft.Attestation",
         })
     }
 }

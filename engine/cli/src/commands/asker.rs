@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 
+use sealbook_engine::run::Runs;
 use sealbook_model::CloudName;
 use sealbook_model::expr::Context;
 use sealbook_model::inputs::{InputSpec, Resolved, resolve};
@@ -11,6 +12,7 @@ use sealbook_model::journal::Consent;
 use sealbook_model::plan::Plan;
 use sealbook_model::playbook::{Answers, Choice, Lab};
 use sealbook_model::problem::{Problem, codes};
+use serde_json::Value;
 
 use crate::app::{App, Failure};
 use crate::args::InputArgs;
@@ -33,6 +35,8 @@ pub struct Answered {
 pub struct Asker<'a> {
     app: &'a App,
     given: BTreeMap<String, Given>,
+    /// The run to go on from.
+    from: Option<String>,
     confirmed: Vec<String>,
     quiet: bool,
 }
@@ -47,11 +51,12 @@ struct Given {
 impl<'a> Asker<'a> {
     /// Takes what the command line gives. `quiet`: take defaults without asking; `confirmed`: typed consent.
     pub fn new(app: &'a App, args: &InputArgs, quiet: bool, confirmed: &[String]) -> Result<Self, Problem> {
-        Ok(Self { app, given: given(args)?, confirmed: confirmed.to_vec(), quiet })
+        Ok(Self { app, given: given(args)?, from: args.from.clone(), confirmed: confirmed.to_vec(), quiet })
     }
 
     /// Choices first, since they decide which steps there are; then inputs.
     pub fn answer(&mut self, lab: &Lab, context: &Context) -> Result<Answered, Failure> {
+        self.take_from(lab)?;
         let answers = self.choices(lab)?;
         self.refuse_open_secrets(&lab.inputs)?;
         let mut asked: BTreeMap<String, String> =
@@ -65,6 +70,32 @@ impl<'a> Asker<'a> {
         let prompted = resolved.missing;
         let inputs = resolve(&lab.inputs, &asked, context).map_err(unfit)?;
         Ok(Answered { inputs, prompted, answers })
+    }
+
+    /// Takes from an earlier run what was not given otherwise.
+    fn take_from(&mut self, lab: &Lab) -> Result<(), Problem> {
+        let Some(run) = &self.from else { return Ok(()) };
+        let runs = Runs::new(self.app.home());
+        let run = runs.resolve(Some(run))?;
+        let outputs = runs.state(&run)?.outputs.unwrap_or_default();
+        let mut taken = false;
+        for (spec, path) in lab.inputs.iter().filter_map(|spec| Some((spec, spec.from.as_ref()?))) {
+            let found = path.split('.').try_fold(&outputs, |value, name| value.get(name)).and_then(Value::as_str);
+            if let Some(value) = found {
+                taken = true;
+                let given = Given { value: value.to_owned(), in_the_open: true };
+                self.given.entry(spec.name.clone()).or_insert(given);
+            }
+        }
+        if taken {
+            return Ok(());
+        }
+        let wanted: Vec<&str> = lab.inputs.iter().filter_map(|spec| spec.from.as_deref()).collect();
+        let problem = Problem::new(codes::USAGE, format!("run {run} made nothing that `{}` could go on from", lab.id));
+        Err(match wanted.as_slice() {
+            [] => problem.because("the playbook takes nothing over from other runs"),
+            wanted => problem.because(format!("it has no output {}", wanted.join(" nor "))).fix("sealbook runs"),
+        })
     }
 
     /// Other programs can read arguments, and shells keep them.
@@ -97,6 +128,10 @@ impl<'a> Asker<'a> {
             return Err(Problem::new(codes::USAGE, format!("`{given}` is no option of `{}`", choice.path))
                 .fix(format!("one of: {}", ids.join(", ")))
                 .into());
+        }
+        let is_given = |name: &String| self.given.get(name).is_some_and(|given| !given.value.is_empty());
+        if let Some(option) = choice.options.iter().find(|option| option.given.as_ref().is_some_and(is_given)) {
+            return Ok(option.id.clone());
         }
         if let (Some(default), true) = (&choice.default, self.quiet || !self.app.ui().can_ask || ids.len() == 1) {
             return Ok(default.clone());

@@ -263,11 +263,12 @@ fn requests(app: &App) -> Result<u8, Failure> {
 async fn start(app: &App, cloud: &sealbook_cloud::Cloud, port: u16, machine: &[String]) -> Result<Server, Problem> {
     let mut identities = Vec::new();
     for resource in machine {
-        let found = cloud.identity_of(resource).map_err(|e| broken(&e))?;
-        identities.push(found.ok_or_else(|| {
-            Problem::new(codes::USAGE, format!("`{resource}` has no managed identity"))
-                .fix("name a resource with an identity; sealbook cloud show lists resources")
-        })?);
+        let found = cloud.identities_of(resource).map_err(|e| broken(&e))?;
+        if found.is_empty() {
+            return Err(Problem::new(codes::USAGE, format!("`{resource}` has no managed identity"))
+                .fix("name a resource with an identity; sealbook cloud show lists resources"));
+        }
+        identities.extend(found);
     }
     let options = Options { port, identities: MachineIdentities(identities), ..Options::default() };
     Server::start(cloud.clone(), &app.home().cloud_dir(), options).await.map_err(in_use)

@@ -110,10 +110,18 @@ fn user_assigned(cx: &Cx<'_>, resource: &ResourceId, before: &Value, given: &Val
     let mut shown = Map::new();
     for id in ids {
         let held = &before["userAssignedIdentities"][&id];
-        let found = if held.is_object() { held.clone() } else { assignable(cx, resource, &id)? };
+        let mut named = given["userAssignedIdentities"].as_object().into_iter().flat_map(Map::keys);
+        let stays = held.is_object() && !(named.any(|given| given.eq_ignore_ascii_case(&id)) && gone(cx, held)?);
+        let found = if stays { held.clone() } else { assignable(cx, resource, &id)? };
         shown.insert(id, found);
     }
     Ok(Value::Object(shown))
+}
+
+/// Whether the identity that a resource holds was deleted; one of the same name that was made since is another.
+fn gone(cx: &Cx<'_>, held: &Value) -> Result<bool, Refusal> {
+    let oid = held["principalId"].as_str().unwrap_or_default();
+    Ok(principals::get(cx.tx, oid)?.is_none())
 }
 
 /// An identity that the caller may give to the resource, as the resource shows it.

@@ -134,10 +134,12 @@ pub(crate) fn get(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 pub(crate) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let kind = collection(cx)?;
     let parent = target(cx.request);
-    if !kind.tracked() {
+    // Parts are listed below what they are parts of; some have a region of their own all the same.
+    let part = kind.name().split('/').count() > 2;
+    if part {
         cx.existing(&parent)?;
     }
-    let below = (!kind.tracked()).then(|| parent.to_string());
+    let below = part.then(|| parent.to_string());
     let found = cx.resources(Filter {
         subscription: Some(params.get("subscription")),
         group: params.find("group"),
@@ -263,8 +265,7 @@ fn precondition(cx: &Cx<'_>, kind: &'static dyn Kind, old: Option<&Resource>) ->
     }
     let current = old.and_then(|old| old.body["etag"].as_str());
     let is = |given: &str| given.trim() == "*" && current.is_some() || current == Some(given.trim());
-    let holds = cx.request.header("if-match").is_none_or(is)
-        && !cx.request.header("if-none-match").is_some_and(|given| is(given));
+    let holds = cx.request.header("if-match").is_none_or(is) && !cx.request.header("if-none-match").is_some_and(is);
     if holds {
         return Ok(());
     }

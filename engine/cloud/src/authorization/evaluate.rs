@@ -69,10 +69,15 @@ fn named(patterns: &[impl AsRef<str>], action: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern.as_ref(), action))
 }
 
-/// Matches an action against a pattern in which `*` stands for any run of characters, without case.
+/// Matches an action against a pattern in which `*` stands for any run of characters, without case. A `*` between two
+/// slashes may stand for nothing together with one of them: Managed Identity Operator's
+/// `userAssignedIdentities/*/assign/action` grants `userAssignedIdentities/assign/action`.
 fn matches(pattern: &str, action: &str) -> bool {
-    let pattern = pattern.to_ascii_lowercase();
-    let action = action.to_ascii_lowercase();
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    runs(&pattern, &action) || (pattern.contains("/*/") && runs(&pattern.replace("/*/", "/"), &action))
+}
+
+fn runs(pattern: &str, action: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = action.strip_prefix(first) else { return false };
@@ -105,6 +110,9 @@ mod tests {
             ("Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/keys/read", true),
             ("Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/keys/read/x", false),
             ("a*a", "a", false),
+            ("Microsoft.X/y/*/read", "Microsoft.X/y/read", true),
+            ("Microsoft.X/y/*/read", "Microsoft.X/yread", false),
+            ("Microsoft.X/y/*/assign/action", "Microsoft.X/y/write", false),
         ];
         for (pattern, action, expected) in table {
             assert_eq!(matches(pattern, action), expected, "{pattern} on {action}");

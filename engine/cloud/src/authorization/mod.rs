@@ -1,7 +1,7 @@
 //! Microsoft.Authorization: role definitions, role assignments and the access check.
 
 pub(crate) mod assignments;
-mod custom;
+pub(crate) mod custom;
 mod definitions;
 pub(crate) mod evaluate;
 mod operations;

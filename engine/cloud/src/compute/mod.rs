@@ -11,6 +11,7 @@
 mod body;
 mod disks;
 mod images;
+pub(crate) mod offer;
 mod quota;
 mod sets;
 mod sizes;

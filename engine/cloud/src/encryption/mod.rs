@@ -12,6 +12,8 @@
 
 mod customer;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use sealbook_crypto::{SealKey, SecretBytes};
 

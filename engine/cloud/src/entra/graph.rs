@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::applications;
 use crate::cx::{Cx, PrincipalKind};
 use crate::http::Answer;
 use crate::identity::principals::{self, Principal};
@@ -16,7 +17,7 @@ use crate::service::Service;
 /// Microsoft Graph.
 pub(super) struct Graph;
 
-const fn operation(name: &'static str, method: Method, path: &'static str, run: Run) -> Operation {
+pub(super) const fn operation(name: &'static str, method: Method, path: &'static str, run: Run) -> Operation {
     Operation { name, method, path, when: &[], api: &[], access: Access::Authenticated, lro: false, run }
 }
 
@@ -31,7 +32,7 @@ static OPERATIONS: &[Operation] = &[
     operation("Graph_GetDirectoryObject", Method::GET, "/v1.0/directoryObjects/{id}", directory_object),
 ];
 
-fn not_found(id: &str) -> Refusal {
+pub(super) fn not_found(id: &str) -> Refusal {
     Refusal::new(
         404,
         "Request_ResourceNotFound",
@@ -39,7 +40,7 @@ fn not_found(id: &str) -> Refusal {
     )
 }
 
-fn document(principal: &Principal) -> Value {
+fn document(cx: &Cx<'_>, principal: &Principal) -> Value {
     match principal.kind {
         PrincipalKind::User => json!({
             "businessPhones": [],
@@ -64,6 +65,7 @@ fn document(principal: &Principal) -> Value {
                 .collect::<Vec<_>>(),
             "appDisplayName": if principal.managed { Value::Null } else { principal.name.clone().into() },
             "appId": principal.app_id,
+            "appOwnerOrganizationId": applications::owner(principal, &cx.tenant),
             "displayName": principal.name,
             "servicePrincipalNames": [principal.app_id],
             "servicePrincipalType": if principal.managed { "ManagedIdentity" } else { "Application" },
@@ -73,7 +75,7 @@ fn document(principal: &Principal) -> Value {
 }
 
 /// The properties that `$select` names; all when it names none.
-fn selected(cx: &Cx<'_>, document: Value) -> Value {
+pub(super) fn selected(cx: &Cx<'_>, document: Value) -> Value {
     let select = cx.request.query("$select").unwrap_or_default();
     let Value::Object(fields) = document else { return document };
     if select.trim().is_empty() {
@@ -85,7 +87,7 @@ fn selected(cx: &Cx<'_>, document: Value) -> Value {
 }
 
 /// Refuses the query options that would change an answer in ways that are not offered here.
-fn check_options(cx: &Cx<'_>) -> Result<(), Refusal> {
+pub(super) fn check_options(cx: &Cx<'_>) -> Result<(), Refusal> {
     for (name, _) in &cx.request.query {
         let offered = ["$filter", "$select", "api-version"].iter().any(|o| o.eq_ignore_ascii_case(name));
         if name.starts_with('$') && !offered {
@@ -114,10 +116,11 @@ fn own(cx: &Cx<'_>, found: Option<Principal>) -> Result<Option<Principal>, Refus
     })
 }
 
-fn entity(cx: &Cx<'_>, set: &str, principal: &Principal) -> Result<Answer, Refusal> {
+/// One object, as Graph answers it.
+pub(super) fn entity(cx: &Cx<'_>, set: &str, principal: &Principal) -> Result<Answer, Refusal> {
     check_options(cx)?;
     let mut body = json!({ "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{set}/$entity") });
-    if let (Some(body), Value::Object(document)) = (body.as_object_mut(), selected(cx, document(principal))) {
+    if let (Some(body), Value::Object(document)) = (body.as_object_mut(), selected(cx, document(cx, principal))) {
         body.extend(document);
     }
     Ok(Answer::ok(&body))
@@ -127,7 +130,7 @@ fn set(cx: &Cx<'_>, name: &str, found: &[Principal]) -> Result<Answer, Refusal> 
     check_options(cx)?;
     Ok(Answer::ok(&json!({
         "@odata.context": format!("https://graph.microsoft.com/v1.0/$metadata#{name}"),
-        "value": found.iter().map(|p| selected(cx, document(p))).collect::<Vec<_>>(),
+        "value": found.iter().map(|p| selected(cx, document(cx, p))).collect::<Vec<_>>(),
     })))
 }
 
@@ -163,7 +166,7 @@ fn by_key(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let Some((_, app_id)) = key.filter(|(set, _)| set.eq_ignore_ascii_case("servicePrincipals")) else {
         return Err(Graph.unknown(cx).gap(format!("GET {}{}", cx.request.host, cx.request.path)));
     };
-    let found = own(cx, principals::by_app_id(cx.tx, app_id)?)?;
+    let found = by_app_id(cx, app_id)?;
     entity(cx, "servicePrincipals", &found.ok_or_else(|| not_found(app_id))?)
 }
 
@@ -171,7 +174,7 @@ fn directory_object(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
     let id = params.get("id");
     check_options(cx)?;
     let found = principal(cx, id)?.ok_or_else(|| not_found(id))?;
-    let mut body = document(&found);
+    let mut body = document(cx, &found);
     body["@odata.type"] = odata_type(&found).into();
     Ok(Answer::ok(&selected(cx, body)))
 }
@@ -183,11 +186,23 @@ fn odata_type(principal: &Principal) -> &'static str {
     }
 }
 
-fn filtered(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal> {
+/// The principals of a kind in the caller's tenant.
+pub(super) fn of_tenant(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal> {
     let mut found = Vec::new();
     for principal in principals::all(cx.tx)?.into_iter().filter(|p| p.kind == kind) {
         found.extend(own(cx, Some(principal))?);
     }
+    Ok(found)
+}
+
+/// The service principal of an application in the caller's tenant; another tenant may have one, too.
+pub(super) fn by_app_id(cx: &Cx<'_>, app_id: &str) -> Result<Option<Principal>, Refusal> {
+    let is = |p: &Principal| p.app_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(app_id));
+    Ok(of_tenant(cx, PrincipalKind::ServicePrincipal)?.into_iter().find(is))
+}
+
+fn filtered(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal> {
+    let mut found = of_tenant(cx, kind)?;
     let Some(filter) = cx.request.query("$filter").filter(|f| !f.is_empty()) else {
         return Ok(found);
     };
@@ -221,7 +236,7 @@ fn filtered(cx: &Cx<'_>, kind: PrincipalKind) -> Result<Vec<Principal>, Refusal>
     Ok(found)
 }
 
-fn unsupported(filter: &str) -> Refusal {
+pub(super) fn unsupported(filter: &str) -> Refusal {
     Refusal::new(400, "Request_UnsupportedQuery", format!("Unsupported or invalid query filter clause: '{filter}'."))
         .gap(format!("the Graph filter `{filter}`"))
 }
@@ -279,7 +294,7 @@ fn by_ids(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
             continue;
         }
         let mut entry = json!({ "@odata.type": odata_type(&principal) });
-        if let (Some(entry), Value::Object(document)) = (entry.as_object_mut(), document(&principal)) {
+        if let (Some(entry), Value::Object(document)) = (entry.as_object_mut(), document(cx, &principal)) {
             entry.extend(document);
         }
         value.push(entry);
@@ -300,7 +315,7 @@ impl Service for Graph {
     }
 
     fn tables(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        vec![OPERATIONS, applications::OPERATIONS]
     }
 
     fn audiences(&self) -> &'static [&'static str] {

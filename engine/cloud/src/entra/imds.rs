@@ -8,10 +8,13 @@ use serde_json::json;
 use super::sign_in;
 use crate::cx::{Caller, Cx};
 use crate::http::Answer;
+use crate::identity::principals::Principal;
 use crate::identity::token::TokenError;
 use crate::identity::{mint, principals};
+use crate::managedidentity::USER_ASSIGNED;
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
+use crate::resource_id::ResourceId;
 use crate::service::Service;
 
 /// The instance metadata service.
@@ -30,6 +33,21 @@ static OPERATIONS: &[Operation] = &[Operation {
 
 fn invalid(message: &str) -> Refusal {
     Refusal::new(400, "invalid_request", message)
+}
+
+/// The identity of a request that names none: the system-assigned one, else the only user-assigned one.
+fn unnamed(held: Vec<Principal>) -> Result<Option<Principal>, Refusal> {
+    let user_assigned = |p: &Principal| {
+        let id = p.resource.as_deref().and_then(ResourceId::parse);
+        id.is_some_and(|id| id.kind().eq_ignore_ascii_case(USER_ASSIGNED))
+    };
+    if held.len() > 1 && held.iter().all(user_assigned) {
+        return Err(invalid(
+            "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the \
+             token request",
+        ));
+    }
+    Ok(held.into_iter().next())
 }
 
 fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
@@ -57,7 +75,7 @@ fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     } else if let Some(id) = chosen("msi_res_id").or(chosen("mi_res_id")) {
         held.into_iter().find(|p| is(p.resource.as_deref(), id))
     } else {
-        held.into_iter().next()
+        unnamed(held)?
     };
     let Some(principal) = principal else {
         return Err(invalid("Identity not found"));

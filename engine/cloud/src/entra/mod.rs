@@ -1,5 +1,6 @@
 //! Microsoft Entra: sign-in, tokens, the instance metadata service's identity endpoint, and Microsoft Graph.
 
+mod applications;
 pub(crate) mod device;
 mod device_page;
 mod graph;

@@ -13,7 +13,7 @@ use crate::store::{instant, millis};
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS principals (
     oid      TEXT PRIMARY KEY COLLATE NOCASE,
-    app_id   TEXT UNIQUE COLLATE NOCASE,
+    app_id   TEXT COLLATE NOCASE,
     kind     TEXT NOT NULL,
     managed  INTEGER NOT NULL,
     name     TEXT NOT NULL,
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS principals (
     created  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS principals_by_resource ON principals (resource);
+CREATE INDEX IF NOT EXISTS principals_by_app ON principals (app_id);
 ";
 
 /// A principal of the tenant.
@@ -73,7 +74,8 @@ pub(crate) fn get(tx: &Connection, oid: &str) -> Result<Option<Principal>, Refus
     one(tx, "oid", oid)
 }
 
-/// Reads a service principal by application id.
+/// Reads a service principal by application id. An application of Microsoft's own may have one in each tenant; those
+/// have no secret, so whoever signs in has the only one.
 pub(crate) fn by_app_id(tx: &Connection, app_id: &str) -> Result<Option<Principal>, Refusal> {
     one(tx, "app_id", app_id)
 }

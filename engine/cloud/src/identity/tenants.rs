@@ -144,8 +144,11 @@ pub(crate) fn add(tx: &Connection, tenant: &Tenant) -> Result<(), Refusal> {
             tenant.client,
         ],
     )?;
-    for oid in [&tenant.user, &tenant.client] {
-        tx.execute("INSERT INTO tenant_principals (oid, tenant) VALUES (?1, ?2)", params![oid, tenant.id])?;
-    }
+    [&tenant.user, &tenant.client].into_iter().try_for_each(|oid| adopt(tx, oid, &tenant.id))
+}
+
+/// Says that a principal belongs to a tenant.
+pub(crate) fn adopt(tx: &Connection, oid: &str, tenant: &str) -> Result<(), Refusal> {
+    tx.execute("INSERT INTO tenant_principals (oid, tenant) VALUES (?1, ?2)", params![oid, tenant])?;
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Microsoft.Insights: the activity log of Azure Resource Manager.
+//! Microsoft.Insights: the activity log of Azure Resource Manager, and diagnostic settings.
 
 pub(crate) mod activity;
+pub(crate) mod diagnostics;
 mod events;
 
 use http::Method;
@@ -38,10 +39,14 @@ impl Provider for Insights {
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {
-        vec![OPERATIONS]
+        vec![OPERATIONS, diagnostics::OPERATIONS]
     }
 
     fn types(&self) -> &'static [ResourceType] {
-        &[ResourceType { name: "eventtypes", api: API, regional: false }]
+        &[
+            ResourceType { name: "eventtypes", api: API, regional: false },
+            ResourceType { name: "diagnosticSettings", api: diagnostics::API, regional: false },
+            ResourceType { name: "diagnosticSettingsCategories", api: diagnostics::API, regional: false },
+        ]
     }
 }

@@ -1,14 +1,16 @@
-//! What a vault's diagnostic log (category `AuditEvent`) records of the data plane.
+//! What the diagnostic log (category `AuditEvent`) of a vault or managed HSM records of the data plane.
 
 use serde_json::{Value, json};
 
-use super::secrets;
-use super::vault::Vault;
+use super::keystore::KeyStore;
+use super::{bundle, secrets};
 use crate::audit::Entry;
 use crate::cx::Cx;
+use crate::http::Answer;
+use crate::operation::{Operation, Params};
 
 /// Azure's operation name in the log for an operation of the data plane.
-pub(super) fn operation_name(operation: &str) -> &str {
+fn operation_name(operation: &str) -> &str {
     match operation {
         "CreateKey" => "KeyCreate",
         "GetKey" => "KeyGet",
@@ -33,14 +35,28 @@ pub(super) fn operation_name(operation: &str) -> &str {
         "sign" => "KeySign",
         "verify" => "KeyVerify",
         "release" => "KeyRelease",
+        "GetRandomBytes" => "RandomBytesGet",
+        "HSMSecurityDomain_Download" => "SecurityDomainDownload",
+        "HSMSecurityDomain_DownloadPending" => "SecurityDomainDownloadStatus",
+        "HSMSecurityDomain_TransferKey" => "SecurityDomainTransferKeyGet",
+        "HSMSecurityDomain_Upload" => "SecurityDomainUpload",
+        "HSMSecurityDomain_UploadPending" => "SecurityDomainUploadStatus",
+        "RoleAssignments_Create" => "RoleAssignmentCreate",
+        "RoleAssignments_Get" => "RoleAssignmentGet",
+        "RoleAssignments_ListForScope" => "RoleAssignmentList",
+        "RoleAssignments_Delete" => "RoleAssignmentDelete",
+        "RoleDefinitions_CreateOrUpdate" => "RoleDefinitionCreate",
+        "RoleDefinitions_Get" => "RoleDefinitionGet",
+        "RoleDefinitions_List" => "RoleDefinitionList",
+        "RoleDefinitions_Delete" => "RoleDefinitionDelete",
         other => secrets::operation_name(other).unwrap_or(other),
     }
 }
 
 /// What an entry is about.
 pub(super) struct Subject<'a> {
-    /// The vault in whose log it goes.
-    pub vault: &'a Vault,
+    /// The key store in whose log it goes.
+    pub keystore: &'a KeyStore,
     /// Name in the log.
     pub operation: &'a str,
     /// HTTP status.
@@ -62,7 +78,7 @@ impl Subject<'_> {
             "requestUri": self.uri,
             "httpStatusCode": self.status,
             "clientInfo": cx.request.header("user-agent").unwrap_or_default(),
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": self.vault.name },
+            "vaultProperties": { "type": self.keystore.kind.resource_type(), "name": self.keystore.name },
         });
         let mut optional = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -73,7 +89,7 @@ impl Subject<'_> {
         optional("algorithm", self.algorithm);
         optional("errorCode", self.error);
         Entry {
-            resource: self.vault.id.clone(),
+            resource: self.keystore.id.clone(),
             category: "AuditEvent",
             operation: self.operation.to_owned(),
             status: self.status,
@@ -82,28 +98,55 @@ impl Subject<'_> {
     }
 }
 
-/// The entry for a rotation that the vault carried out by itself, as the key's policy says.
-pub(super) fn rotated(vault: &Vault, kid: &str) -> Entry {
+/// The entry for a rotation that the key store carried out by itself, as the key's policy says.
+pub(super) fn rotated(keystore: &KeyStore, kid: &str) -> Entry {
     Entry {
-        resource: vault.id.clone(),
+        resource: keystore.id.clone(),
         category: "AuditEvent",
         operation: "KeyRotateIfDue".to_owned(),
         status: 200,
         properties: json!({
             "id": kid,
             "httpStatusCode": 200,
-            "vaultProperties": { "type": "Microsoft.KeyVault/vaults", "name": vault.name },
+            "vaultProperties": { "type": keystore.kind.resource_type(), "name": keystore.name },
         }),
     }
 }
 
+/// The entry for a request to the data plane that has been answered.
+pub(super) fn of_request(
+    cx: &Cx<'_>,
+    keystore: &KeyStore,
+    operation: &Operation,
+    params: &Params,
+    answer: &Answer,
+) -> Entry {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let request: Value = serde_json::from_slice(&cx.request.body).unwrap_or_default();
+    let version = params.find("version");
+    let named = params
+        .find("key")
+        .map(|key| bundle::kid(keystore, key, version))
+        .or_else(|| params.find("secret").map(|secret| secrets::id(keystore, secret, version)));
+    let subject = Subject {
+        keystore,
+        operation: operation_name(operation.name),
+        status: answer.status.as_u16(),
+        id: id_in(&body).or(named),
+        uri: format!("https://{}{}", cx.request.host, cx.request.path),
+        algorithm: request["alg"].as_str().map(str::to_owned),
+        error: error_in(&body),
+    };
+    subject.entry(cx)
+}
+
 /// The identifier of a key or secret that an answer names.
-pub(super) fn id_in(body: &Value) -> Option<String> {
+fn id_in(body: &Value) -> Option<String> {
     [&body["key"]["kid"], &body["kid"], &body["id"]].into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
 /// The innermost error code that an answer names.
-pub(super) fn error_in(body: &Value) -> Option<String> {
+fn error_in(body: &Value) -> Option<String> {
     let error = &body["error"];
     error["innererror"]["code"].as_str().or_else(|| error["code"].as_str()).map(str::to_owned)
 }

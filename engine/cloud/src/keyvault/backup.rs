@@ -1,19 +1,21 @@
-//! Backup and restore of keys: all versions and the rotation policy in one blob that only this embedded Azure opens,
-//! and only for a vault of the same subscription and geography.
+//! Backup and restore of keys: all versions and the rotation policy in one blob. A vault's is opened by this embedded
+//! Azure alone, for a vault of the same subscription and geography; a managed HSM's by every pool of its security domain.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::{Curve, EcPublic};
 use sealbook_crypto::rsa::RsaPublic;
+use sealbook_crypto::{SealKey, SecretBytes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::keystore::{KeyStore, Kind};
 use super::material::{self, Public};
 use super::requests::{self, bad};
 use super::rotation_policy::{LifetimeAction, Policy};
 use super::store::{self, Key, Version};
-use super::vault::Vault;
-use super::{bundle, data, deleted_keys, keys};
+use super::{bundle, deleted_keys, hsm, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -23,7 +25,7 @@ use crate::resources::locations::{self, Location};
 /// Version of the content of a blob.
 const FORMAT: u32 = 1;
 
-/// What is in a blob. Private keys stay sealed under the identifiers that they had.
+/// What is in a blob. Private keys are sealed in it once more, under the identifiers that they had.
 #[derive(Serialize, Deserialize)]
 struct Content {
     format: u32,
@@ -58,16 +60,18 @@ struct SavedVersion {
 }
 
 impl SavedVersion {
-    fn of(vault: &Vault, key: &Key, version: Version) -> Self {
+    fn of(cx: &Cx<'_>, bond: &Bond, keystore: &KeyStore, key: &Key, version: Version) -> Result<Self, Refusal> {
+        let kid = bundle::kid(keystore, &key.name, Some(&version.version));
         let (curve, first, second) = match &version.public {
-            Public::Rsa(public) => (None, &public.n, &public.e),
-            Public::Ec(public) => (Some(public.curve.name().to_owned()), &public.x, &public.y),
+            Public::Rsa(public) => (None, public.n.clone(), public.e.clone()),
+            Public::Ec(public) => (Some(public.curve.name().to_owned()), public.x.clone(), public.y.clone()),
+            Public::Aes(bits) => (None, bits.bits().to_be_bytes().to_vec(), Vec::new()),
         };
-        Self {
-            kid: bundle::kid(vault, &key.name, Some(&version.version)),
+        Ok(Self {
+            sealed: STANDARD.encode(bond.protect(cx, &kid, &version)?),
+            kid,
             curve,
             public: [first, second].map(|part| STANDARD.encode(part)),
-            sealed: STANDARD.encode(&version.sealed),
             version: version.version,
             kty: version.kty,
             enabled: version.enabled,
@@ -77,14 +81,18 @@ impl SavedVersion {
             updated: version.updated,
             operations: version.operations,
             tags: version.tags,
-        }
+        })
     }
 
     /// The version for a vault, its private key sealed anew; `None` when the content does not make sense.
-    fn into_version(self, cx: &Cx<'_>, vault: &Vault, name: &str) -> Option<Version> {
+    fn into_version(self, cx: &Cx<'_>, bond: &Bond, keystore: &KeyStore, name: &str) -> Option<Version> {
         let bytes = |text: &str| STANDARD.decode(text).ok();
         let (first, second) = (bytes(&self.public[0])?, bytes(&self.public[1])?);
         let public = match self.curve {
+            None if self.kty.starts_with("oct") => {
+                let bits: [u8; 2] = first.try_into().ok()?;
+                Public::Aes(AesBits::from_bits(u16::from_be_bytes(bits).into())?)
+            }
             None => Public::Rsa(RsaPublic { n: first, e: second }),
             Some(curve) => Public::Ec(EcPublic { curve: Curve::from_name(&curve)?, x: first, y: second }),
         };
@@ -93,7 +101,7 @@ impl SavedVersion {
             version: self.version,
             kty: self.kty,
             public,
-            sealed: bytes(&self.sealed)?,
+            sealed: Vec::new(),
             enabled: self.enabled,
             nbf: self.nbf,
             exp: self.exp,
@@ -102,8 +110,9 @@ impl SavedVersion {
             operations: self.operations,
             tags: self.tags,
         };
-        let private = material::open(cx, &self.kid, &version).ok()?;
-        version.sealed = private.seal(cx, &bundle::kid(vault, name, Some(&version.version)));
+        let document = bond.reveal(cx, &self.kid, &bytes(&self.sealed)?)?;
+        let private = material::read(&version.public, document)?;
+        version.sealed = private.seal(cx, &bundle::kid(keystore, name, Some(&version.version)));
         Some(version)
     }
 }
@@ -122,8 +131,8 @@ fn geography(location: &'static Location) -> &'static str {
     }
 }
 
-/// What the blob of a key (or of a `secret`) is bound to.
-pub(super) fn bond(what: &str, vault: &Vault) -> String {
+/// What a vault's blob of a key (or of a `secret`) is bound to: its subscription and geography.
+pub(super) fn place(what: &str, vault: &KeyStore) -> String {
     let geography = match locations::find(vault.location()) {
         Some(location) => geography(location),
         None => vault.location(),
@@ -131,10 +140,61 @@ pub(super) fn bond(what: &str, vault: &Vault) -> String {
     format!("backup of a {what}:{}:{geography}", vault.subscription.to_ascii_lowercase())
 }
 
+/// What a blob is bound to, and what seals it.
+enum Bond {
+    /// A vault's place. Private keys stay sealed by the cloud.
+    Place(String),
+    /// A managed HSM's security domain: any pool that has it opens the blob.
+    Domain { place: String, key: SealKey },
+}
+
+impl Bond {
+    fn of(cx: &Cx<'_>, keystore: &KeyStore) -> Result<Self, Refusal> {
+        if keystore.kind == Kind::Hsm {
+            let domain = hsm::backup_key(cx, keystore)?;
+            let (id, key) = domain.ok_or_else(|| Refusal::internal("an active managed HSM has no security domain"))?;
+            return Ok(Self::Domain { place: format!("backup of a key:{id}"), key });
+        }
+        Ok(Self::Place(place("key", keystore)))
+    }
+
+    fn seal(&self, cx: &Cx<'_>, content: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Place(place) => cx.seal(place, content),
+            Self::Domain { place, key } => key.seal(place.as_bytes(), content),
+        }
+    }
+
+    fn open(&self, cx: &Cx<'_>, blob: &[u8]) -> Option<SecretBytes> {
+        match self {
+            Self::Place(place) => cx.open(place, blob).ok(),
+            Self::Domain { place, key } => key.open(place.as_bytes(), blob).ok(),
+        }
+    }
+
+    /// The secret half of the version `kid`, sealed for the blob.
+    fn protect(&self, cx: &Cx<'_>, kid: &str, version: &Version) -> Result<Vec<u8>, Refusal> {
+        match self {
+            Self::Place(_) => Ok(version.sealed.clone()),
+            Self::Domain { key, .. } => {
+                Ok(key.seal(kid.as_bytes(), material::open(cx, kid, version)?.document().expose()))
+            }
+        }
+    }
+
+    /// Opens what [`Bond::protect`] sealed.
+    fn reveal(&self, cx: &Cx<'_>, kid: &str, sealed: &[u8]) -> Option<SecretBytes> {
+        match self {
+            Self::Place(_) => cx.open(kid, sealed).ok(),
+            Self::Domain { key, .. } => key.open(kid.as_bytes(), sealed).ok(),
+        }
+    }
+}
+
 /// Saves a key (`BackupKey`).
 pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let policy = store::policy(cx, key.row)?.map(|policy| SavedPolicy {
         actions: policy.actions,
         expiry: policy.expiry,
@@ -142,16 +202,20 @@ pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         updated: policy.updated,
     });
     let versions = store::versions(cx, key.row, 0, usize::MAX)?;
-    let versions = versions.into_iter().map(|version| SavedVersion::of(&vault, &key, version)).collect();
+    let bond = Bond::of(cx, &keystore)?;
+    let versions = versions
+        .into_iter()
+        .map(|version| SavedVersion::of(cx, &bond, &keystore, &key, version))
+        .collect::<Result<_, _>>()?;
     let content = Content { format: FORMAT, name: key.name.clone(), policy, versions };
-    let blob = cx.seal(&bond("key", &vault), &serde_json::to_vec(&content)?);
+    let blob = bond.seal(cx, &serde_json::to_vec(&content)?);
     Ok(Answer::ok(&json!({ "value": URL_SAFE_NO_PAD.encode(blob) })))
 }
 
 /// Opens a blob. Azure says the same of every blob that it can't use.
-fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
+fn open(cx: &Cx<'_>, bond: &Bond, blob: &[u8]) -> Result<Content, Refusal> {
     let unusable = || bad("Cannot decrypt backup blob.");
-    let opened = cx.open(&bond("key", vault), blob).map_err(|_| unusable())?;
+    let opened = bond.open(cx, blob).ok_or_else(unusable)?;
     let content: Content = serde_json::from_slice(opened.expose()).map_err(|_| unusable())?;
     if content.format != FORMAT || content.versions.is_empty() {
         return Err(unusable());
@@ -161,16 +225,17 @@ fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
 
 /// Brings a saved key back with all its versions, under the name and the versions that it had (`RestoreKey`).
 pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let body = requests::object(cx)?;
-    let content = open(cx, &vault, &requests::bytes(&body, "value")?)?;
-    if !vault.premium() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
+    let bond = Bond::of(cx, &keystore)?;
+    let content = open(cx, &bond, &requests::bytes(&body, "value")?)?;
+    if !keystore.hardware() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
         return Err(bad("Hardware key operation not allowed on standard vault."));
     }
-    match store::key(cx, &vault.name, &content.name)? {
+    match store::key(cx, &keystore.label, &content.name)? {
         Some(key) if key.deletion.is_some() => return Err(deleted_keys::name_taken(cx, &key)),
         Some(key) => {
-            let kid = bundle::kid(&vault, &key.name, None);
+            let kid = bundle::kid(&keystore, &key.name, None);
             return Err(Refusal::new(
                 409,
                 "Conflict",
@@ -182,10 +247,10 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         }
         None => {}
     }
-    let key = store::insert_key(cx, &vault.name, &content.name)?;
+    let key = store::insert_key(cx, &keystore.label, &content.name)?;
     for saved in content.versions {
         let version = saved
-            .into_version(cx, &vault, &key.name)
+            .into_version(cx, &bond, &keystore, &key.name)
             .ok_or_else(|| Refusal::internal("an authentic backup blob holds a version that can't be read"))?;
         store::insert_version(cx, key.row, &version)?;
     }
@@ -194,7 +259,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     }
     let newest =
         store::version(cx, key.row, None)?.ok_or_else(|| Refusal::internal("a restored key has no version"))?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &newest)))
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &newest)))
 }
 
 #[cfg(test)]

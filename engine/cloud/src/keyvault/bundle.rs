@@ -4,13 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use super::keystore::{Deletion, KeyStore};
 use super::material::Public;
 use super::store::{Key, Version};
-use super::vault::{Deletion, Vault};
 
 /// Identifier of a key, with its version when one is given.
-pub(super) fn kid(vault: &Vault, key: &str, version: Option<&str>) -> String {
-    let base = format!("{}keys/{key}", vault.uri());
+pub(super) fn kid(keystore: &KeyStore, key: &str, version: Option<&str>) -> String {
+    let base = format!("{}keys/{key}", keystore.uri());
     match version {
         Some(version) => format!("{base}/{version}"),
         None => base,
@@ -18,11 +18,11 @@ pub(super) fn kid(vault: &Vault, key: &str, version: Option<&str>) -> String {
 }
 
 /// Identifier of a soft-deleted key.
-fn recovery_id(vault: &Vault, key: &str) -> String {
-    format!("{}deletedkeys/{key}", vault.uri())
+fn recovery_id(keystore: &KeyStore, key: &str) -> String {
+    format!("{}deletedkeys/{key}", keystore.uri())
 }
 
-fn attributes(vault: &Vault, version: &Version) -> Value {
+fn attributes(keystore: &KeyStore, version: &Version) -> Value {
     let mut attributes = Map::new();
     attributes.insert("enabled".into(), version.enabled.into());
     if let Some(nbf) = version.nbf {
@@ -33,16 +33,16 @@ fn attributes(vault: &Vault, version: &Version) -> Value {
     }
     attributes.insert("created".into(), version.created.into());
     attributes.insert("updated".into(), version.updated.into());
-    attributes.insert("recoveryLevel".into(), vault.recovery_level().into());
-    attributes.insert("recoverableDays".into(), vault.retention().into());
+    attributes.insert("recoveryLevel".into(), keystore.recovery_level().into());
+    attributes.insert("recoverableDays".into(), keystore.retention().into());
     attributes.insert("exportable".into(), false.into());
     Value::Object(attributes)
 }
 
 /// The public half as a JSON Web Key (RFC 7517), with Key Vault's members.
-fn json_web_key(vault: &Vault, key: &Key, version: &Version) -> Value {
+fn json_web_key(keystore: &KeyStore, key: &Key, version: &Version) -> Value {
     let mut document = json!({
-        "kid": kid(vault, &key.name, Some(&version.version)),
+        "kid": kid(keystore, &key.name, Some(&version.version)),
         "kty": version.kty,
         "key_ops": version.operations,
     });
@@ -56,31 +56,32 @@ fn json_web_key(vault: &Vault, key: &Key, version: &Version) -> Value {
             document["x"] = URL_SAFE_NO_PAD.encode(&public.x).into();
             document["y"] = URL_SAFE_NO_PAD.encode(&public.y).into();
         }
+        Public::Aes(_) => {}
     }
     document
 }
 
 /// A version of a key.
-pub(super) fn bundle(vault: &Vault, key: &Key, version: &Version) -> Value {
+pub(super) fn bundle(keystore: &KeyStore, key: &Key, version: &Version) -> Value {
     json!({
-        "key": json_web_key(vault, key, version),
-        "attributes": attributes(vault, version),
+        "key": json_web_key(keystore, key, version),
+        "attributes": attributes(keystore, version),
         "tags": version.tags,
     })
 }
 
 /// A key in a list (`version` is its newest), or a version in the list of versions when `versioned`.
-pub(super) fn item(vault: &Vault, key: &Key, version: &Version, versioned: bool) -> Value {
+pub(super) fn item(keystore: &KeyStore, key: &Key, version: &Version, versioned: bool) -> Value {
     json!({
-        "kid": kid(vault, &key.name, versioned.then_some(version.version.as_str())),
-        "attributes": attributes(vault, version),
+        "kid": kid(keystore, &key.name, versioned.then_some(version.version.as_str())),
+        "attributes": attributes(keystore, version),
         "tags": version.tags,
     })
 }
 
 /// Adds what a soft-deleted key shows besides.
-pub(super) fn deleted(mut document: Value, vault: &Vault, key: &Key, deletion: &Deletion) -> Value {
-    document["recoveryId"] = recovery_id(vault, &key.name).into();
+pub(super) fn deleted(mut document: Value, keystore: &KeyStore, key: &Key, deletion: &Deletion) -> Value {
+    document["recoveryId"] = recovery_id(keystore, &key.name).into();
     document["deletedDate"] = deletion.at.timestamp().into();
     document["scheduledPurgeDate"] = deletion.purge.timestamp().into();
     document

@@ -1,8 +1,9 @@
-//! Customer-managed keys: what another service of the embedded Azure does with a key of a vault, as the managed
-//! identity that the customer gave it.
+//! Customer-managed keys: what another service of the embedded Azure does with a key of a vault or managed HSM, as the
+//! managed identity that the customer gave it.
 //!
-//! Every rule of the data plane holds: the vault must be there, its firewall must admit trusted services, the identity needs get, wrapKey and unwrapKey by role
-//! assignment at the key or above, the key must be enabled and permit the operation. Nothing is cached.
+//! Every rule of the data plane holds: the key store must be there, its firewall must admit trusted services, the
+//! identity needs get, wrapKey and unwrapKey by role assignment at the key or above, the key must be enabled and permit
+//! the operation. Nothing is cached.
 
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{Padding, RsaError};
@@ -10,21 +11,36 @@ use serde_json::json;
 
 use super::audit::Subject;
 use super::cryptography::{self, Action, Fault};
+use super::keystore::{self, KeyStore};
 use super::store::{self, Key, Version};
-use super::vault::{self, Vault};
-use super::{bundle, data, network};
+use super::{bundle, network, operations};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
 /// A key as a service's configuration names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyAt<'a> {
-    /// `https://<vault>.vault.azure.net`, with or without a slash at the end, in any case.
+    /// `https://<vault>.vault.azure.net` or `https://<pool>.managedhsm.azure.net`, with or without a slash at the end,
+    /// in any case.
     pub vault_uri: &'a str,
     /// Name.
     pub name: &'a str,
     /// Version; the newest one when it is `None` or empty.
     pub version: Option<&'a str>,
+}
+
+impl<'a> KeyAt<'a> {
+    /// Reads the URL of a key, `https://<store>/keys/<name>[/<version>]`; `None` when it is none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "disk encryption sets name their key so"))]
+    pub fn parse(url: &'a str) -> Option<Self> {
+        let host = url.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("https://"))?.len();
+        let end = host + url[host..].find('/')?;
+        let mut segments = url[end + 1..].trim_end_matches('/').split('/');
+        segments.next().filter(|keys| keys.eq_ignore_ascii_case("keys"))?;
+        let name = segments.next().filter(|name| !name.is_empty())?;
+        let version = segments.next();
+        segments.next().is_none().then_some(Self { vault_uri: &url[..end], name, version })
+    }
 }
 
 /// What to do with a data encryption key.
@@ -51,7 +67,7 @@ pub(crate) struct Wrapped {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CmkError {
     /// No vault answers at the address, or it is soft-deleted.
-    #[error("the key vault does not exist or is soft-deleted; create or recover it")]
+    #[error("the key vault or managed HSM does not exist or is soft-deleted; create or recover it")]
     VaultNotFound,
     /// The vault has no such key or version, or the key is soft-deleted.
     #[error("the key or its version does not exist or is soft-deleted; create or recover it")]
@@ -64,7 +80,8 @@ pub(crate) enum CmkError {
     KeyExpired,
     /// The identity lacks get, wrapKey or unwrapKey.
     #[error(
-        "the identity may not use the key; assign Key Vault Crypto Service Encryption User at the vault or the key"
+        "the identity may not use the key; assign Key Vault Crypto Service Encryption User at the vault or the key, or Managed \
+         HSM Crypto Service Encryption User at the key"
     )]
     Forbidden,
     /// The vault's firewall keeps the service out, although it is a trusted one.
@@ -136,10 +153,10 @@ pub(crate) struct VaultPolicy {
     pub purge_protection: bool,
 }
 
-fn vault_at(cx: &Cx<'_>, uri: &str) -> Result<Vault, CmkError> {
+fn keystore_at(cx: &Cx<'_>, uri: &str) -> Result<KeyStore, CmkError> {
     let lower = uri.trim().to_ascii_lowercase();
     let host = lower.strip_prefix("https://").ok_or(CmkError::VaultNotFound)?.trim_end_matches('/');
-    vault::at_host(cx, host.strip_suffix(":443").unwrap_or(host))?.ok_or(CmkError::VaultNotFound)
+    keystore::at_host(cx, host.strip_suffix(":443").unwrap_or(host))?.ok_or(CmkError::VaultNotFound)
 }
 
 /// Reads the policy of the vault at an address.
@@ -147,13 +164,13 @@ fn vault_at(cx: &Cx<'_>, uri: &str) -> Result<Vault, CmkError> {
 /// # Errors
 /// [`CmkError::VaultNotFound`] when there is none.
 pub(crate) fn vault_policy(cx: &mut Cx<'_>, vault_uri: &str) -> Result<VaultPolicy, CmkError> {
-    let vault = vault_at(cx, vault_uri)?;
+    let keystore = keystore_at(cx, vault_uri)?;
     Ok(VaultPolicy {
-        id: vault.id.clone(),
-        location: vault.location().to_owned(),
-        tenant: vault.tenant().to_owned(),
+        id: keystore.id.clone(),
+        location: keystore.location().to_owned(),
+        tenant: keystore.tenant().to_owned(),
         soft_delete: true,
-        purge_protection: vault.purge_protected(),
+        purge_protection: keystore.purge_protected(),
     })
 }
 
@@ -168,8 +185,8 @@ pub(crate) fn service_wrap(
     op: Wrap,
     input: &[u8],
 ) -> Result<Wrapped, CmkError> {
-    let vault = vault_at(cx, key.vault_uri)?;
-    let result = wrap_in(cx, &vault, principal_id, key, op, input);
+    let keystore = keystore_at(cx, key.vault_uri)?;
+    let result = wrap_in(cx, &keystore, principal_id, key, op, input);
     let (status, error) = match &result {
         Ok(_) => (200, None),
         Err(why) => {
@@ -178,9 +195,9 @@ pub(crate) fn service_wrap(
         }
     };
     let version = key.version.filter(|version| !version.is_empty());
-    let id = result.as_ref().map_or_else(|_| bundle::kid(&vault, key.name, version), |wrapped| wrapped.kid.clone());
+    let id = result.as_ref().map_or_else(|_| bundle::kid(&keystore, key.name, version), |wrapped| wrapped.kid.clone());
     let subject = Subject {
-        vault: &vault,
+        keystore: &keystore,
         operation: match op {
             Wrap::Wrap => "KeyWrap",
             Wrap::Unwrap => "KeyUnwrap",
@@ -192,44 +209,44 @@ pub(crate) fn service_wrap(
         error,
     };
     let entry = subject.entry(cx);
-    cx.audit_as(entry, json!({ "claim": { "oid": principal_id, "idtyp": "app", "tid": vault.tenant() } }));
+    cx.audit_as(entry, json!({ "claim": { "oid": principal_id, "idtyp": "app", "tid": keystore.tenant() } }));
     result
 }
 
 fn wrap_in(
     cx: &Cx<'_>,
-    vault: &Vault,
+    keystore: &KeyStore,
     principal_id: &str,
     key: &KeyAt<'_>,
     op: Wrap,
     input: &[u8],
 ) -> Result<Wrapped, CmkError> {
+    let actions = operations::actions(keystore.kind);
     let (action, permission) = match op {
-        Wrap::Wrap => (Action::Wrap, data::WRAP),
-        Wrap::Unwrap => (Action::Unwrap, data::UNWRAP),
+        Wrap::Wrap => (Action::Wrap, actions.wrap),
+        Wrap::Unwrap => (Action::Unwrap, actions.unwrap),
     };
-    if !network::admits_services(vault) {
+    if !network::admits_services(keystore) {
         return Err(CmkError::Firewall);
     }
-    let scope = vault.key_scope(key.name);
-    for needed in [data::READ, permission] {
-        if !cx.allows(principal_id, needed, true, &scope)?.allowed {
+    for needed in [actions.read, permission] {
+        if !keystore.allows(cx, principal_id, needed, key.name)? {
             return Err(CmkError::Forbidden);
         }
     }
-    let (key, version) = find(cx, vault, key)?;
+    let (key, version) = find(cx, keystore, key)?;
     if !version.kty.starts_with("RSA") {
         return Err(CmkError::NotRsa);
     }
-    let kid = bundle::kid(vault, &key.name, Some(&version.version));
+    let kid = bundle::kid(keystore, &key.name, Some(&version.version));
     cryptography::permitted(cx, &version, action)?;
     let bytes = cryptography::perform(cx, &kid, &version, action, Padding::OaepSha256, input)?;
     Ok(Wrapped { bytes, kid, version: version.version })
 }
 
-fn find(cx: &Cx<'_>, vault: &Vault, at: &KeyAt<'_>) -> Result<(Key, Version), CmkError> {
+fn find(cx: &Cx<'_>, keystore: &KeyStore, at: &KeyAt<'_>) -> Result<(Key, Version), CmkError> {
     let key =
-        store::key(cx, &vault.name, at.name)?.filter(|key| key.deletion.is_none()).ok_or(CmkError::KeyNotFound)?;
+        store::key(cx, &keystore.label, at.name)?.filter(|key| key.deletion.is_none()).ok_or(CmkError::KeyNotFound)?;
     let version = store::version(cx, key.row, at.version.filter(|version| !version.is_empty()))?;
     Ok((key, version.ok_or(CmkError::KeyNotFound)?))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::material::{Private, Public};
 use super::requests::{self, bad};
 use super::store::Version;
-use super::{bundle, data, keys, material};
+use super::{bundle, keys, keystore, material, symmetric};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -149,12 +149,18 @@ fn padding(algorithm: &str) -> Result<Padding, Refusal> {
 }
 
 fn run(cx: &Cx<'_>, p: &Params, action: Action) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let version = keys::version_of(cx, &key, p)?;
-    let kid = bundle::kid(&vault, &key.name, Some(&version.version));
+    let kid = bundle::kid(&keystore, &key.name, Some(&version.version));
     permitted(cx, &version, action).map_err(|fault| fault.refusal(action))?;
     let body = requests::object(cx)?;
+    if let Public::Aes(_) = &version.public {
+        let Private::Aes(key) = material::open(cx, &kid, &version)? else {
+            return Err(Refusal::internal(format!("the key {kid} is no AES key")));
+        };
+        return symmetric::run(&key, &kid, action, &body);
+    }
     let padding = padding(body["alg"].as_str().ok_or_else(|| bad("Property alg is required."))?)?;
     let input = SecretBytes::from(requests::bytes(&body, "value")?);
     let output = perform(cx, &kid, &version, action, padding, input.expose()).map_err(|fault| fault.refusal(action))?;
@@ -183,8 +189,8 @@ pub(super) fn unwrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Refuses to release a key (`release`): no key here is exportable.
 pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     keys::version_of(cx, &key, p)?;
     Err(Refusal::new(403, "Forbidden", "The key is not exportable: the embedded Azure does not release keys yet.")
         .inner("AccessDenied")

@@ -5,10 +5,10 @@
 
 use chrono::Duration;
 
+use super::keystore::{Deletion, KeyStore};
 use super::requests::{self, Page};
 use super::store::{self, Key, Version};
-use super::vault::{Deletion, Vault};
-use super::{bundle, data, keys};
+use super::{bundle, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -38,10 +38,10 @@ pub(super) fn name_taken(cx: &Cx<'_>, key: &Key) -> Refusal {
 }
 
 /// The soft-deleted key that a path names, with its newest version.
-fn deleted(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<(Key, Deletion, Version), Refusal> {
+fn deleted(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<(Key, Deletion, Version), Refusal> {
     requests::check_key_name(name)?;
     let missing = || Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {name}"));
-    let key = store::key(cx, &vault.name, name)?.ok_or_else(missing)?;
+    let key = store::key(cx, &keystore.label, name)?.ok_or_else(missing)?;
     let deletion = key.deletion.ok_or_else(missing)?;
     let version = store::version(cx, key.row, None)?.ok_or_else(missing)?;
     Ok((key, deletion, version))
@@ -58,24 +58,24 @@ fn settled(cx: &Cx<'_>, key: &Key) -> Result<(), Refusal> {
 
 /// Soft-deletes a key with all its versions (`DeleteKey`).
 pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let newest = keys::version_of(cx, &key, p)?;
-    let deletion = Deletion::now(cx, vault.retention());
+    let deletion = Deletion::now(cx, keystore.retention());
     store::mark_key_deleted(cx, key.row, &deletion, cx.now + SETTLING)?;
-    let document = bundle::bundle(&vault, &key, &newest);
-    Ok(Answer::ok(&bundle::deleted(document, &vault, &key, &deletion)))
+    let document = bundle::bundle(&keystore, &key, &newest);
+    Ok(Answer::ok(&bundle::deleted(document, &keystore, &key, &deletion)))
 }
 
 /// Lists the soft-deleted keys of a vault (`GetDeletedKeys`).
 pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for key in store::keys(cx, &vault.name, true, &page.after, page.size + 1)? {
+    for key in store::keys(cx, &keystore.label, true, &page.after, page.size + 1)? {
         if let (Some(deletion), Some(newest)) = (key.deletion, store::version(cx, key.row, None)?) {
-            let document = bundle::item(&vault, &key, &newest, false);
-            items.push((key.name.clone(), bundle::deleted(document, &vault, &key, &deletion)));
+            let document = bundle::item(&keystore, &key, &newest, false);
+            items.push((key.name.clone(), bundle::deleted(document, &keystore, &key, &deletion)));
         }
     }
     Ok(Answer::ok(&page.answer(cx, items)))
@@ -83,35 +83,35 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 
 /// Answers a soft-deleted key (`GetDeletedKey`); not found while the deletion is under way, as in Azure.
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let (key, deletion, newest) = deleted(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let (key, deletion, newest) = deleted(cx, &keystore, p.get("key"))?;
     if cx.now < key.settled {
         return Err(Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {}", key.name)));
     }
-    let document = bundle::bundle(&vault, &key, &newest);
-    Ok(Answer::ok(&bundle::deleted(document, &vault, &key, &deletion)))
+    let document = bundle::bundle(&keystore, &key, &newest);
+    Ok(Answer::ok(&bundle::deleted(document, &keystore, &key, &deletion)))
 }
 
 /// Brings a soft-deleted key back with all its versions (`RecoverDeletedKey`).
 pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let (key, _, newest) = deleted(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let (key, _, newest) = deleted(cx, &keystore, p.get("key"))?;
     settled(cx, &key)?;
     store::mark_key_live(cx, key.row)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &newest)))
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &newest)))
 }
 
-/// Refuses to purge anything in a vault with purge protection.
-pub(super) fn check_purge(vault: &Vault) -> Result<(), Refusal> {
-    if vault.purge_protected() {
+/// Refuses to purge anything in a key store with purge protection.
+pub(super) fn check_purge(keystore: &KeyStore) -> Result<(), Refusal> {
+    if keystore.purge_protected() {
         return Err(Refusal::new(
             403,
             "Forbidden",
             format!(
                 "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault service \
                  will automatically purge it after the retention period has passed.\r\nVault: {};location={}",
-                vault.name,
-                vault.location()
+                keystore.name,
+                keystore.location()
             ),
         )
         .inner("ForbiddenByPolicy"));
@@ -121,9 +121,9 @@ pub(super) fn check_purge(vault: &Vault) -> Result<(), Refusal> {
 
 /// Destroys a soft-deleted key (`PurgeDeletedKey`); refused under purge protection.
 pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let (key, ..) = deleted(cx, &vault, p.get("key"))?;
-    check_purge(&vault)?;
+    let keystore = keystore::of_request(cx)?;
+    let (key, ..) = deleted(cx, &keystore, p.get("key"))?;
+    check_purge(&keystore)?;
     settled(cx, &key)?;
     store::purge_key(cx, key.row)?;
     Ok(Answer::empty(204))

@@ -1,15 +1,16 @@
 //! Import of keys (`ImportKey`): a JSON Web Key with its private parts, or with a key transfer blob, becomes a version.
 
 use sealbook_crypto::SecretBytes;
+use sealbook_crypto::aes::AesKey;
 use sealbook_crypto::ec::{EcKey, EcPublic};
 use sealbook_crypto::rsa::{RsaComponents, RsaKey, RsaPublic};
 use serde_json::{Value, json};
 
+use super::keystore::{KeyStore, Kind};
 use super::material::Private;
 use super::new_version::{self, Source, Wanted};
 use super::requests::{self, Attributes, bad};
-use super::vault::Vault;
-use super::{bundle, data, keys, transfer};
+use super::{bundle, keys, keystore, transfer};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -17,39 +18,41 @@ use crate::refusal::Refusal;
 
 /// Imports a key, or a new version of one (`ImportKey`).
 pub(super) fn import(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let name = p.get("key");
     requests::check_key_name(name)?;
-    let wanted = given(cx, &vault, &requests::object(cx)?)?;
-    let key = keys::named(cx, &vault, name)?;
-    let version = wanted.add(cx, &vault, &key, cx.now)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    let wanted = given(cx, &keystore, &requests::object(cx)?)?;
+    let key = keys::named(cx, &keystore, name)?;
+    let version = wanted.add(cx, &keystore, &key, cx.now)?;
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }
 
 /// Reads the body of an import (`KeyImportParameters`). The key's operations are those of its JSON Web Key.
-fn given(cx: &Cx<'_>, vault: &Vault, body: &Value) -> Result<Wanted, Refusal> {
+fn given(cx: &Cx<'_>, keystore: &KeyStore, body: &Value) -> Result<Wanted, Refusal> {
     let jwk = &body["key"];
     if !jwk.is_object() {
         return Err(bad("Property key is required."));
     }
     let hardware = match (&body["Hsm"], &body["hsm"]) {
         (Value::Bool(hardware), _) | (Value::Null, Value::Bool(hardware)) => *hardware,
-        (Value::Null, Value::Null) => false,
+        // A managed HSM makes HSM keys of all that it is given.
+        (Value::Null, Value::Null) => keystore.kind == Kind::Hsm,
         _ => return Err(bad("Property Hsm has invalid value: it must be true or false.")),
     };
     let attributes = Attributes::read(body)?;
-    let kty = new_version::key_type(vault, jwk, hardware)?;
-    new_version::check_release(vault, body, &kty, attributes)?;
+    let kty = new_version::key_type(keystore, jwk, hardware)?;
+    new_version::check_release(keystore, body, &kty, attributes)?;
     let operations = new_version::requested_operations(&kty, jwk)?;
     if operations.iter().any(|operation| operation == "import") {
         // Whoever brings a key exchange key from outside could open every transfer blob that is made for it.
         return Err(bad("Property key_ops has invalid value: a key exchange key is made in the vault, not imported."));
     }
     let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
-    let private = match (jwk["key_hsm"].is_null(), kty.starts_with("EC")) {
-        (true, true) => elliptic(jwk)?,
-        (true, false) => rsa(jwk)?,
-        (false, _) => transferred(cx, vault, jwk, &kty)?,
+    let private = match kty.as_str() {
+        _ if !jwk["key_hsm"].is_null() => transferred(cx, keystore, jwk, &kty)?,
+        "EC" | "EC-HSM" => elliptic(jwk)?,
+        "oct-HSM" => symmetric(jwk)?,
+        _ => rsa(jwk)?,
     };
     Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags })
 }
@@ -60,7 +63,7 @@ fn inconsistent() -> Refusal {
 }
 
 /// The target of a key transfer blob, which must be of the type and the curve of the JSON Web Key around it.
-fn transferred(cx: &Cx<'_>, vault: &Vault, jwk: &Value, kty: &str) -> Result<Private, Refusal> {
+fn transferred(cx: &Cx<'_>, keystore: &KeyStore, jwk: &Value, kty: &str) -> Result<Private, Refusal> {
     if !kty.ends_with("-HSM") {
         return Err(bad(format!(
             "Property key.kty has invalid value {kty}: a key transfer blob holds a key of type RSA-HSM or EC-HSM."
@@ -71,7 +74,12 @@ fn transferred(cx: &Cx<'_>, vault: &Vault, jwk: &Value, kty: &str) -> Result<Pri
         "EC-HSM" => Some(new_version::curve(jwk)?),
         _ => None,
     };
-    let target = transfer::open(cx, vault, jwk)?;
+    let target = transfer::open(cx, keystore, jwk)?;
+    if kty == "oct-HSM" {
+        return AesKey::from_bytes(target).map(Private::Aes).ok_or_else(|| {
+            bad("Property key.key_hsm has invalid value: the wrapped key has not the length of a symmetric key.")
+        });
+    }
     let (private, what) = match curve {
         Some(curve) => (EcKey::from_pkcs8(curve, target.expose()).map(Private::Ec), format!("{kty} {}", curve.name())),
         None => {
@@ -112,6 +120,12 @@ fn rsa(jwk: &Value) -> Result<Private, Refusal> {
         qi: secret(jwk, "qi")?,
     };
     RsaKey::from_components(&parts).map(Private::Rsa).map_err(|_| inconsistent())
+}
+
+fn symmetric(jwk: &Value) -> Result<Private, Refusal> {
+    AesKey::from_bytes(secret(jwk, "k")?)
+        .map(Private::Aes)
+        .ok_or_else(|| bad("Property key.k has invalid value: symmetric keys have 128, 192 or 256 bits."))
 }
 
 fn elliptic(jwk: &Value) -> Result<Private, Refusal> {

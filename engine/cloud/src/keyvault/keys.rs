@@ -1,19 +1,19 @@
 //! Keys on the data plane: create, get, list, update.
 
+use super::keystore::KeyStore;
 use super::new_version::{self, Wanted};
 use super::requests::{self, Attributes, Page, bad};
 use super::store::{self, Key, Version};
-use super::vault::Vault;
-use super::{bundle, data, deleted_keys};
+use super::{bundle, deleted_keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
 
 /// The live key that a path names.
-pub(super) fn live(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<Key, Refusal> {
+pub(super) fn live(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<Key, Refusal> {
     requests::check_key_name(name)?;
-    store::key(cx, &vault.name, name)?.filter(|key| key.deletion.is_none()).ok_or_else(|| not_found(name))
+    store::key(cx, &keystore.label, name)?.filter(|key| key.deletion.is_none()).ok_or_else(|| not_found(name))
 }
 
 /// The version that a path names: the newest one without a version.
@@ -39,56 +39,56 @@ pub(super) fn not_found(name: &str) -> Refusal {
 }
 
 /// The key of a name that gets a version: the live one, else a new one. Refused while a soft-deleted key holds the name.
-pub(super) fn named(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<Key, Refusal> {
-    match store::key(cx, &vault.name, name)? {
+pub(super) fn named(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<Key, Refusal> {
+    match store::key(cx, &keystore.label, name)? {
         Some(key) if key.deletion.is_some() => Err(deleted_keys::name_taken(cx, &key)),
         Some(key) => Ok(key),
-        None => store::insert_key(cx, &vault.name, name),
+        None => store::insert_key(cx, &keystore.label, name),
     }
 }
 
 /// Creates a key, or a new version of one (`CreateKey`).
 pub(super) fn create(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let name = p.get("key");
     requests::check_key_name(name)?;
-    let wanted = Wanted::made(&vault, &requests::object(cx)?)?;
-    let key = named(cx, &vault, name)?;
-    let version = wanted.add(cx, &vault, &key, cx.now)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    let wanted = Wanted::made(&keystore, &requests::object(cx)?)?;
+    let key = named(cx, &keystore, name)?;
+    let version = wanted.add(cx, &keystore, &key, cx.now)?;
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }
 
 /// Answers a version of a key, the newest without a version (`GetKey`). A disabled key can be read.
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = live(cx, &keystore, p.get("key"))?;
     let version = version_of(cx, &key, p)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }
 
 /// Lists the keys of a vault (`GetKeys`).
 pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let keystore = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for key in store::keys(cx, &vault.name, false, &page.after, page.size + 1)? {
+    for key in store::keys(cx, &keystore.label, false, &page.after, page.size + 1)? {
         let newest = store::version(cx, key.row, None)?;
-        items.extend(newest.map(|newest| (key.name.clone(), bundle::item(&vault, &key, &newest, false))));
+        items.extend(newest.map(|newest| (key.name.clone(), bundle::item(&keystore, &key, &newest, false))));
     }
     Ok(Answer::ok(&page.answer(cx, items)))
 }
 
 /// Lists the versions of a key (`GetKeyVersions`).
 pub(super) fn versions(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = live(cx, &keystore, p.get("key"))?;
     let page = Page::read(cx)?;
     let after = match page.after.as_str() {
         "" => 0,
         row => row.parse().map_err(|_| bad("Parameter $skiptoken has invalid value."))?,
     };
     let found = store::versions(cx, key.row, after, page.size + 1)?;
-    let items = found.iter().map(|v| (v.row.to_string(), bundle::item(&vault, &key, v, true))).collect();
+    let items = found.iter().map(|v| (v.row.to_string(), bundle::item(&keystore, &key, v, true))).collect();
     Ok(Answer::ok(&page.answer(cx, items)))
 }
 
@@ -104,8 +104,8 @@ fn check_exchange(old: &[String], new: &[String]) -> Result<(), Refusal> {
 
 /// Changes attributes, operations and tags of a version (`UpdateKey`). What is absent stays.
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = live(cx, &keystore, p.get("key"))?;
     let mut version = version_of(cx, &key, p)?;
     let body = requests::object(cx)?;
     let attributes = Attributes::read(&body)?;
@@ -129,5 +129,5 @@ pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     }
     version.updated = cx.now.timestamp();
     store::update_version(cx, &version)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }

@@ -1,12 +1,16 @@
-//! Microsoft.KeyVault: vaults on Azure Resource Manager, their keys and secrets on `*.vault.azure.net`.
+//! Microsoft.KeyVault: vaults and managed HSMs on Azure Resource Manager, their keys and secrets on `*.vault.azure.net`
+//! and `*.managedhsm.azure.net`.
 //!
-//! - `control` (the table), `vaults`, `deleted_vaults`, `properties`: the control plane and its rules.
+//! - `control` (the table), `vaults`, `hsm::pools`, `deleted_keystores`, `properties`: the control plane and its rules.
 //! - `data`: who may come in on the data plane, and how it refuses; `network`: from where; `requests` reads its bodies.
-//! - `keys`, `deleted_keys`, `import`, `transfer`, `backup`, `rotation`, `cryptography`, `signatures`: the operations on
-//!   keys; `bundle` writes their answers, `new_version` and `material` make what they add, `rotation_policy` says when.
+//! - `operations`: the table of the operations on keys.
+//! - `keys`, `deleted_keys`, `import`, `transfer`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the
+//!   operations on keys; `bundle` writes their answers, `new_version` and `material` make what they add,
+//!   `rotation_policy` says when.
 //! - `secrets`: the operations on secrets, with their tables.
+//! - `hsm`: what a managed HSM has of its own: activation by its security domain, its roles, its bill.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
-//! - `store`, `vault`: the tables and what their rows mean.
+//! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
 
 mod audit;
 mod backup;
@@ -16,13 +20,16 @@ mod control;
 mod cryptography;
 mod data;
 mod deleted_keys;
-mod deleted_vaults;
+mod deleted_keystores;
 mod duration;
+pub(crate) mod hsm;
 mod import;
 mod keys;
+mod keystore;
 mod material;
 mod network;
 mod new_version;
+mod operations;
 mod properties;
 mod requests;
 mod rotation;
@@ -30,16 +37,17 @@ mod rotation_policy;
 mod secrets;
 mod signatures;
 mod store;
+mod symmetric;
 #[cfg(test)]
 mod tests;
 mod transfer;
-mod vault;
 mod vaults;
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use self::keystore::Kind;
 use crate::cx::Cx;
 use crate::lro::Lro;
 use crate::operation::Operation;
@@ -77,7 +85,8 @@ impl Provider for KeyVault {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [store::SCHEMA, secrets::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| [&[store::SCHEMA, secrets::SCHEMA], hsm::SCHEMA].concat().concat());
         &SCHEMA
     }
 
@@ -101,6 +110,11 @@ impl Provider for KeyVault {
             kind("locations", false),
             kind("locations/deletedVaults", true),
             kind("locations/operationResults", true),
+            kind("managedHSMs", true),
+            kind("checkMhsmNameAvailability", false),
+            kind("deletedManagedHSMs", false),
+            kind("locations/deletedManagedHSMs", true),
+            kind("locations/managedHsmOperationResults", true),
         ];
         TYPES
     }
@@ -110,19 +124,24 @@ impl Provider for KeyVault {
     }
 
     fn services(&self) -> &'static [&'static dyn Service] {
-        &[&data::KeyVaultData]
+        &[&data::KeyVaultData, &hsm::data::ManagedHsmData]
     }
 
     fn delete(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
-        match store::vault(cx, &resource.name)? {
-            Some(vault) if vault.deletion.is_none() => vault.soft_delete(cx),
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| resource.kind.eq_ignore_ascii_case(kind.resource_type()))
+        else {
+            return Ok(());
+        };
+        match store::keystore(cx, &kind.label(&resource.name))? {
+            Some(keystore) if keystore.deletion.is_none() => keystore.soft_delete(cx),
             _ => Ok(()),
         }
     }
 
     fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
         match lro.kind.as_str() {
-            deleted_vaults::PURGE => deleted_vaults::complete(cx, lro),
+            deleted_keystores::PURGE => deleted_keystores::complete(cx, lro),
+            hsm::pools::CREATE | hsm::pools::DELETE => hsm::pools::complete(cx, lro),
             other => Err(Refusal::internal(format!("{NAMESPACE} has no operation `{other}`"))),
         }
     }

@@ -1,4 +1,4 @@
-//! The firewall of a vault: its rules, and whom they let in.
+//! The firewall of a key store: its rules, and whom they let in.
 //!
 //! Everybody reaches the embedded Azure over loopback, which no rule of Azure can name. So all callers of one cloud
 //! share one public address out of a range that is reserved for documentation ([`Cx::client_address`], RFC 5737), as
@@ -18,7 +18,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value, json};
 
 use super::data;
-use super::vault::Vault;
+use super::keystore::KeyStore;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
@@ -211,8 +211,21 @@ fn virtual_network(status: &str, code: &str, message: &str) -> Refusal {
     )
 }
 
+/// Whether a key store's firewall lets a caller with the address of this cloud's callers in.
+pub(super) fn admits(cx: &Cx<'_>, keystore: &KeyStore) -> Result<bool, Refusal> {
+    Ok(keystore.property("publicNetworkAccess") != "Disabled" && by_rule(cx, keystore)?)
+}
+
+fn by_rule(cx: &Cx<'_>, keystore: &KeyStore) -> Result<bool, Refusal> {
+    let acls = keystore.property("networkAcls");
+    let address = cx.client_address()?;
+    let rules = acls["ipRules"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut blocks = rules.iter().filter_map(|rule| Block::parse(rule["value"].as_str()?));
+    Ok(acls["defaultAction"] != "Deny" || blocks.any(|block| block.contains(address)))
+}
+
 /// Refuses a caller whose address the vault's firewall keeps out.
-pub(super) fn check(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
+pub(super) fn check(cx: &Cx<'_>, vault: &KeyStore) -> Result<(), Refusal> {
     let forbidden = |message: String, inner: &str| Err(Refusal::new(403, "Forbidden", message).inner(inner));
     let caller = data::caller_line(&cx.caller);
     let place = format!("Vault: {};location={}", vault.name, vault.location());
@@ -225,14 +238,11 @@ pub(super) fn check(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
             "ForbiddenByConnection",
         );
     }
-    let acls = vault.property("networkAcls");
-    let address = cx.client_address()?;
-    let rules = acls["ipRules"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut blocks = rules.iter().filter_map(|rule| Block::parse(rule["value"].as_str()?));
-    if acls["defaultAction"] != "Deny" || blocks.any(|block| block.contains(address)) {
+    if by_rule(cx, vault)? {
         return Ok(());
     }
-    let why = match acls["bypass"] == "None" {
+    let address = cx.client_address()?;
+    let why = match vault.property("networkAcls")["bypass"] == "None" {
         true => "caller was ignored because bypass is set to None",
         false => "caller is not a trusted service.",
     };
@@ -245,7 +255,7 @@ pub(super) fn check(cx: &Cx<'_>, vault: &Vault) -> Result<(), Refusal> {
 }
 
 /// Whether the vault's firewall lets the trusted services of Azure in.
-pub(super) fn admits_services(vault: &Vault) -> bool {
+pub(super) fn admits_services(vault: &KeyStore) -> bool {
     let acls = vault.property("networkAcls");
     let closed = acls["defaultAction"] == "Deny" || vault.property("publicNetworkAccess") == "Disabled";
     !closed || acls["bypass"] != "None"

@@ -1,20 +1,24 @@
 //! New versions of keys: what a request asks for, its rules, and how a version is stored.
 
 use chrono::{DateTime, Utc};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::Curve;
 use sealbook_crypto::rsa::RsaBits;
 use serde_json::{Value, json};
 
 use super::bundle;
+use super::keystore::{KeyStore, Kind};
 use super::material::{Private, Shape};
 use super::requests::{self, Attributes, bad};
 use super::store::{self, Key, Version};
-use super::vault::Vault;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
 /// What a new RSA key may do unless told otherwise.
 const RSA_OPERATIONS: [&str; 6] = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"];
+
+/// What a new AES key may do unless told otherwise: all that it offers.
+const AES_OPERATIONS: [&str; 4] = ["encrypt", "decrypt", "wrapKey", "unwrapKey"];
 
 /// What an elliptic-curve key may do.
 const EC_OPERATIONS: [&str; 2] = ["sign", "verify"];
@@ -22,7 +26,7 @@ const EC_OPERATIONS: [&str; 2] = ["sign", "verify"];
 /// Where the material of a new version comes from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The vault makes it.
+    /// The key store makes it.
     Made(Shape),
     /// The caller gave it.
     Given(Private),
@@ -31,7 +35,7 @@ pub(super) enum Source {
 /// A new version as it is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// `RSA`, `RSA-HSM`, `EC` or `EC-HSM`.
+    /// `RSA`, `RSA-HSM`, `EC`, `EC-HSM` or `oct-HSM`.
     pub kty: String,
     /// Material.
     pub source: Source,
@@ -45,18 +49,22 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Reads the body of a creation (`KeyCreateParameters`).
-    pub fn made(vault: &Vault, body: &Value) -> Result<Self, Refusal> {
+    pub fn made(keystore: &KeyStore, body: &Value) -> Result<Self, Refusal> {
         let attributes = Attributes::read(body)?;
-        let kty = key_type(vault, body, false)?;
-        let shape = if kty.starts_with("EC") { Shape::Ec(curve(body)?) } else { Shape::Rsa(rsa_bits(body)?) };
-        check_release(vault, body, &kty, attributes)?;
+        let kty = key_type(keystore, body, false)?;
+        let shape = match kty.as_str() {
+            "EC" | "EC-HSM" => Shape::Ec(curve(body)?),
+            "oct-HSM" => Shape::Aes(aes_bits(body)?),
+            _ => Shape::Rsa(rsa_bits(body)?),
+        };
+        check_release(keystore, body, &kty, attributes)?;
         let operations = requested_operations(&kty, body)?;
         let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
         Ok(Self { kty, source: Source::Made(shape), attributes, operations, tags })
     }
 
     /// Makes the version and stores it as the newest of a key, at an instant of the cloud clock.
-    pub fn add(self, cx: &Cx<'_>, vault: &Vault, key: &Key, at: DateTime<Utc>) -> Result<Version, Refusal> {
+    pub fn add(self, cx: &Cx<'_>, keystore: &KeyStore, key: &Key, at: DateTime<Utc>) -> Result<Version, Refusal> {
         let version = hex::encode(cx.random::<16>());
         let private = match self.source {
             Source::Made(shape) => Private::generate(shape),
@@ -64,7 +72,7 @@ impl Wanted {
         };
         let new = Version {
             row: 0,
-            sealed: private.seal(cx, &bundle::kid(vault, &key.name, Some(&version))),
+            sealed: private.seal(cx, &bundle::kid(keystore, &key.name, Some(&version))),
             version,
             kty: self.kty,
             public: private.public(),
@@ -81,14 +89,23 @@ impl Wanted {
     }
 }
 
-/// Reads `kty`; `hardware` asks for the HSM form of the type besides. Symmetric keys are for managed HSMs only.
-pub(super) fn key_type(vault: &Vault, body: &Value, hardware: bool) -> Result<String, Refusal> {
+/// Reads `kty`; `hardware` asks for the HSM form of the type besides. A managed HSM holds HSM keys alone; symmetric keys
+/// are for managed HSMs only.
+pub(super) fn key_type(keystore: &KeyStore, body: &Value, hardware: bool) -> Result<String, Refusal> {
     let given = body["kty"].as_str().ok_or_else(|| bad("Property kty is required."))?;
     let hardware = hardware || given.ends_with("-HSM");
     let family = given.strip_suffix("-HSM").unwrap_or(given);
+    if keystore.kind == Kind::Hsm {
+        return match family {
+            "RSA" | "EC" | "oct" if hardware => Ok(format!("{family}-HSM")),
+            _ => Err(bad(format!(
+                "Property kty has invalid value {given}: a managed HSM holds keys of the types RSA-HSM, EC-HSM, oct-HSM."
+            ))),
+        };
+    }
     match family {
         // The text is Azure's (azure-docs issue 63888); its code is not recorded publicly.
-        "RSA" | "EC" | "oct" if hardware && !vault.premium() => {
+        "RSA" | "EC" | "oct" if hardware && !keystore.hardware() => {
             Err(bad("Hardware key operation not allowed on standard vault."))
         }
         "RSA" | "EC" if hardware => Ok(format!("{family}-HSM")),
@@ -112,6 +129,15 @@ fn rsa_bits(body: &Value) -> Result<RsaBits, Refusal> {
     }
 }
 
+fn aes_bits(body: &Value) -> Result<AesBits, Refusal> {
+    match &body["key_size"] {
+        Value::Null => Ok(AesBits::B256),
+        size => size.as_u64().and_then(AesBits::from_bits).ok_or_else(|| {
+            bad(format!("Property key_size has invalid value {size}: symmetric keys have 128, 192 or 256 bits."))
+        }),
+    }
+}
+
 /// Reads `crv`: P-256 when there is none.
 pub(super) fn curve(body: &Value) -> Result<Curve, Refusal> {
     match &body["crv"] {
@@ -131,6 +157,7 @@ pub(super) fn requested_operations(kty: &str, body: &Value) -> Result<Vec<String
             Ok(operations)
         }
         None if kty.starts_with("EC") => Ok(EC_OPERATIONS.map(str::to_owned).to_vec()),
+        None if kty.starts_with("oct") => Ok(AES_OPERATIONS.map(str::to_owned).to_vec()),
         None => Ok(RSA_OPERATIONS.map(str::to_owned).to_vec()),
     }
 }
@@ -143,6 +170,14 @@ pub(super) fn check_operations(kty: &str, operations: &[String]) -> Result<(), R
             "Property key_ops has invalid value: a key of type {kty} permits sign and verify, not \"{name}\"."
         )));
     }
+    if let Some(name) =
+        operations.iter().find(|name| kty.starts_with("oct") && !AES_OPERATIONS.contains(&name.as_str()))
+    {
+        return Err(bad(format!(
+            "Property key_ops has invalid value: a key of type {kty} permits encrypt, decrypt, wrapKey and unwrapKey, not \
+             \"{name}\"."
+        )));
+    }
     if operations.iter().any(|name| name == "import") && kty != "RSA-HSM" {
         return Err(bad("Property key_ops has invalid value: \"import\" needs a key of type RSA-HSM."));
     }
@@ -151,12 +186,17 @@ pub(super) fn check_operations(kty: &str, operations: &[String]) -> Result<(), R
 
 /// The rules of secure key release at creation and import (codes AKV.SKR.1001 to 1006), and the honest end of them:
 /// release itself is not built.
-pub(super) fn check_release(vault: &Vault, body: &Value, kty: &str, attributes: Attributes) -> Result<(), Refusal> {
+pub(super) fn check_release(
+    keystore: &KeyStore,
+    body: &Value,
+    kty: &str,
+    attributes: Attributes,
+) -> Result<(), Refusal> {
     let policy = !body["release_policy"].is_null();
     match (attributes.exportable.unwrap_or(false), policy) {
         (false, false) => Ok(()),
         (false, true) => Err(bad("AKV.SKR.1005: Non-exportable keys must not have release policy.")),
-        (true, _) if !vault.premium() => Err(bad(
+        (true, _) if !keystore.hardware() => Err(bad(
             "AKV.SKR.1001: Exportable keys are supported on premium vaults only, with api-version 7.3 or later.",
         )),
         (true, false) => Err(bad("AKV.SKR.1004: Exportable keys must have release policy.")),

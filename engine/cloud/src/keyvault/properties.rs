@@ -20,7 +20,7 @@ const RBAC_BY_DEFAULT: &str = "2026-02-01";
 /// Switches of a vault that are off unless set.
 const SWITCHES: [&str; 3] = ["enabledForDeployment", "enabledForDiskEncryption", "enabledForTemplateDeployment"];
 
-fn bad(message: impl Into<String>) -> Refusal {
+pub(super) fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(400, "BadRequest", message)
 }
 
@@ -83,7 +83,7 @@ pub(super) fn apply(mode: Mode, old: Option<&Value>, given: &Value, api: &str, t
     Ok(Value::Object(properties))
 }
 
-fn boolean(given: &Map<String, Value>, name: &str) -> Result<Option<bool>, Refusal> {
+pub(super) fn boolean(given: &Map<String, Value>, name: &str) -> Result<Option<bool>, Refusal> {
     match given.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -91,7 +91,7 @@ fn boolean(given: &Map<String, Value>, name: &str) -> Result<Option<bool>, Refus
     }
 }
 
-fn stored<'a>(mode: Mode, old: Option<&'a Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn stored<'a>(mode: Mode, old: Option<&'a Value>, name: &str) -> Option<&'a Value> {
     old.filter(|_| mode == Mode::Change).and_then(|old| old.get(name))
 }
 
@@ -115,7 +115,12 @@ fn sku(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<Va
     Ok(json!({ "family": "A", "name": name }))
 }
 
-fn tenant_id(mode: Mode, old: Option<&Value>, given: &Map<String, Value>, tenant: &str) -> Result<String, Refusal> {
+pub(super) fn tenant_id(
+    mode: Mode,
+    old: Option<&Value>,
+    given: &Map<String, Value>,
+    tenant: &str,
+) -> Result<String, Refusal> {
     let named = given
         .get("tenantId")
         .or_else(|| stored(mode, old, "tenantId"))
@@ -137,7 +142,7 @@ fn access_policies(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) 
     }
 }
 
-fn soft_delete(given: &Map<String, Value>) -> Result<bool, Refusal> {
+pub(super) fn soft_delete(given: &Map<String, Value>) -> Result<bool, Refusal> {
     match boolean(given, "enableSoftDelete")? {
         Some(false) => Err(bad(
             "The property \"enableSoftDelete\" cannot be set to false. Enabling the soft delete for a vault is an \
@@ -192,14 +197,18 @@ fn purge_protection(old: Option<&Value>, given: &Map<String, Value>) -> Result<b
     }
 }
 
-fn network_acls(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+pub(super) fn network_acls(
+    mode: Mode,
+    old: Option<&Value>,
+    given: &Map<String, Value>,
+) -> Result<Option<Value>, Refusal> {
     let Some(acls) = given.get("networkAcls").filter(|acls| !acls.is_null()) else {
         return Ok(stored(mode, old, "networkAcls").cloned());
     };
     network::acls(acls).map(Some)
 }
 
-fn public_access(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<String, Refusal> {
+pub(super) fn public_access(mode: Mode, old: Option<&Value>, given: &Map<String, Value>) -> Result<String, Refusal> {
     const NAME: &str = "publicNetworkAccess";
     let asked = given.get(NAME).filter(|v| !v.is_null()).or_else(|| stored(mode, old, NAME));
     match asked.map(|value| value.as_str().unwrap_or_default().to_ascii_lowercase()).as_deref() {

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::keystore::{self, KeyStore};
 use super::new_version::{Source, Wanted};
 use super::requests::{self, Attributes};
 use super::rotation_policy::Policy;
 use super::store::{self, Key, Version};
-use super::vault::{self, Vault};
-use super::{audit, bundle, data, keys};
+use super::{audit, bundle, keys};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 /// policy says.
 fn follow(
     cx: &Cx<'_>,
-    vault: &Vault,
+    keystore: &KeyStore,
     key: &Key,
     newest: Version,
     policy: Option<&Policy>,
@@ -32,35 +32,35 @@ fn follow(
         operations: newest.operations,
         tags: newest.tags,
     };
-    wanted.add(cx, vault, key, at)
+    wanted.add(cx, keystore, key, at)
 }
 
 /// Makes a new version now (`RotateKey`).
 pub(super) fn rotate(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let newest = keys::version_of(cx, &key, p)?;
     let policy = store::policy(cx, key.row)?;
-    let version = follow(cx, &vault, &key, newest, policy.as_ref(), cx.now)?;
-    Ok(Answer::ok(&bundle::bundle(&vault, &key, &version)))
+    let version = follow(cx, &keystore, &key, newest, policy.as_ref(), cx.now)?;
+    Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
 }
 
 /// Answers the rotation policy (`GetKeyRotationPolicy`); a key whose policy was never set has the initial one.
 pub(super) fn policy(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let policy = store::policy(cx, key.row)?.unwrap_or_else(Policy::initial);
-    Ok(Answer::ok(&policy.document(&bundle::kid(&vault, &key.name, None))))
+    Ok(Answer::ok(&policy.document(&bundle::kid(&keystore, &key.name, None))))
 }
 
 /// Sets the rotation policy (`UpdateKeyRotationPolicy`), as a whole.
 pub(super) fn set_policy(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let old = store::policy(cx, key.row)?;
     let policy = Policy::read(&requests::object(cx)?, old.as_ref(), cx.now)?;
     store::put_policy(cx, key.row, &policy)?;
-    Ok(Answer::ok(&policy.document(&bundle::kid(&vault, &key.name, None))))
+    Ok(Answer::ok(&policy.document(&bundle::kid(&keystore, &key.name, None))))
 }
 
 /// Rotations that one request carries out: after a long move of the clock the others follow with the next requests,
@@ -77,9 +77,9 @@ pub(super) fn rotate_due(cx: &mut Cx<'_>) -> Result<(), Refusal> {
             && let Some(due) = policy.due(&newest).filter(|due| *due <= cx.now)
         {
             left -= 1;
-            let vault = vault::existing(cx, &name)?;
-            let version = follow(cx, &vault, &key, newest, Some(&policy), due)?;
-            let entry = audit::rotated(&vault, &bundle::kid(&vault, &key.name, Some(&version.version)));
+            let keystore = keystore::existing(cx, &name)?;
+            let version = follow(cx, &keystore, &key, newest, Some(&policy), due)?;
+            let entry = audit::rotated(&keystore, &bundle::kid(&keystore, &key.name, Some(&version.version)));
             cx.audit_as(entry, json!({}));
         }
     }

@@ -11,7 +11,7 @@ use super::cryptography::{Action, permitted};
 use super::material::{self, Private, Public};
 use super::requests::{self, bad};
 use super::store::Version;
-use super::{bundle, data, keys};
+use super::{bundle, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -69,10 +69,10 @@ impl Algorithm {
             (Scheme::Ec(curve), Public::Ec(public)) => {
                 (format!("uses curve '{}'", public.curve.name()), format!("curve '{}'", curve.name()))
             }
-            (Scheme::Rsa(_), Public::Ec(_)) => {
+            (Scheme::Rsa(_), Public::Ec(_) | Public::Aes(_)) => {
                 (format!("is of type '{}'", version.kty), "a key of type 'RSA' or 'RSA-HSM'".to_owned())
             }
-            (Scheme::Ec(_), Public::Rsa(_)) => {
+            (Scheme::Ec(_), Public::Rsa(_) | Public::Aes(_)) => {
                 (format!("is of type '{}'", version.kty), "a key of type 'EC' or 'EC-HSM'".to_owned())
             }
         };
@@ -98,11 +98,11 @@ impl Algorithm {
 
 /// The version that a path names, when it permits the action, with its identifier and the request.
 fn prepare(cx: &Cx<'_>, p: &Params, action: Action) -> Result<(Version, String, Value), Refusal> {
-    let vault = data::vault(cx)?;
-    let key = keys::live(cx, &vault, p.get("key"))?;
+    let keystore = keystore::of_request(cx)?;
+    let key = keys::live(cx, &keystore, p.get("key"))?;
     let version = keys::version_of(cx, &key, p)?;
     permitted(cx, &version, action).map_err(|fault| fault.refusal(action))?;
-    let kid = bundle::kid(&vault, &key.name, Some(&version.version));
+    let kid = bundle::kid(&keystore, &key.name, Some(&version.version));
     Ok((version, kid, requests::object(cx)?))
 }
 

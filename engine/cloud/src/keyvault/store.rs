@@ -1,22 +1,26 @@
-//! The vault and key tables.
+//! The tables of key stores and keys.
 //!
-//! `keyvault_vaults` reserves names: a row lives until the vault is purged, so a soft-deleted vault keeps its name.
-//! The document of a live vault is its ARM resource row; that of a soft-deleted one is kept here until it is
-//! recovered or purged. Keys belong to a vault by name, which is unique worldwide.
+//! `keyvault_vaults` reserves names: a row lives until the key store is purged, so a soft-deleted one keeps its name.
+//! The document of a live one is its ARM resource row; that of a soft-deleted one is kept here until it is recovered
+//! or purged. Keys belong to a key store by its label (`Kind::label`), which is unique worldwide: the `vault` of a key
+//! and the `name` of a key store.
 //!
 //! `n` and `e` of a version are its public half: modulus and exponent of an RSA key; the coordinates of the point of an
-//! elliptic-curve key, whose curve is in `keyvault_curves`. `since` of a rotation policy is the instant before which
-//! nothing falls due: when the policy was set, or when its key or vault was recovered.
+//! elliptic-curve key, whose curve is in `keyvault_curves`; the length in bits of an AES key, and nothing. `since` of a rotation policy is the instant before which
+//! nothing falls due: when the policy was set, or when its key or key store was recovered.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
+use sealbook_crypto::aes::AesBits;
 use sealbook_crypto::ec::{Curve, EcPublic};
 use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
 
+use super::hsm;
+use super::keystore::{Deletion, KeyStore, Kind};
 use super::material::Public;
 use super::rotation_policy::Policy;
-use super::vault::{Deletion, Vault};
+
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::{instant, millis};
@@ -80,122 +84,131 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
 }
 
-/// What exists here besides live vaults, for the cloud's inventory. A key of a deleted vault counts as deleted.
+/// What exists here besides live key stores, for the cloud's inventory. A key of a deleted one counts as deleted.
 pub(super) const INVENTORY: &[&str] = &[
-    "SELECT 'deleted-vault', id || '@' || deleted, body FROM keyvault_vaults WHERE deleted IS NOT NULL",
+    "SELECT iif(name LIKE '%.managedhsm', 'deleted-managed-hsm', 'deleted-vault'), id || '@' || deleted, body FROM keyvault_vaults WHERE deleted IS NOT NULL",
     "SELECT iif(k.deleted IS NULL AND v.deleted IS NULL, 'key', 'deleted-key'), k.vault || '/keys/' || k.name,
      ifnull((SELECT p.actions || ifnull(p.expiry, '') FROM keyvault_policies p WHERE p.key = k.id), '')
      FROM keyvault_keys k JOIN keyvault_vaults v ON k.vault = v.name",
     "SELECT 'key-version', k.vault || '/keys/' || k.name || '/' || n.version, n.enabled || n.operations || n.tags
      FROM keyvault_versions n JOIN keyvault_keys k ON n.key = k.id JOIN keyvault_vaults v ON k.vault = v.name
      WHERE k.deleted IS NULL AND v.deleted IS NULL",
+    "SELECT 'local-role-assignment', a.label || a.scope || ':' || a.name, a.role || a.principal
+     FROM keyvault_hsm_assignments a JOIN keyvault_vaults v ON a.label = v.name WHERE v.deleted IS NULL",
+    "SELECT 'local-role', r.label || ':' || r.id, r.name || r.permissions
+     FROM keyvault_hsm_roles r JOIN keyvault_vaults v ON r.label = v.name WHERE v.deleted IS NULL",
 ];
 
-/// Reads the vault of a name, live or soft-deleted.
-pub(super) fn vault(cx: &Cx<'_>, name: &str) -> Result<Option<Vault>, Refusal> {
+/// Reads the key store of a label, live or soft-deleted.
+pub(super) fn keystore(cx: &Cx<'_>, label: &str) -> Result<Option<KeyStore>, Refusal> {
     let stored = cx
         .tx
         .prepare_cached("SELECT * FROM keyvault_vaults WHERE name = ?1")?
-        .query_row([name], |row| {
+        .query_row([label], |row| {
             let deletion = match (row.get::<_, Option<i64>>("deleted")?, row.get::<_, Option<i64>>("purge")?) {
                 (Some(at), Some(purge)) => Some(Deletion { at: instant(at), purge: instant(purge) }),
                 _ => None,
             };
             let body = if deletion.is_some() { json(row, "body")? } else { Value::Null };
-            Ok(Vault {
+            let label: String = row.get("name")?;
+            let (kind, name) = Kind::of_label(&label);
+            Ok(KeyStore {
+                kind,
+                name: name.to_owned(),
                 id: row.get("id")?,
-                name: row.get("name")?,
                 subscription: row.get("subscription")?,
                 ready: instant(row.get("ready")?),
                 deletion,
                 body,
+                label,
             })
         })
         .optional()?;
-    let Some(mut vault) = stored else { return Ok(None) };
-    if vault.deletion.is_none() {
-        let resource = cx.resource(&vault.id)?;
-        vault.body =
-            resource.ok_or_else(|| Refusal::internal(format!("the live vault {} has no resource row", vault.id)))?.body;
+    let Some(mut keystore) = stored else { return Ok(None) };
+    if keystore.deletion.is_none() {
+        let resource = cx.resource(&keystore.id)?;
+        let missing = || Refusal::internal(format!("the live key store {} has no resource row", keystore.id));
+        keystore.body = resource.ok_or_else(missing)?.body;
     }
-    Ok(Some(vault))
+    Ok(Some(keystore))
 }
 
-/// Soft-deleted vaults of a subscription, by name.
-pub(super) fn deleted_vaults(cx: &Cx<'_>, subscription: &str) -> Result<Vec<Vault>, Refusal> {
+/// Soft-deleted key stores of a kind in a subscription, by name.
+pub(super) fn deleted_keystores(cx: &Cx<'_>, kind: Kind, subscription: &str) -> Result<Vec<KeyStore>, Refusal> {
     let mut statement = cx.tx.prepare_cached(
         "SELECT name FROM keyvault_vaults WHERE subscription = ?1 AND deleted IS NOT NULL ORDER BY name",
     )?;
-    let names = statement.query_map([subscription], |row| row.get::<_, String>(0))?;
-    let mut vaults = Vec::new();
-    for name in names {
-        vaults.extend(vault(cx, &name?)?);
+    let labels = statement.query_map([subscription], |row| row.get::<_, String>(0))?;
+    let mut found = Vec::new();
+    for label in labels {
+        found.extend(keystore(cx, &label?)?.filter(|keystore| keystore.kind == kind));
     }
-    Ok(vaults)
+    Ok(found)
 }
 
-/// Reserves the name of a new vault.
-pub(super) fn insert_vault(
+/// Reserves the label of a new key store.
+pub(super) fn insert_keystore(
     cx: &Cx<'_>,
-    name: &str,
+    label: &str,
     id: &str,
     subscription: &str,
     ready: DateTime<Utc>,
 ) -> Result<(), Refusal> {
     cx.tx
         .prepare_cached("INSERT INTO keyvault_vaults (name, id, subscription, ready) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![name, id, subscription, millis(ready)])?;
+        .execute(params![label, id, subscription, millis(ready)])?;
     Ok(())
 }
 
-/// Marks a vault as soft-deleted and keeps its document.
-pub(super) fn mark_vault_deleted(cx: &Cx<'_>, vault: &Vault, deletion: &Deletion) -> Result<(), Refusal> {
+/// Marks a key store as soft-deleted and keeps its document.
+pub(super) fn mark_keystore_deleted(cx: &Cx<'_>, keystore: &KeyStore, deletion: &Deletion) -> Result<(), Refusal> {
     cx.tx
         .prepare_cached("UPDATE keyvault_vaults SET deleted = ?2, purge = ?3, body = ?4 WHERE name = ?1")?
-        .execute(params![vault.name, millis(deletion.at), millis(deletion.purge), vault.body.to_string()])?;
+        .execute(params![keystore.label, millis(deletion.at), millis(deletion.purge), keystore.body.to_string()])?;
     Ok(())
 }
 
-/// Marks a soft-deleted vault as live again.
-pub(super) fn mark_vault_live(cx: &Cx<'_>, name: &str, ready: DateTime<Utc>) -> Result<(), Refusal> {
+/// Marks a soft-deleted key store as live again.
+pub(super) fn mark_keystore_live(cx: &Cx<'_>, label: &str, ready: DateTime<Utc>) -> Result<(), Refusal> {
     cx.tx
         .prepare_cached(
             "UPDATE keyvault_vaults SET deleted = NULL, purge = NULL, body = NULL, ready = ?2 WHERE name = ?1",
         )?
-        .execute(params![name, millis(ready)])?;
+        .execute(params![label, millis(ready)])?;
     cx.tx
         .prepare_cached(
             "UPDATE keyvault_policies SET since = ?2 WHERE key IN (SELECT id FROM keyvault_keys WHERE vault = ?1)",
         )?
-        .execute(params![name, millis(cx.now)])?;
+        .execute(params![label, millis(cx.now)])?;
     Ok(())
 }
 
-/// Destroys a vault with its keys; its name is free afterwards.
-pub(super) fn purge_vault(cx: &Cx<'_>, name: &str) -> Result<(), Refusal> {
+/// Destroys a key store with its keys; its name is free afterwards.
+pub(super) fn purge_keystore(cx: &Cx<'_>, label: &str) -> Result<(), Refusal> {
     let keys: Vec<i64> = cx
         .tx
         .prepare_cached("SELECT id FROM keyvault_keys WHERE vault = ?1")?
-        .query_map([name], |row| row.get(0))?
+        .query_map([label], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for key in keys {
         purge_key(cx, key)?;
     }
-    super::secrets::purge_vault(cx, name)?;
-    cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([name])?;
+    super::secrets::purge_vault(cx, label)?;
+    hsm::purge(cx, label)?;
+    cx.tx.prepare_cached("DELETE FROM keyvault_vaults WHERE name = ?1")?.execute([label])?;
     Ok(())
 }
 
-/// Destroys every vault and key whose retention has ended by `cx.now`.
+/// Destroys every key store and key whose retention has ended by `cx.now`.
 pub(super) fn purge_due(cx: &Cx<'_>) -> Result<(), Refusal> {
     let now = millis(cx.now);
-    let vaults: Vec<String> = cx
+    let labels: Vec<String> = cx
         .tx
         .prepare_cached("SELECT name FROM keyvault_vaults WHERE purge <= ?1")?
         .query_map([now], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    for name in vaults {
-        purge_vault(cx, &name)?;
+    for label in labels {
+        purge_keystore(cx, &label)?;
     }
     let keys: Vec<i64> = cx
         .tx
@@ -208,7 +221,7 @@ pub(super) fn purge_due(cx: &Cx<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A key: a name in a vault that holds one or more versions.
+/// A key: a name in a key store that holds one or more versions.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     /// Row.
@@ -228,11 +241,11 @@ pub(super) struct Version {
     pub row: i64,
     /// 32 hexadecimal digits.
     pub version: String,
-    /// `RSA`, `RSA-HSM`, `EC` or `EC-HSM`.
+    /// `RSA`, `RSA-HSM`, `EC`, `EC-HSM` or `oct-HSM`.
     pub kty: String,
-    /// Public half.
+    /// What everybody may know of the key.
     pub public: Public,
-    /// PKCS#8 of the private key, sealed under the key identifier.
+    /// The secret half, sealed under the key identifier.
     pub sealed: Vec<u8>,
     /// Whether it may be used.
     pub enabled: bool,
@@ -260,7 +273,13 @@ fn key_from(row: &Row<'_>) -> rusqlite::Result<Key> {
 }
 
 fn public_from(row: &Row<'_>) -> rusqlite::Result<Public> {
-    let (first, second) = (row.get("n")?, row.get("e")?);
+    let (first, second): (Vec<u8>, Vec<u8>) = (row.get("n")?, row.get("e")?);
+    if row.get::<_, String>("kty")?.starts_with("oct") {
+        let bits = first.try_into().ok().and_then(|two: [u8; 2]| AesBits::from_bits(u16::from_be_bytes(two).into()));
+        return bits
+            .map(Public::Aes)
+            .ok_or_else(|| rusqlite::Error::InvalidColumnType(0, "n".to_owned(), rusqlite::types::Type::Blob));
+    }
     let Some(name) = row.get::<_, Option<String>>("crv")? else {
         return Ok(Public::Rsa(RsaPublic { n: first, e: second }));
     };
@@ -287,30 +306,30 @@ fn version_from(row: &Row<'_>) -> rusqlite::Result<Version> {
 }
 
 /// Reads a key, live or soft-deleted.
-pub(super) fn key(cx: &Cx<'_>, vault: &str, name: &str) -> Result<Option<Key>, Refusal> {
+pub(super) fn key(cx: &Cx<'_>, label: &str, name: &str) -> Result<Option<Key>, Refusal> {
     let key = cx
         .tx
         .prepare_cached("SELECT * FROM keyvault_keys WHERE vault = ?1 AND name = ?2")?
-        .query_row([vault, name], key_from)
+        .query_row([label, name], key_from)
         .optional()?;
     Ok(key)
 }
 
-/// A page of a vault's live or soft-deleted keys in order of name, from behind `after` on.
-pub(super) fn keys(cx: &Cx<'_>, vault: &str, deleted: bool, after: &str, limit: usize) -> Result<Vec<Key>, Refusal> {
+/// A page of a key store's live or soft-deleted keys in order of name, from behind `after` on.
+pub(super) fn keys(cx: &Cx<'_>, label: &str, deleted: bool, after: &str, limit: usize) -> Result<Vec<Key>, Refusal> {
     let mut statement = cx.tx.prepare_cached(
         "SELECT * FROM keyvault_keys
          WHERE vault = ?1 AND name > ?2 AND (deleted IS NOT NULL) = ?3 AND (?3 = 0 OR settled <= ?4)
          ORDER BY name LIMIT ?5",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![vault, after, deleted, millis(cx.now), limit], key_from)?;
+    let rows = statement.query_map(params![label, after, deleted, millis(cx.now), limit], key_from)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Adds a key without versions.
-pub(super) fn insert_key(cx: &Cx<'_>, vault: &str, name: &str) -> Result<Key, Refusal> {
-    cx.tx.prepare_cached("INSERT INTO keyvault_keys (vault, name) VALUES (?1, ?2)")?.execute([vault, name])?;
+pub(super) fn insert_key(cx: &Cx<'_>, label: &str, name: &str) -> Result<Key, Refusal> {
+    cx.tx.prepare_cached("INSERT INTO keyvault_keys (vault, name) VALUES (?1, ?2)")?.execute([label, name])?;
     let row = cx.tx.last_insert_rowid();
     Ok(Key { row, name: name.to_owned(), deletion: None, settled: DateTime::UNIX_EPOCH })
 }
@@ -379,8 +398,9 @@ pub(super) fn versions(cx: &Cx<'_>, key: i64, after: i64, limit: usize) -> Resul
 /// Adds a version to a key.
 pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(), Refusal> {
     let (first, second, curve) = match &new.public {
-        Public::Rsa(public) => (&public.n, &public.e, None),
-        Public::Ec(public) => (&public.x, &public.y, Some(public.curve)),
+        Public::Rsa(public) => (public.n.clone(), public.e.clone(), None),
+        Public::Ec(public) => (public.x.clone(), public.y.clone(), Some(public.curve)),
+        Public::Aes(bits) => (bits.bits().to_be_bytes().to_vec(), Vec::new(), None),
     };
     cx.tx
         .prepare_cached(
@@ -469,7 +489,7 @@ pub(super) fn put_policy(cx: &Cx<'_>, key: i64, policy: &Policy) -> Result<(), R
     Ok(())
 }
 
-/// Live keys of live vaults that have a rotation policy: the vault's name, the key, the policy.
+/// Live keys of live key stores that have a rotation policy: the store's label, the key, the policy.
 pub(super) fn policies(cx: &Cx<'_>) -> Result<Vec<(String, Key, Policy)>, Refusal> {
     let mut statement = cx.tx.prepare_cached(
         "SELECT p.key, v.name FROM keyvault_policies p JOIN keyvault_keys k ON k.id = p.key
@@ -479,11 +499,11 @@ pub(super) fn policies(cx: &Cx<'_>) -> Result<Vec<(String, Key, Policy)>, Refusa
     let rows: Vec<(i64, String)> =
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut found = Vec::new();
-    for (row, vault) in rows {
+    for (row, label) in rows {
         let key =
             cx.tx.prepare_cached("SELECT * FROM keyvault_keys WHERE id = ?1")?.query_row([row], key_from).optional()?;
         if let (Some(key), Some(policy)) = (key, policy(cx, row)?) {
-            found.push((vault, key, policy));
+            found.push((label, key, policy));
         }
     }
     Ok(found)

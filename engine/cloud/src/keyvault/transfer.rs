@@ -12,9 +12,9 @@ use sealbook_crypto::rsa::RsaAesWrap;
 use serde_json::Value;
 
 use super::cryptography::{self, Action};
+use super::keystore::KeyStore;
 use super::material::{self, Private};
 use super::requests::{self, bad};
-use super::vault::Vault;
 use super::{bundle, keys, store};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -45,7 +45,7 @@ fn invalid(why: impl std::fmt::Display) -> Refusal {
 /// # Errors
 /// `BadParameter` for a blob that is none, names a key of another vault, or does not unwrap; `KeyNotFound` and the
 /// refusals of an operation (`KeyDisabled`, `KeyOperationForbidden`, …) for the key exchange key.
-pub(super) fn open(cx: &Cx<'_>, vault: &Vault, jwk: &Value) -> Result<SecretBytes, Refusal> {
+pub(super) fn open(cx: &Cx<'_>, vault: &KeyStore, jwk: &Value) -> Result<SecretBytes, Refusal> {
     let blob = read(&jwk["key_hsm"])?;
     let (name, version) = named(vault, &blob.kid)?;
     let key = keys::live(cx, vault, &name)?;
@@ -87,7 +87,7 @@ fn read(given: &Value) -> Result<Blob, Refusal> {
 }
 
 /// Name and version of a key of this vault, out of its identifier.
-fn named(vault: &Vault, kid: &str) -> Result<(String, Option<String>), Refusal> {
+fn named(vault: &KeyStore, kid: &str) -> Result<(String, Option<String>), Refusal> {
     let elsewhere = || {
         invalid(format!("its key exchange key '{kid}' is no key of this vault, whose keys are {}keys/…", vault.uri()))
     };

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::keystore::{self, KeyStore, Kind};
 use super::properties::{self, Mode};
-use super::vault::{self, Vault};
 use super::{network, store};
 use crate::arm::{answers, body};
 use crate::cx::Cx;
@@ -19,10 +19,10 @@ fn vault_id(p: &Params) -> ResourceId {
 }
 
 /// The live vault that a path names, else `ResourceNotFound`.
-fn live(cx: &Cx<'_>, p: &Params) -> Result<Vault, Refusal> {
+fn live(cx: &Cx<'_>, p: &Params) -> Result<KeyStore, Refusal> {
     let id = vault_id(p);
     cx.existing(&id)?;
-    vault::existing(cx, id.name())
+    keystore::existing(cx, id.name())
 }
 
 fn tags(body: &Value) -> Result<Value, Refusal> {
@@ -42,7 +42,7 @@ pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Re
     let body = body::resource(cx)?;
     properties::check_name(name)?;
     let recover = body["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
-    match store::vault(cx, name)? {
+    match store::keystore(cx, name)? {
         Some(vault) if vault.deletion.is_some() => return recover_or_refuse(cx, &id, &vault, recover),
         Some(vault) if !vault.id.eq_ignore_ascii_case(&id.to_string()) => {
             return Err(Refusal::new(409, "VaultAlreadyExists", properties::name_in_use(name)));
@@ -63,20 +63,20 @@ pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Re
     let location = location(&body)?;
     let properties = properties::apply(Mode::Replace, None, &body["properties"], answers::api_version(cx), &cx.tenant)?;
     network::check_subnets(cx, &properties)?;
-    store::insert_vault(cx, name, &id.to_string(), p.get("subscription"), vault::ready_at(cx)?)?;
+    store::insert_keystore(cx, name, &id.to_string(), p.get("subscription"), keystore::ready_at(cx, Kind::Vault)?)?;
     write(cx, &id, json!({ "location": location, "tags": tags(&body)?, "properties": properties }))
 }
 
 /// Writes a vault's resource row and answers its document.
 fn write(cx: &mut Cx<'_>, id: &ResourceId, mut body: Value) -> Result<Answer, Refusal> {
-    body["properties"]["vaultUri"] = vault::uri(id.name()).into();
+    body["properties"]["vaultUri"] = Kind::Vault.uri(id.name()).into();
     body["properties"]["provisioningState"] = "Succeeded".into();
     cx.put_resource(id, body)?;
     // Its name takes a moment to be resolvable; without this, clients look again after half a minute.
-    Ok(Answer::ok(&vault::existing(cx, id.name())?.document(cx)).header("retry-after", "1"))
+    Ok(Answer::ok(&keystore::existing(cx, id.name())?.document(cx)).header("retry-after", "1"))
 }
 
-fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, body: &Value) -> Result<Answer, Refusal> {
+fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, body: &Value) -> Result<Answer, Refusal> {
     let location = location(body)?;
     body::same_place(&vault.name, id.group().unwrap_or_default(), vault.location(), location)?;
     let old = &vault.body["properties"];
@@ -86,7 +86,7 @@ fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, body: &Value) -> Res
     write(cx, id, json!({ "location": location, "tags": tags(body)?, "properties": properties }))
 }
 
-fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &Vault, recover: bool) -> Result<Answer, Refusal> {
+fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, recover: bool) -> Result<Answer, Refusal> {
     if !vault.subscription.eq_ignore_ascii_case(id.subscription().unwrap_or_default()) {
         return Err(Refusal::new(409, "VaultAlreadyExists", properties::name_in_use(&vault.name)));
     }
@@ -155,7 +155,7 @@ pub(super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     })?;
     let mut documents = Vec::new();
     for resource in found {
-        documents.push(vault::existing(cx, &resource.name)?.document(cx));
+        documents.push(keystore::existing(cx, &resource.name)?.document(cx));
     }
     Ok(Answer::ok(&json!({ "value": documents })))
 }
@@ -169,7 +169,7 @@ pub(super) fn check_name(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal>
     }
     let (reason, message) = if !properties::name_is_valid(name) {
         ("AccountNameInvalid", properties::invalid_name(name))
-    } else if store::vault(cx, name)?.is_some() {
+    } else if store::keystore(cx, name)?.is_some() {
         ("AlreadyExists", properties::name_in_use(name))
     } else {
         return Ok(Answer::ok(&json!({ "nameAvailable": true })));

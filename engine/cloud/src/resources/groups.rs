@@ -183,12 +183,42 @@ pub(super) fn delete_result(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, 
     }
 }
 
-/// Deletes the contents through their providers' hooks, then the group.
+/// Finishes a deletion.
 pub(super) fn complete_delete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
-    let Some(group) = cx.resource(&lro.resource)? else { return Ok(None) };
+    if let Some(group) = cx.resource(&lro.resource)? {
+        remove(cx, &group)?;
+    }
+    Ok(None)
+}
+
+/// Makes a group for the parts of a resource that manages them there. Refused when the group exists.
+pub(crate) fn make_managed(
+    cx: &Cx<'_>,
+    subscription: &str,
+    group: &str,
+    location: &str,
+    manager: &str,
+) -> Result<Resource, Refusal> {
+    if find(cx, subscription, group)?.is_some() {
+        return Err(Refusal::new(
+            409,
+            "ResourceGroupAlreadyExists",
+            format!("The resource group '{group}', which '{manager}' is to manage, exists already."),
+        ));
+    }
+    let document = json!({
+        "location": location,
+        "managedBy": manager,
+        "properties": { "provisioningState": "Succeeded" },
+    });
+    write(cx, &id(subscription, group)?, document)
+}
+
+/// Deletes the contents of a group through their providers' hooks, then the group.
+pub(crate) fn remove(cx: &mut Cx<'_>, group: &Resource) -> Result<(), Refusal> {
     let contents = cx.resources(Filter { below: Some(&group.id), ..Filter::default() })?;
-    for resource in contents {
-        // A parent that went before has taken its children's rows along.
+    // The longest ids lie deepest: parts go before what they are parts of, each through its own provider.
+    for resource in contents.into_iter().rev() {
         let Some(resource) = cx.resource(&resource.id)? else { continue };
         let namespace = resource.kind.split('/').next().unwrap_or_default();
         if let Some(provider) = registry::provider(namespace) {
@@ -198,7 +228,7 @@ pub(super) fn complete_delete(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value
     }
     deployments::forget(cx, &group.id)?;
     cx.delete_resource(&group.id)?;
-    Ok(None)
+    Ok(())
 }
 
 /// Gives a group back to its users when its deletion was refused.

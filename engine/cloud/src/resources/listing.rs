@@ -31,12 +31,17 @@ pub(super) fn in_group(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refus
 
 fn list(cx: &Cx<'_>, filter: Filter<'_>) -> Result<Answer, Refusal> {
     let mut found = cx.resources(filter)?;
-    found.retain(|r| !r.kind.eq_ignore_ascii_case(groups::KIND));
+    found.retain(|r| !r.kind.eq_ignore_ascii_case(groups::KIND) && !extends_another(r));
     if let Some(filter) = cx.request.query("$filter").filter(|f| !f.is_empty()) {
         keep(&mut found, filter)?;
     }
     let expand = expansions(cx)?;
     page(cx, found.iter().map(|resource| brief(resource, &expand)).collect())
+}
+
+/// Whether a resource extends another one, as a diagnostic setting does: lists leave those out.
+fn extends_another(resource: &Resource) -> bool {
+    resource.id.split('/').filter(|segment| segment.eq_ignore_ascii_case("providers")).count() > 1
 }
 
 /// What `$expand` may add to the short form.

@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod applications;
 mod custom_roles;
 mod device;
 mod dispatch;

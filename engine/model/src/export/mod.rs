@@ -3,8 +3,8 @@
 //!
 //! A run's unknown values (an identity's id, a key's version) are put into the scope as marks. Where a mark comes out
 //! in a command, a variable is used; how to get its value is what the plugin says of its output, in its schema:
-//! `x-az` is the command that prints it, `x-is` a template that it always equals, both over `inputs`. At the schema's
-//! root, `x-az` holds for every output, whose path is `${path}`.
+//! `x-az` is the command that prints it (`x-az-last`: an address whose last segment it is), `x-is` a template that it
+//! always equals, all over `inputs`. At the schema's root, `x-az` holds for every output, whose path is `${path}`.
 
 mod line;
 mod markdown;
@@ -69,6 +69,8 @@ pub enum Origin {
     Secret,
     /// A command prints it.
     Printed(Line),
+    /// A command prints a path or address, and this is its last segment.
+    LastOf(Line),
     /// Nobody says how to get it.
     Unknown,
 }
@@ -242,20 +244,12 @@ fn scripted(
     for path in asked {
         let value = match told(description, path, &own) {
             Told::Is(text) => text,
-            Told::Az(command) => {
-                let name = variable_name(step, path);
+            Told::Az(command, origin) => {
                 let lines = line::commands(&command, symbols).unwrap_or_default();
-                let origin = lines.into_iter().next().map_or(Origin::Unknown, Origin::Printed);
-                let note = format!("{} of {}", path.join("."), step.path);
-                outputs.push(Variable { name: name.clone(), value: origin.clone(), note: note.clone() });
-                symbols.add(&name, origin, note)
+                let origin = lines.into_iter().next().map_or(Origin::Unknown, origin);
+                output(step, path, origin, &mut outputs, symbols)
             }
-            Told::Nothing => {
-                let name = variable_name(step, path);
-                let note = format!("{} of {}", path.join("."), step.path);
-                outputs.push(Variable { name: name.clone(), value: Origin::Unknown, note: note.clone() });
-                symbols.add(&name, Origin::Unknown, note)
-            }
+            Told::Nothing => output(step, path, Origin::Unknown, &mut outputs, symbols),
         };
         put(&mut values, path, value);
     }
@@ -276,8 +270,8 @@ fn scripted(
 enum Told {
     /// Its value.
     Is(String),
-    /// The command that prints it.
-    Az(String),
+    /// The command that prints it, or something whose last segment it is.
+    Az(String, fn(Line) -> Origin),
     Nothing,
 }
 
@@ -290,10 +284,20 @@ fn told(description: Option<&Description>, path: &[String], own: &Scope) -> Told
     if let Some(text) = render(&output["x-is"]) {
         return Told::Is(text);
     }
+    if let Some(command) = render(&output["x-az-last"]) {
+        return Told::Az(command, Origin::LastOf);
+    }
     match render(&output["x-az"]).or_else(|| render(&schema["x-az"])) {
-        Some(command) => Told::Az(command),
+        Some(command) => Told::Az(command, Origin::Printed),
         None => Told::Nothing,
     }
+}
+
+/// Makes a variable of an output; returns its mark.
+fn output(step: &Step, path: &[String], origin: Origin, outputs: &mut Vec<Variable>, symbols: &mut Symbols) -> String {
+    let (name, note) = (variable_name(step, path), format!("{} of {}", path.join("."), step.path));
+    outputs.push(Variable { name: name.clone(), value: origin.clone(), note: note.clone() });
+    symbols.add(&name, origin, note)
 }
 
 /// `des.identity.principalId` as `des_identity_principal_id`.
@@ -334,7 +338,7 @@ fn used(symbols: Symbols, steps: &mut [Scripted]) -> Vec<Variable> {
         names.extend(step.commands.iter().chain(lesson).flat_map(Line::names).map(str::to_owned));
         step.outputs.retain(|output| names.contains(&output.name));
         for output in &step.outputs {
-            if let Origin::Printed(line) = &output.value {
+            if let Origin::Printed(line) | Origin::LastOf(line) = &output.value {
                 names.extend(line.names().map(str::to_owned));
             }
         }

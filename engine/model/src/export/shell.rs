@@ -104,7 +104,8 @@ fn sign(refusal: &Refusal) -> &str {
 
 impl Shell {
     fn step(self, out: &mut String, step: &Scripted) {
-        if step.commands.is_empty() && step.outputs.is_empty() && step.lesson.is_none() {
+        let reads = matches!(step.lesson, Some(Shown::ReadRefused(..) | Shown::Read(..)));
+        if step.commands.is_empty() && step.outputs.is_empty() && !reads {
             out.push_str("# There is nothing to type.\n");
         }
         let refused = match &step.lesson {
@@ -155,6 +156,11 @@ impl Shell {
             (Origin::Text(text), _) => writeln!(out, "{name}{}  # {note}", self.quoted(&[Piece::Text(text.clone())])),
             (Origin::Printed(line), Self::Bash) => writeln!(out, "{name}$({})", self.line(line)),
             (Origin::Printed(line), Self::PowerShell) => writeln!(out, "{name}{}", self.line(line)),
+            (Origin::LastOf(line), Self::Bash) => {
+                let name = &variable.name;
+                writeln!(out, "{name}=$({})\n{name}=${{{name}##*/}}", self.line(line))
+            }
+            (Origin::LastOf(line), Self::PowerShell) => writeln!(out, "{name}({}).Split(\"/\")[-1]", self.line(line)),
             (Origin::Secret, Self::Bash) => {
                 writeln!(out, "read -rsp {} {}; echo", self.text(&format!("{note}: ")), variable.name)
             }

@@ -54,7 +54,7 @@ name = "refused"
 use = "thing@0.1"
 with = { name = "y" }
 grants = []
-by_hand = "az disk create --name d"
+by_hand = "az disk create --name d --tags ${take_away.version}"
 lesson = { fails = { code = "KeyVaultKeyNotEnabled" } }
 
 [[step]]
@@ -102,6 +102,7 @@ fn plugins() -> BTreeMap<String, Description> {
             "name": { "x-is": "${inputs.name}" },
             "id": { "x-az": "az keyvault show --name ${inputs.name} --query id" },
             "identity": { "type": "object" },
+            "version": { "x-az-last": "az keyvault key show --name ${inputs.name} --query key.kid" },
         },
     });
     let description = Description {
@@ -156,10 +157,12 @@ fn bash_gets_variables_quotes_patience_and_lessons() {
     # Something happens.
     az keyvault key set-attributes --id "https://v-${suffix}.vault.azure.net/keys/k" --enabled false
     again 300 refused KeyVaultEncryptionKeyNotFound az storage blob download --auth-mode login --blob-url https://a.blob.core.windows.net/lab/note --file /dev/null
+    take_away_version=$(az keyvault key show --name x --query key.kid)
+    take_away_version=${take_away_version##*/}
 
     # Step 5 of 6, refused: Refused
     # Something happens.
-    refused KeyVaultKeyNotEnabled az disk create --name d
+    refused KeyVaultKeyNotEnabled az disk create --name d --tags "${take_away_version}"
 
     # Step 6 of 6, look: Look
     # Something happens.
@@ -192,10 +195,11 @@ fn powershell_gets_the_same_in_its_own_words() {
     # Something happens.
     az keyvault key set-attributes --id "https://v-${suffix}.vault.azure.net/keys/k" --enabled false
     Again 300 { Refused KeyVaultEncryptionKeyNotFound { az storage blob download --auth-mode login --blob-url https://a.blob.core.windows.net/lab/note --file /dev/null } }
+    $take_away_version = (az keyvault key show --name x --query key.kid).Split("/")[-1]
 
     # Step 5 of 6, refused: Refused
     # Something happens.
-    Refused KeyVaultKeyNotEnabled { az disk create --name d }
+    Refused KeyVaultKeyNotEnabled { az disk create --name d --tags "${take_away_version}" }
 
     # Step 6 of 6, look: Look
     # Something happens.
@@ -272,6 +276,8 @@ fn markdown_reads_as_a_document() {
 
     ```bash
     az keyvault key set-attributes --id "https://v-${suffix}.vault.azure.net/keys/k" --enabled false
+    take_away_version=$(az keyvault key show --name x --query key.kid)
+    take_away_version=${take_away_version##*/}
     ```
 
     **Reading is now to be refused**, with `KeyVaultEncryptionKeyNotFound`:
@@ -300,7 +306,7 @@ fn markdown_reads_as_a_document() {
     Because.
 
     ```bash
-    az disk create --name d
+    az disk create --name d --tags "${take_away_version}"
     ```
 
     **This is to be refused**, with `KeyVaultKeyNotEnabled`.
@@ -320,7 +326,7 @@ fn markdown_reads_as_a_document() {
 #[test]
 fn what_each_shell_would_read_differently_is_refused() {
     for bad in ["az group show --name $(hostname)", "az group show `x`", "az group show 'open"] {
-        let playbook = PLAYBOOK.replace("az disk create --name d", bad);
+        let playbook = PLAYBOOK.replace("az disk create --name d --tags ${take_away.version}", bad);
         let problems = exported(&playbook).unwrap_err();
         assert_eq!((problems.len(), problems[0].code), (1, codes::CANNOT_EXPORT), "{bad}");
     }

@@ -231,6 +231,7 @@ fn inputs(file: &mut File<'_>, specs: &BTreeMap<Text, InputAuthored>, asked: boo
             default,
             prompt: spec.prompt.as_ref().map(|p| p.value().clone()),
             pattern: pattern.map(|p| p.value().clone()),
+            from: spec.from.as_ref().map(|from| from.value().clone()),
             secret: spec.secret.as_ref().is_some_and(|s| *s.value()),
         };
         let plain = match &input.default {

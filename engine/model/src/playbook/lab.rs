@@ -102,6 +102,8 @@ pub struct ChoiceOption {
     pub id: String,
     /// When a person should choose it.
     pub when: Option<String>,
+    /// The input that takes it, once it is given.
+    pub given: Option<String>,
     /// What it costs.
     pub cost: Option<OptionCost>,
     /// What the learner types before it is taken; `--yes` does not answer it.

@@ -61,7 +61,7 @@ pub(super) fn apply(cx: &Cx<'_>, draft: &mut Draft<'_>, kind: &str) -> Result<Op
 /// Refuses what differs from the origin that something has.
 fn check_same(old: &Value, given: &Value) -> Result<(), Refusal> {
     for (name, value) in given.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        if value.to_string().to_ascii_lowercase() != old[name].to_string().to_ascii_lowercase() {
+        if !value.to_string().eq_ignore_ascii_case(&old[name].to_string()) {
             return Err(fixed(&format!("creationData.{name}")));
         }
     }
@@ -133,7 +133,7 @@ fn copy(cx: &Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result<(Value, Origin)
 fn upload(given: &Value) -> Result<(Value, Origin), Refusal> {
     let bytes = given["uploadSizeBytes"].as_u64().unwrap_or_default();
     let content = bytes.saturating_sub(FOOTER);
-    if content < SMALLEST || content % (1 << 20) != 0 || content.div_ceil(GIB) > 32_767 {
+    if content < SMALLEST || !content.is_multiple_of(1 << 20) || content.div_ceil(GIB) > 32_767 {
         return Err(invalid_because(
             "creationData.uploadSizeBytes",
             "a whole number of MiB from 20 on is needed, and 512 bytes for the footer of the virtual hard disk.",

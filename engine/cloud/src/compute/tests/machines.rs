@@ -96,7 +96,7 @@ async fn running_machines_are_cut_off_when_the_key_goes() {
     let lab = Lab::with_set(&cloud).await;
     let disk = lab.os_disk("os", Some(&lab.compute("diskEncryptionSets/des")), Value::Null).unwrap();
     lab.os_disk("plain", None, Value::Null).unwrap();
-    let cut_off = || cloud.within(|cx| hooks::cut_off(cx)).unwrap();
+    let cut_off = || cloud.within(hooks::cut_off).unwrap();
     let available = || code(cloud.within(|cx| hooks::require_key_available(cx, &disk)));
     assert_eq!((cut_off().len(), available()), (0, String::new()));
     let kid = lab.kid().await;

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::keystore::KeyStore;
 use super::super::requests::{self, bad};
-use super::super::vault::Vault;
-use super::super::{backup as keys_backup, data};
+use super::super::{backup as keys_backup, keystore};
 use super::store::{self, Secret, Version};
 use super::{bundle, deleted, operations};
 use crate::cx::Cx;
@@ -42,7 +42,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn of(vault: &Vault, secret: &Secret, version: Version) -> Self {
+    fn of(vault: &KeyStore, secret: &Secret, version: Version) -> Self {
         Self {
             id: bundle::id(vault, &secret.name, Some(&version.version)),
             sealed: STANDARD.encode(&version.sealed),
@@ -58,7 +58,7 @@ impl Saved {
     }
 
     /// The version for a vault, its value sealed anew; `None` when the content does not make sense.
-    fn into_version(self, cx: &Cx<'_>, vault: &Vault, name: &str) -> Option<Version> {
+    fn into_version(self, cx: &Cx<'_>, vault: &KeyStore, name: &str) -> Option<Version> {
         let mut version = Version {
             row: 0,
             version: self.version,
@@ -79,18 +79,18 @@ impl Saved {
 
 /// Saves a secret (`BackupSecret`).
 pub(super) fn backup(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let secret = operations::live(cx, &vault, p.get("secret"))?;
     let versions = store::versions(cx, secret.row, 0, usize::MAX)?;
     let versions = versions.into_iter().map(|version| Saved::of(&vault, &secret, version)).collect();
     let content = Content { format: FORMAT, name: secret.name.clone(), versions };
-    let blob = cx.seal(&keys_backup::bond("secret", &vault), &serde_json::to_vec(&content)?);
+    let blob = cx.seal(&keys_backup::place("secret", &vault), &serde_json::to_vec(&content)?);
     Ok(Answer::ok(&json!({ "value": URL_SAFE_NO_PAD.encode(blob) })))
 }
 
-fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
+fn open(cx: &Cx<'_>, vault: &KeyStore, blob: &[u8]) -> Result<Content, Refusal> {
     let unusable = || bad("Cannot decrypt backup blob.");
-    let opened = cx.open(&keys_backup::bond("secret", vault), blob).map_err(|_| unusable())?;
+    let opened = cx.open(&keys_backup::place("secret", vault), blob).map_err(|_| unusable())?;
     let content: Content = serde_json::from_slice(opened.expose()).map_err(|_| unusable())?;
     if content.format != FORMAT || content.versions.is_empty() {
         return Err(unusable());
@@ -100,10 +100,10 @@ fn open(cx: &Cx<'_>, vault: &Vault, blob: &[u8]) -> Result<Content, Refusal> {
 
 /// Brings a saved secret back with all its versions, under the name and the versions that it had (`RestoreSecret`).
 pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let body = requests::object(cx)?;
     let content = open(cx, &vault, &requests::bytes(&body, "value")?)?;
-    match store::secret(cx, &vault.name, &content.name)? {
+    match store::secret(cx, &vault.label, &content.name)? {
         Some(secret) if secret.deletion.is_some() => return Err(deleted::name_taken(cx, &secret)),
         Some(secret) => {
             let id = bundle::id(&vault, &secret.name, None);
@@ -118,7 +118,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         }
         None => {}
     }
-    let secret = store::insert(cx, &vault.name, &content.name)?;
+    let secret = store::insert(cx, &vault.label, &content.name)?;
     for saved in content.versions {
         let version = saved
             .into_version(cx, &vault, &secret.name)

@@ -3,11 +3,11 @@
 use sealbook_crypto::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::super::vault::{Deletion, Vault};
+use super::super::keystore::{Deletion, KeyStore};
 use super::store::{Secret, Version};
 
 /// Identifier of a secret, with its version when one is given.
-pub(in super::super) fn id(vault: &Vault, secret: &str, version: Option<&str>) -> String {
+pub(in super::super) fn id(vault: &KeyStore, secret: &str, version: Option<&str>) -> String {
     let base = format!("{}secrets/{secret}", vault.uri());
     match version {
         Some(version) => format!("{base}/{version}"),
@@ -15,7 +15,7 @@ pub(in super::super) fn id(vault: &Vault, secret: &str, version: Option<&str>) -
     }
 }
 
-fn attributes(vault: &Vault, version: &Version) -> Value {
+fn attributes(vault: &KeyStore, version: &Version) -> Value {
     let mut attributes = Map::new();
     attributes.insert("enabled".into(), version.enabled.into());
     if let Some(nbf) = version.nbf {
@@ -32,7 +32,7 @@ fn attributes(vault: &Vault, version: &Version) -> Value {
 }
 
 /// A secret in a list (`version` is its newest), or a version of it when `versioned`; without the value.
-pub(super) fn item(vault: &Vault, secret: &Secret, version: &Version, versioned: bool) -> Value {
+pub(super) fn item(vault: &KeyStore, secret: &Secret, version: &Version, versioned: bool) -> Value {
     let mut document = json!({
         "id": id(vault, &secret.name, versioned.then_some(version.version.as_str())),
         "attributes": attributes(vault, version),
@@ -45,14 +45,14 @@ pub(super) fn item(vault: &Vault, secret: &Secret, version: &Version, versioned:
 }
 
 /// A version with its value.
-pub(super) fn open(vault: &Vault, secret: &Secret, version: &Version, value: &SecretString) -> Value {
+pub(super) fn open(vault: &KeyStore, secret: &Secret, version: &Version, value: &SecretString) -> Value {
     let mut document = item(vault, secret, version, true);
     document["value"] = value.expose().into();
     document
 }
 
 /// Adds what a soft-deleted secret shows besides.
-pub(super) fn deleted(mut document: Value, vault: &Vault, secret: &Secret, deletion: &Deletion) -> Value {
+pub(super) fn deleted(mut document: Value, vault: &KeyStore, secret: &Secret, deletion: &Deletion) -> Value {
     document["recoveryId"] = format!("{}deletedsecrets/{}", vault.uri(), secret.name).into();
     document["deletedDate"] = deletion.at.timestamp().into();
     document["scheduledPurgeDate"] = deletion.purge.timestamp().into();

@@ -2,9 +2,9 @@
 //!
 //! As with keys, Azure answers a delete at once and finishes it a little later.
 
+use super::super::keystore::{Deletion, KeyStore};
 use super::super::requests::{self, Page};
-use super::super::vault::{Deletion, Vault};
-use super::super::{data, deleted_keys};
+use super::super::{deleted_keys, keystore};
 use super::store::{self, Secret, Version};
 use super::{bundle, operations};
 use crate::cx::Cx;
@@ -34,9 +34,9 @@ pub(super) fn name_taken(cx: &Cx<'_>, secret: &Secret) -> Refusal {
 }
 
 /// The soft-deleted secret that a path names, with its newest version.
-fn deleted(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<(Secret, Deletion, Version), Refusal> {
+fn deleted(cx: &Cx<'_>, vault: &KeyStore, name: &str) -> Result<(Secret, Deletion, Version), Refusal> {
     requests::check_key_name(name)?;
-    let secret = store::secret(cx, &vault.name, name)?.ok_or_else(|| missing(name))?;
+    let secret = store::secret(cx, &vault.label, name)?.ok_or_else(|| missing(name))?;
     let deletion = secret.deletion.ok_or_else(|| missing(name))?;
     let version = store::version(cx, secret.row, None)?.ok_or_else(|| missing(name))?;
     Ok((secret, deletion, version))
@@ -57,7 +57,7 @@ fn settled(cx: &Cx<'_>, secret: &Secret) -> Result<(), Refusal> {
 
 /// Soft-deletes a secret with all its versions (`DeleteSecret`).
 pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let secret = operations::live(cx, &vault, p.get("secret"))?;
     let newest = operations::version_of(cx, &secret, p)?;
     let deletion = Deletion::now(cx, vault.retention());
@@ -68,10 +68,10 @@ pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Lists the soft-deleted secrets of a vault (`GetDeletedSecrets`).
 pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for secret in store::secrets(cx, &vault.name, true, &page.after, page.size + 1)? {
+    for secret in store::secrets(cx, &vault.label, true, &page.after, page.size + 1)? {
         if let (Some(deletion), Some(newest)) = (secret.deletion, store::version(cx, secret.row, None)?) {
             let document = bundle::item(&vault, &secret, &newest, false);
             items.push((secret.name.clone(), bundle::deleted(document, &vault, &secret, &deletion)));
@@ -82,7 +82,7 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 
 /// Answers a soft-deleted secret without its value (`GetDeletedSecret`); not found while the deletion is under way.
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let (secret, deletion, newest) = deleted(cx, &vault, p.get("secret"))?;
     if cx.now < secret.settled {
         return Err(missing(&secret.name));
@@ -93,7 +93,7 @@ pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Brings a soft-deleted secret back with all its versions (`RecoverDeletedSecret`).
 pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let (secret, _, newest) = deleted(cx, &vault, p.get("secret"))?;
     settled(cx, &secret)?;
     store::mark_live(cx, secret.row)?;
@@ -102,7 +102,7 @@ pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Destroys a soft-deleted secret (`PurgeDeletedSecret`); refused under purge protection.
 pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let (secret, ..) = deleted(cx, &vault, p.get("secret"))?;
     deleted_keys::check_purge(&vault)?;
     settled(cx, &secret)?;

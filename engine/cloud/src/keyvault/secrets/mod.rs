@@ -11,7 +11,7 @@ mod store;
 
 use http::Method;
 
-use super::vault::Vault;
+use super::keystore::KeyStore;
 use crate::operation::{Access, Operation, Run};
 
 pub(super) use bundle::id;
@@ -21,7 +21,7 @@ pub(super) use store::{INVENTORY, SCHEMA, purge_due, purge_vault};
 const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01", "2026-04-01"];
 
 /// Role assignments count down to a single secret.
-pub(super) fn scope(vault: &Vault, secret: &str) -> String {
+pub(super) fn scope(vault: &KeyStore, secret: &str) -> String {
     format!("{}/secrets/{secret}", vault.id)
 }
 

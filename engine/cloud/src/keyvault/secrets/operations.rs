@@ -3,9 +3,9 @@
 use sealbook_crypto::SecretString;
 use serde_json::{Value, json};
 
-use super::super::data;
+use super::super::keystore;
+use super::super::keystore::KeyStore;
 use super::super::requests::{self, Attributes, Page, bad};
-use super::super::vault::Vault;
 use super::store::{self, Secret, Version};
 use super::{bundle, deleted};
 use crate::cx::Cx;
@@ -20,9 +20,9 @@ const LONGEST: usize = 25 * 1024;
 const LONGEST_KIND: usize = 255;
 
 /// The live secret that a path names.
-pub(super) fn live(cx: &Cx<'_>, vault: &Vault, name: &str) -> Result<Secret, Refusal> {
+pub(super) fn live(cx: &Cx<'_>, vault: &KeyStore, name: &str) -> Result<Secret, Refusal> {
     requests::check_key_name(name)?;
-    store::secret(cx, &vault.name, name)?.filter(|secret| secret.deletion.is_none()).ok_or_else(|| not_found(name))
+    store::secret(cx, &vault.label, name)?.filter(|secret| secret.deletion.is_none()).ok_or_else(|| not_found(name))
 }
 
 /// The version that a path names: the newest one without a version.
@@ -77,7 +77,7 @@ fn kind(body: &Value) -> Result<Option<String>, Refusal> {
 
 /// Sets a secret, or a new version of one (`SetSecret`).
 pub(super) fn set(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let name = p.get("secret");
     requests::check_key_name(name)?;
     let mut body = requests::object(cx)?;
@@ -95,10 +95,10 @@ pub(super) fn set(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         updated: cx.now.timestamp(),
         tags: requests::tags(&body)?.unwrap_or_else(|| json!({})),
     };
-    let secret = match store::secret(cx, &vault.name, name)? {
+    let secret = match store::secret(cx, &vault.label, name)? {
         Some(secret) if secret.deletion.is_some() => return Err(deleted::name_taken(cx, &secret)),
         Some(secret) => secret,
-        None => store::insert(cx, &vault.name, name)?,
+        None => store::insert(cx, &vault.label, name)?,
     };
     version.seal(cx, &vault, &secret.name, &value);
     store::insert_version(cx, secret.row, &version)?;
@@ -108,7 +108,7 @@ pub(super) fn set(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 /// Answers the value of a version, the newest without a version (`GetSecret`). A disabled one can't be read. The time
 /// window is for the reader to observe: Azure answers outside of it, too.
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let secret = live(cx, &vault, p.get("secret"))?;
     let version = version_of(cx, &secret, p)?;
     if !version.enabled {
@@ -121,10 +121,10 @@ pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Lists the secrets of a vault without their values (`GetSecrets`).
 pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for secret in store::secrets(cx, &vault.name, false, &page.after, page.size + 1)? {
+    for secret in store::secrets(cx, &vault.label, false, &page.after, page.size + 1)? {
         let newest = store::version(cx, secret.row, None)?;
         items.extend(newest.map(|newest| (secret.name.clone(), bundle::item(&vault, &secret, &newest, false))));
     }
@@ -133,7 +133,7 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 
 /// Lists the versions of a secret without their values (`GetSecretVersions`).
 pub(super) fn versions(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let secret = live(cx, &vault, p.get("secret"))?;
     let page = Page::read(cx)?;
     let after = match page.after.as_str() {
@@ -147,7 +147,7 @@ pub(super) fn versions(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Changes attributes, content type and tags of a version (`UpdateSecret`). What is absent stays; the value can't change.
 pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let vault = data::vault(cx)?;
+    let vault = keystore::of_request(cx)?;
     let secret = live(cx, &vault, p.get("secret"))?;
     let mut version = version_of(cx, &secret, p)?;
     let body = requests::object(cx)?;

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use sealbook_crypto::SecretString;
 use serde_json::Value;
 
-use super::super::vault::{Deletion, Vault};
+use super::super::keystore::{Deletion, KeyStore};
 use super::bundle;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -90,7 +90,7 @@ pub(super) struct Version {
 
 impl Version {
     /// Seals a value for this version of a secret.
-    pub fn seal(&mut self, cx: &Cx<'_>, vault: &Vault, name: &str, value: &SecretString) {
+    pub fn seal(&mut self, cx: &Cx<'_>, vault: &KeyStore, name: &str, value: &SecretString) {
         self.sealed = cx.seal(&bundle::id(vault, name, Some(&self.version)), value.expose().as_bytes());
     }
 

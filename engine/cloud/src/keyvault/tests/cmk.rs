@@ -8,15 +8,15 @@ use crate::testing::{self, TestCloud};
 
 const VAULT: &str = "https://Lab-Vault.vault.azure.net/";
 
-fn wrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>) -> Result<Wrapped, CmkError> {
+pub(super) fn wrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>) -> Result<Wrapped, CmkError> {
     within(cloud, |cx| service_wrap(cx, who, key, Wrap::Wrap, b"data encryption key"))
 }
 
-fn unwrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>, bytes: &[u8]) -> Result<Wrapped, CmkError> {
+pub(super) fn unwrap(cloud: &TestCloud, who: &str, key: &KeyAt<'_>, bytes: &[u8]) -> Result<Wrapped, CmkError> {
     within(cloud, |cx| service_wrap(cx, who, key, Wrap::Unwrap, bytes))
 }
 
-fn code(result: Result<Wrapped, CmkError>) -> (u16, &'static str) {
+pub(super) fn code(result: Result<Wrapped, CmkError>) -> (u16, &'static str) {
     result.map_or_else(|error| error.status_and_code(), |_| (200, ""))
 }
 

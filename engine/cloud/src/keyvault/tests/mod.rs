@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod cmk;
 mod cryptography;
+pub(super) mod hsm;
 mod import;
 mod keys;
 mod network;
@@ -29,14 +30,14 @@ const ENCRYPTION_USER: &str = "e147488a-f6f5-4113-8e2d-b22465e65bf6";
 const DAY: u64 = 86_400;
 
 /// A cloud with a registered provider and the resource group `lab`, used by the learner.
-struct Lab<'a> {
-    cloud: &'a TestCloud,
-    me: Client<'a>,
+pub(super) struct Lab<'a> {
+    pub cloud: &'a TestCloud,
+    pub me: Client<'a>,
     tenant: String,
 }
 
 impl<'a> Lab<'a> {
-    async fn new(cloud: &'a TestCloud) -> Self {
+    pub async fn new(cloud: &'a TestCloud) -> Self {
         let lab = Self { me: cloud.learner(), tenant: cloud.seed.tenant.clone(), cloud };
         let registered =
             lab.arm("POST", &lab.in_subscription("providers/Microsoft.KeyVault/register"), json!({})).await;
@@ -58,7 +59,7 @@ impl<'a> Lab<'a> {
         self.in_subscription(&format!("providers/Microsoft.KeyVault/locations/westeurope/deletedVaults/{name}"))
     }
 
-    async fn arm(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub async fn arm(&self, method: &str, path: &str, body: Value) -> Reply {
         let version = if path.contains("Microsoft.KeyVault/")
             && !path.ends_with("/register")
             && !path.contains("Authorization")
@@ -143,7 +144,7 @@ fn within<T>(cloud: &TestCloud, work: impl FnOnce(&mut Cx<'_>) -> T) -> T {
 }
 
 /// Object id of a client, out of its token.
-async fn oid(client: &Client<'_>) -> String {
+pub(super) async fn oid(client: &Client<'_>) -> String {
     let token = client.token("https://vault.azure.net").await;
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
@@ -157,11 +158,11 @@ async fn data(client: &Client<'_>, method: &str, path: &str, body: Value) -> Rep
 }
 
 /// Status, outer code and innermost code of a refusal.
-fn refusal(reply: &Reply) -> (u16, &str, &str) {
+pub(super) fn refusal(reply: &Reply) -> (u16, &str, &str) {
     let error = &reply.body["error"];
     (reply.status, error["code"].as_str().unwrap_or_default(), error["innererror"]["code"].as_str().unwrap_or_default())
 }
 
-fn message(reply: &Reply) -> &str {
+pub(super) fn message(reply: &Reply) -> &str {
     reply.body["error"]["message"].as_str().unwrap_or_default()
 }

@@ -7,16 +7,16 @@ use super::{
 };
 use crate::testing::{Reply, TestCloud};
 
-const VAULT_API: &str = "?api-version=2023-07-01";
+pub(super) const VAULT_API: &str = "?api-version=2023-07-01";
 const KEY_API: &str = "?api-version=7.5";
 const DAY: u64 = 24 * 3600;
 
-fn vault_path(cloud: &TestCloud) -> String {
+pub(super) fn vault_path(cloud: &TestCloud) -> String {
     format!("{}/resourceGroups/lab/providers/Microsoft.KeyVault/vaults/labvault01", cloud.subscription())
 }
 
 /// Makes the vault `labvault01`, lets the learner make keys, and makes the RSA key `cmk`.
-async fn vault(cloud: &TestCloud, purge_protection: bool) {
+pub(super) async fn vault(cloud: &TestCloud, purge_protection: bool) {
     let me = cloud.learner();
     let mut body = json!({ "location": "westeurope", "properties": {
         "tenantId": cloud.seed.tenant, "sku": { "family": "A", "name": "premium" },
@@ -39,21 +39,21 @@ async fn vault(cloud: &TestCloud, purge_protection: bool) {
     }
 }
 
-async fn key(cloud: &TestCloud, method: &str, path: &str, body: Value) -> Reply {
+pub(super) async fn key(cloud: &TestCloud, method: &str, path: &str, body: Value) -> Reply {
     let body = Some(body).filter(|body| !body.is_null());
     cloud.learner().send(method, &format!("https://labvault01.vault.azure.net{path}{KEY_API}"), body).await
 }
 
-fn key_properties(name: &str) -> Value {
+pub(super) fn key_properties(name: &str) -> Value {
     json!({ "keyvaulturi": "https://labvault01.vault.azure.net", "keyname": name })
 }
 
-async fn patch_encryption(cloud: &TestCloud, encryption: Value) -> Reply {
+pub(super) async fn patch_encryption(cloud: &TestCloud, encryption: Value) -> Reply {
     let path = format!("{}{API}", account_path(cloud, "lab", "labdata01"));
     cloud.learner().arm("PATCH", &path, json!({ "properties": { "encryption": encryption } })).await
 }
 
-async fn use_key(cloud: &TestCloud, properties: Value) -> Reply {
+pub(super) async fn use_key(cloud: &TestCloud, properties: Value) -> Reply {
     patch_encryption(
         cloud,
         json!({ "keySource": "Microsoft.Keyvault", "services": { "blob": {} }, "keyvaultproperties": properties }),

@@ -123,7 +123,7 @@ async fn refused_creations() {
         ("lab", "labdata02", with("/sku", json!({})), 400, "InvalidAccountType"),
         ("lab", "labdata02", with("/sku/name", json!("Premium_LRS")), 400, "InvalidAccountType"),
         ("lab", "labdata02", with("/kind", json!("Other")), 400, "InvalidValuesForRequestParameters"),
-        ("lab", "labdata02", with("/identity/type", json!("Mine")), 400, "InvalidValuesForRequestParameters"),
+        ("lab", "labdata02", with("/identity/type", json!("Mine")), 400, "InvalidRequestContent"),
         ("lab", "labdata02", with("/properties/encryption", json!({})), 400, "MissingEncryptionKeySource"),
         ("lab", "labdata02", with("/properties/encryption/keySource", json!("X")), 400, "UnknownEncryptionKeySource"),
         // A system-assigned identity that does not exist yet can't have been given the key.
@@ -195,7 +195,8 @@ async fn changes() {
     assert_eq!(cloud.cloud.identity_of(before["id"].as_str().unwrap()).unwrap(), None);
     for (body, code) in [
         (json!({ "properties": { "isHnsEnabled": true } }), "InvalidValuesForRequestParameters"),
-        (json!({ "identity": { "type": "UserAssigned" } }), "InvalidValuesForRequestParameters"),
+        (json!({ "identity": { "type": "UserAssigned" } }), "InvalidRequestContent"),
+        (json!({ "encryption": { "keySource": "Microsoft.Keyvault" } }), "InvalidRequestContent"),
         (
             json!({ "identity": { "type": "UserAssigned", "userAssignedIdentities": { "/subscriptions/x": {} } } }),
             "FailedIdentityOperation",

@@ -9,6 +9,7 @@ mod encryption;
 mod large;
 mod leases;
 mod signatures;
+mod user_identity;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

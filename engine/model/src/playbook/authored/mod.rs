@@ -129,6 +129,9 @@ pub(crate) struct InputSpec {
     /// A regular expression that the value must match.
     #[schemars(length(max = 500))]
     pub(crate) pattern: Option<Text>,
+    /// Where `--from RUN` takes it from: an output of a step or part of that run.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[a-z][a-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$"), example = &"key_store.id")]
+    pub(crate) from: Option<Text>,
     /// Whether to keep it out of expressions, journal and logs. A default stands in the playbook, for all to read.
     pub(crate) secret: Option<At<bool>>,
 }

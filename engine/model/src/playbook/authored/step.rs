@@ -98,6 +98,9 @@ pub(crate) struct OptionSpec {
     /// When a person should choose it.
     #[schemars(length(max = 500))]
     pub(crate) when: Option<String>,
+    /// An input of the playbook: when it is given, this option is taken without asking.
+    #[schemars(with = "Option<String>", length(max = 64), example = &"vault")]
+    pub(crate) given: Option<Text>,
     /// What it costs.
     #[schemars(with = "Option<CostSpec>")]
     pub(crate) cost: Option<CostSpec>,

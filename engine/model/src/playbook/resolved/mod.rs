@@ -103,6 +103,7 @@ pub(crate) fn block<'a>(
         before.push(needs(file, step, &names, &positions).union(&mentioned).copied().collect());
         uses.push(mentioned);
         inputs_fit(file, step, &known[i]);
+        options_are_given(file, step, inputs);
         if let (Some(Kind::Plugin(plugin)), Known::Plugin(Some(description))) = (&step.kind, &known[i]) {
             let asks = registry.asks(file, &plugin.plugin, description);
             coverage::check(file, plugin, &asks, step.spec, description);
@@ -197,6 +198,18 @@ fn needs(file: &mut File<'_>, step: &Checked<'_>, names: &Names, positions: &BTr
     needed
 }
 
+/// An option that an input takes names one of the playbook's.
+fn options_are_given(file: &mut File<'_>, step: &Checked<'_>, inputs: &[crate::inputs::InputSpec]) {
+    let Some(Kind::Choice { options, .. }) = &step.kind else { return };
+    for given in options.iter().filter_map(|option| option.spec.given.as_ref()) {
+        let names = || inputs.iter().map(|input| input.name.as_str());
+        if !names().any(|name| name == given.as_str()) {
+            let what = format!("there is no input `{}` to take the option with", shown(given.as_str()));
+            file.say(codes::UNDEFINED_NAME, what, given.span(), did_you_mean(given.as_str(), names()));
+        }
+    }
+}
+
 fn inputs_fit(file: &mut File<'_>, step: &Checked<'_>, known: &Known<'_>) {
     match (&step.kind, known) {
         (Some(Kind::Plugin(plugin)), Known::Plugin(Some(description))) => {
@@ -261,6 +274,7 @@ fn choice_option(option: &CheckedOption<'_>) -> Option<ChoiceOption> {
     Some(ChoiceOption {
         id: spec.id.as_ref()?.value().clone(),
         when: spec.when.clone(),
+        given: spec.given.as_ref().map(|given| given.value().clone()),
         cost,
         confirm: spec.confirm.clone(),
         part: spec.part.as_ref()?.value().clone(),

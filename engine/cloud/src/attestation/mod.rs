@@ -1,0 +1,87 @@
+//! Microsoft.Attestation: the control plane of attestation providers, and which provider each region shares.
+//!
+//! What `*.attest.azure.net` answers is not here: those hosts refuse by name.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/attestation>.
+
+mod provider;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use http::Method;
+
+use crate::arm::kind::Kind;
+use crate::arm::rows::tracked_type;
+use crate::operation::{Access, Operation, Run};
+use crate::service::{Provider, ResourceType};
+
+const NAMESPACE: &str = "Microsoft.Attestation";
+
+/// Api-versions, newest first.
+const API: &[&str] = &["2021-06-01", "2021-06-01-preview", "2020-10-01", "2018-09-01-preview"];
+
+/// The provider.
+pub(crate) static PROVIDER: Attestation = Attestation;
+
+/// Microsoft.Attestation.
+pub(crate) struct Attestation;
+
+/// The common rows, by the names of the official contract.
+static PROVIDERS: &[Operation] = &{
+    let mut rows = tracked_type!(
+        "AttestationProviders",
+        "Microsoft.Attestation",
+        "attestationProviders",
+        API,
+        long: false
+    );
+    rows[0].name = "AttestationProviders_Create";
+    rows
+};
+
+const fn row(name: &'static str, path: &'static str, action: &'static str, run: Run) -> Operation {
+    Operation { name, method: Method::GET, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
+}
+
+static SHARED: &[Operation] = &[
+    row(
+        "AttestationProviders_ListDefault",
+        "/subscriptions/{subscription}/providers/Microsoft.Attestation/defaultProviders",
+        "Microsoft.Attestation/defaultProviders/read",
+        shared::list,
+    ),
+    row(
+        "AttestationProviders_GetDefaultByLocation",
+        "/subscriptions/{subscription}/providers/Microsoft.Attestation/locations/{location}/defaultProvider",
+        "Microsoft.Attestation/locations/defaultProvider/read",
+        shared::get,
+    ),
+];
+
+impl Provider for Attestation {
+    fn namespace(&self) -> &'static str {
+        NAMESPACE
+    }
+
+    fn operations(&self) -> Vec<&'static [Operation]> {
+        vec![PROVIDERS, SHARED]
+    }
+
+    fn kinds(&self) -> &'static [&'static dyn Kind] {
+        &[&provider::AttestationProvider]
+    }
+
+    fn types(&self) -> &'static [ResourceType] {
+        const TYPES: &[ResourceType] = &[
+            ResourceType { name: "defaultProviders", api: API, regional: false },
+            ResourceType { name: "locations", api: API, regional: false },
+            ResourceType { name: "locations/defaultProvider", api: API, regional: true },
+        ];
+        TYPES
+    }
+
+    fn registered_at_first(&self) -> bool {
+        false
+    }
+}
