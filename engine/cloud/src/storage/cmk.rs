@@ -109,13 +109,16 @@ pub(super) fn adopt(cx: &mut Cx<'_>, account: &Account, choice: &Choice<'_>) -> 
         ..CustomerKey::default()
     };
     let kid = encryption::adopt(cx, &mut key, &opened, by).map_err(for_update)?;
-    Ok(json!({
+    let mut shown = json!({
         "keyvaulturi": choice.vault_uri,
         "keyname": choice.name,
-        "keyversion": pinned,
         "currentVersionedKeyIdentifier": kid,
         "lastKeyRotationTimestamp": crate::time::rfc3339(cx.now),
-    }))
+    });
+    if !pinned.is_empty() {
+        shown["keyversion"] = pinned.into();
+    }
+    Ok(shown)
 }
 
 /// Puts the account back under the service's key. Needs the customer's key one last time.
