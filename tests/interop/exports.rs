@@ -71,7 +71,9 @@ fn every_playbook_can_be_exported_in_every_form() {
     let listed = lab.run(&["--output", "json", "list"]).expect(0).json();
     for playbook in listed.as_array().unwrap() {
         let id = playbook["id"].as_str().unwrap();
-        for (format, sign) in [("bash", "set -euo pipefail"), ("powershell", "$ErrorActionPreference"), ("markdown", "## 1. ")] {
+        for (format, sign) in
+            [("bash", "set -euo pipefail"), ("powershell", "$ErrorActionPreference"), ("markdown", "## 1. ")]
+        {
             let text = lab.run(&["export", id, "--format", format]).expect(0).stdout;
             assert!(text.contains(sign), "{id} {format}");
             assert!(!text.contains("fill in"), "{id} {format}: a value that nobody knows how to get\n{text}");
