@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod others;
 #[path = "../support/mod.rs"]
 mod support;
 

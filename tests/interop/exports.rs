@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::support::{Lab, az};
+use crate::support::{Lab, az, consent};
 
 /// Ids that differ from cloud to cloud and from run to run.
 static IDS: LazyLock<Regex> = LazyLock::new(|| {
@@ -31,7 +31,7 @@ fn inventory(lab: &Lab) -> BTreeMap<String, usize> {
 fn compared(playbook: &str, az: &str) {
     let (own, exported) = (Lab::warm(), Lab::warm());
     let set = ["--set", "suffix=same23"];
-    own.run(&[&["run", playbook, "--yes"], &set[..]].concat()).expect(0);
+    own.run(&[&["run", playbook, "--yes"], consent(playbook), &set[..]].concat()).expect(0);
     let script = exported.run(&[&["export", playbook], &set[..]].concat()).expect(0).stdout;
     let file = exported.home().join("lab.sh");
     let az_folder = Path::new(az).parent().unwrap().display().to_string();

@@ -7,7 +7,7 @@ mod support;
 
 mod exports;
 
-use support::{Lab, az, python, repository, shared};
+use support::{Lab, az, consent, python, repository, shared};
 
 /// Checks that `sdk.py all` makes: fewer would mean that some were lost.
 const SDK_CHECKS: u32 = 113;
@@ -73,7 +73,7 @@ fn what_the_engine_and_the_embedded_azure_say_to_each_other_fits_the_contracts()
     let listed = lab.run(&["--output", "json", "list"]).expect(0).json();
     for playbook in listed.as_array().unwrap() {
         let id = playbook["id"].as_str().unwrap();
-        lab.run_with(&["run", id, "--yes"], &recorded).expect(0);
+        lab.run_with(&[&["run", id, "--yes"], consent(id)].concat(), &recorded).expect(0);
         lab.run_with(&["verify"], &recorded).expect(0);
         lab.run_with(&["undo", "--yes"], &recorded).expect(0);
     }

@@ -1,6 +1,6 @@
 //! Each standard playbook runs to its end, is verified, and is undone.
 
-use crate::support::{Lab, census};
+use crate::support::{Lab, census, consent};
 
 #[test]
 fn every_playbook_runs_verifies_and_undoes() {
@@ -11,12 +11,7 @@ fn every_playbook_runs_verifies_and_undoes() {
     let at_first = lab.inventory();
     for id in ids {
         let lab = lab.copy();
-        // What costs by the hour wants its own words, typed.
-        let consent = match id {
-            "managed-hsm" => vec!["--confirm", "3.20 USD an hour for each of two until they are purged"],
-            _ => Vec::new(),
-        };
-        let finished = lab.run(&[&["--output", "json", "run", id, "--yes"], &consent[..]].concat()).expect(0);
+        let finished = lab.run(&[&["--output", "json", "run", id, "--yes"], consent(id)].concat()).expect(0);
         assert_eq!(finished.events()[0]["event"], "run-started", "{id}");
         let last = finished.last();
         assert_eq!((&last["event"], &last["status"]), (&"run-finished".into(), &"succeeded".into()), "{id}");

@@ -21,6 +21,14 @@ pub struct Lab {
     dir: TempDir,
 }
 
+/// What a playbook's run needs besides `--yes`: what costs by the hour wants its own words, typed.
+pub fn consent(playbook: &str) -> &'static [&'static str] {
+    match playbook {
+        "managed-hsm" => &["--confirm", "3.20 USD an hour for each of two until they are purged"],
+        _ => &[],
+    }
+}
+
 /// What a command did.
 pub struct Done {
     /// Exit code; none when a signal ended it.
@@ -102,6 +110,11 @@ impl Lab {
     /// Runs it to its end.
     pub fn run(&self, args: &[&str]) -> Done {
         Done::of(self.command(args).output().unwrap())
+    }
+
+    /// Runs it in a folder.
+    pub fn run_in(&self, folder: &Path, args: &[&str]) -> Done {
+        Done::of(self.command(args).current_dir(folder).output().unwrap())
     }
 
     /// Runs it with more environment.

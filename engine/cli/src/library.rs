@@ -44,6 +44,7 @@ impl Loaded {
 /// A playbook's files are called by its folder's name inside; people know them by the path that they typed.
 struct Shown {
     own: String,
+    folder: PathBuf,
     typed: PathBuf,
 }
 
@@ -51,6 +52,11 @@ impl Shown {
     fn path(&self, file: &str) -> String {
         match file.strip_prefix(&self.own).and_then(|rest| rest.strip_prefix('/')) {
             Some(rest) => self.typed.join(rest).to_string_lossy().into_owned(),
+            // A part that lies beside the playbook's folder; the others are standard ones.
+            None if self.folder.parent().is_some_and(|beside| beside.join(file).is_file()) => {
+                let beside = self.typed.parent().unwrap_or(Path::new(".."));
+                beside.join(file).to_string_lossy().into_owned()
+            }
             None => file.to_owned(),
         }
     }
@@ -225,7 +231,7 @@ pub async fn load(name: &str, runtime: &Arc<Runtime>, policy: &Policy) -> Result
     }
     let descriptions: BTreeMap<String, Description> =
         plugins.iter().map(|(k, p)| (k.to_string(), p.description.clone())).collect();
-    let shown = roots.map(|roots| Shown { own: roots.own, typed: roots.typed });
+    let shown = roots.map(|roots| Shown { own: roots.own, folder: roots.folder, typed: roots.typed });
     match compile(&bundle, &descriptions) {
         Ok(lab) => Ok(Loaded { bundle, plugins, lab, shown }),
         Err(problems) => Err(Rejected::new(problems, bundle.files, shown.as_ref())),

@@ -71,7 +71,7 @@ az keyvault role assignment list --hsm-name "$HSM" --query "[?principalId=='$USE
 #= . = ["Managed HSM Administrator"]
 
 az keyvault key create --hsm-name "$HSM" --name lab-key --kty RSA-HSM --size 3072
-#= refused 1 Forbidden
+#= refused 1 AccessDenied
 
 az keyvault role assignment create --hsm-name "$HSM" --role "Managed HSM Crypto Officer" --scope / \
     --assignee-object-id "$USER_OID" --assignee-principal-type User
@@ -81,7 +81,7 @@ az keyvault role assignment create --hsm-name "$HSM" --role "Managed HSM Crypto 
 
 # An officer removes keys and gives roles. To make one takes a user.
 az keyvault key create --hsm-name "$HSM" --name lab-key --kty RSA-HSM --size 3072
-#= refused 1 Forbidden
+#= refused 1 AccessDenied
 
 az keyvault role assignment create --hsm-name "$HSM" --role "Managed HSM Crypto User" --scope /keys \
     --assignee "$SEALBOOK_USER"

@@ -245,17 +245,20 @@ fn versions(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     if let Some(top) = cx.request.query("$top") {
         versions.truncate(top.parse().map_err(|_| invalid("$top", top))?);
     }
-    let expand = match cx.request.query("$expand") {
-        None | Some("") => false,
-        Some(given) if given.eq_ignore_ascii_case("properties") => true,
+    let expand = match cx.request.query("$expand").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("") => Value::Null,
+        Some("properties") => image.properties(),
+        Some("properties/imagedeprecationstatus") => {
+            json!({ "imageDeprecationStatus": image.properties()["imageDeprecationStatus"] })
+        }
         Some(other) => return Err(invalid("$expand", other)),
     };
     let entries: Vec<Value> = versions
         .into_iter()
         .map(|version| {
             let mut entry = entry(cx, location, version);
-            if expand {
-                entry["properties"] = image.properties();
+            if !expand.is_null() {
+                entry["properties"] = expand.clone();
             }
             entry
         })

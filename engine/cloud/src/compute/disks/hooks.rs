@@ -98,6 +98,7 @@ pub(crate) fn create_os_disk(cx: &mut Cx<'_>, asked: OsDisk<'_>) -> Result<Resou
 /// # Errors
 /// `ResourceNotFound`; `OperationNotAllowed` when it is attached elsewhere, waits for an upload or can be read or
 /// written with a signature.
+#[cfg_attr(not(test), expect(dead_code, reason = "machines take no data disks yet"))]
 pub(crate) fn attach(cx: &mut Cx<'_>, disk: &str, user: &str, running: bool) -> Result<Resource, Refusal> {
     let mut disk = existing(cx, disk)?;
     let refuse = |why: String| Err(Refusal::new(409, "OperationNotAllowed", why));
@@ -224,6 +225,7 @@ pub(crate) fn cut_off(cx: &mut Cx<'_>) -> Result<Vec<CutOff>, Refusal> {
 ///
 /// # Errors
 /// See [`require_key_available`].
+#[cfg_attr(not(test), expect(dead_code, reason = "machines have no guests that use their disks yet"))]
 pub(crate) fn read(cx: &mut Cx<'_>, disk: &str, start: u64, length: u64) -> Result<Vec<u8>, Refusal> {
     let disk = existing(cx, disk)?;
     let volume = life::volume(cx, &disk)?;
@@ -235,6 +237,7 @@ pub(crate) fn read(cx: &mut Cx<'_>, disk: &str, start: u64, length: u64) -> Resu
 ///
 /// # Errors
 /// See [`require_key_available`].
+#[cfg_attr(not(test), expect(dead_code, reason = "machines have no guests that use their disks yet"))]
 pub(crate) fn write(cx: &mut Cx<'_>, disk: &str, start: u64, bytes: &[u8]) -> Result<(), Refusal> {
     let disk = existing(cx, disk)?;
     let volume = life::volume(cx, &disk)?;

@@ -38,11 +38,15 @@ async fn images_are_found_step_by_step() {
     let one = ask(&format!("{versions}/24.04.202601070"), "").await;
     assert_eq!(one.body["properties"]["hyperVGeneration"], "V2", "{one:?}");
     assert_eq!(one.body["properties"]["features"][0]["value"], "TrustedLaunchSupported");
+    let state = ask(&versions, "&$expand=properties/imageDeprecationStatus").await;
+    let state = &state.body[0]["properties"];
+    assert_eq!(*state, json!({ "imageDeprecationStatus": { "imageState": "Active" } }));
     let refused = [
         ("/Nobody/artifacttypes/vmimage/offers".to_owned(), "", "NotFound"),
         (format!("{offers}/none/skus"), "", "NotFound"),
         (format!("{offers}/ubuntu-24_04-lts/skus/none/versions"), "", "NotFound"),
         (format!("{versions}/1"), "", "NotFound"),
+        (versions.clone(), "&$expand=size", "BadRequest"),
         (versions, "&$orderby=size", "BadRequest"),
     ];
     for (path, more, code) in refused {
