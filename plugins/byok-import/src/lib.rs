@@ -63,7 +63,7 @@ impl Step for ByokImport {
         let Some(bundle) = cx.keyvault().find(&uri)? else {
             let check =
                 Check::needed(format!("Import the key {} out of its transfer blob into the store's HSMs", i.name))
-                    .costs("HSM key (1 USD per version and month of use)", 1.0 / 730.0)
+                    .costs(i.price().0, i.price().1)
                     .az(format!(
                         "az keyvault key import --id {uri} --byok-file target.byok --kty RSA --ops {}",
                         i.key_ops.join(" ")
@@ -135,6 +135,15 @@ impl Step for ByokImport {
 impl In {
     fn uri(&self) -> Result<KeyUri> {
         Ok(self.store.key(&self.name)?)
+    }
+
+    /// List price over the 730 hours of a month; in a managed HSM keys cost nothing of their own.
+    fn price(&self) -> (&'static str, f64) {
+        if self.store.as_str().ends_with(".managedhsm.azure.net/") {
+            ("key in a managed HSM (the managed HSM's price is for all of them)", 0.0)
+        } else {
+            ("HSM key (1 USD per version and month of use)", 1.0 / 730.0)
+        }
     }
 
     fn out(&self, bundle: &Value) -> Result<Out> {

@@ -53,7 +53,8 @@ impl Step for KeyProof {
         ))
         .also("Unwrap it again and compare both, without showing either")
         .az(format!(
-            "az rest --method post --resource https://vault.azure.net --url $(az keyvault key show --id {} --query key.kid -o tsv)/wrapkey?api-version=2025-07-01 --body '{{\"alg\":\"{}\",\"value\":\"'$(openssl rand -base64 32 | tr '/+' '_-' | tr -d =)'\"}}'",
+            "az rest --method post --resource https://{} --url $(az keyvault key show --id {} --query key.kid -o tsv)/wrapkey?api-version=2025-07-01 --body '{{\"alg\":\"{}\",\"value\":\"'$(openssl rand -base64 32 | tr '/+' '_-' | tr -d =)'\"}}'",
+            i.audience(),
             i.key,
             i.algorithm()
         )))
@@ -85,6 +86,11 @@ impl Step for KeyProof {
 }
 
 impl In {
+    /// The service whose tokens the key's store takes.
+    fn audience(&self) -> &'static str {
+        if self.key.store().ends_with(".managedhsm.azure.net/") { "managedhsm.azure.net" } else { "vault.azure.net" }
+    }
+
     fn algorithm(&self) -> &'static str {
         match self.algorithm {
             Algorithm::RsaOaep256 => "RSA-OAEP-256",

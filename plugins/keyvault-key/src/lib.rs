@@ -234,6 +234,9 @@ impl In {
 
     /// List prices of a month in which the key is used, over its 730 hours.
     fn price(&self) -> (&'static str, f64) {
+        if self.store.as_str().ends_with(".managedhsm.azure.net/") {
+            return ("key in a managed HSM (the managed HSM's price is for all of them)", 0.0);
+        }
         match (self.kty, self.bits.0) {
             (Kty::Rsa, _) => ("software key (0.03 USD per 10,000 uses)", 0.0),
             (Kty::RsaHsm, 2048) => ("HSM key (1 USD per version and month of use)", 1.0 / 730.0),
