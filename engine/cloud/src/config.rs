@@ -82,6 +82,18 @@ pub enum CloudError {
         /// The newest format that this version reads.
         supported: i64,
     },
+    /// The database was written in an earlier format, for which there is no way up.
+    #[error(
+        "{path} has format {found}, and this version works with {supported}: start afresh with `sealbook cloud reset`"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The format of this version.
+        supported: i64,
+    },
     /// The clock would leave the years that certificates and tokens can name.
     #[error("the embedded Azure's clock can't be moved to {to}: it goes to the year 2999")]
     Clock {

@@ -30,6 +30,9 @@ pub(crate) fn prepare(
     if found > store::FORMAT {
         return Err(CloudError::Newer { path: path.to_owned(), found, supported: store::FORMAT });
     }
+    if found != 0 && found < store::FORMAT {
+        return Err(CloudError::Older { path: path.to_owned(), found, supported: store::FORMAT });
+    }
     let shared = [
         store::SCHEMA,
         audit::SCHEMA,

@@ -54,7 +54,7 @@ az cognitiveservices account create --name "$AI" --resource-group "$GROUP" --loc
 
 az cognitiveservices account project create --name "$AI" --project-name first --resource-group "$GROUP" \
     --location "$REGION" --assign-identity
-#= .properties.provisioningState = "Succeeded"
+#= .name has "first"
 
 az cognitiveservices account project list --name "$AI" --resource-group "$GROUP"
 #= .# = 1

@@ -57,6 +57,8 @@ struct SavedVersion {
     updated: i64,
     operations: Vec<String>,
     tags: Value,
+    #[serde(default)]
+    release: Option<Value>,
 }
 
 impl SavedVersion {
@@ -81,6 +83,7 @@ impl SavedVersion {
             updated: version.updated,
             operations: version.operations,
             tags: version.tags,
+            release: version.release,
         })
     }
 
@@ -109,6 +112,7 @@ impl SavedVersion {
             updated: self.updated,
             operations: self.operations,
             tags: self.tags,
+            release: self.release,
         };
         let document = bond.reveal(cx, &self.kid, &bytes(&self.sealed)?)?;
         let private = material::read(&version.public, document)?;

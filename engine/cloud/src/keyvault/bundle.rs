@@ -35,7 +35,7 @@ fn attributes(keystore: &KeyStore, version: &Version) -> Value {
     attributes.insert("updated".into(), version.updated.into());
     attributes.insert("recoveryLevel".into(), keystore.recovery_level().into());
     attributes.insert("recoverableDays".into(), keystore.retention().into());
-    attributes.insert("exportable".into(), false.into());
+    attributes.insert("exportable".into(), version.release.is_some().into());
     Value::Object(attributes)
 }
 
@@ -63,11 +63,15 @@ fn json_web_key(keystore: &KeyStore, key: &Key, version: &Version) -> Value {
 
 /// A version of a key.
 pub(super) fn bundle(keystore: &KeyStore, key: &Key, version: &Version) -> Value {
-    json!({
+    let mut bundle = json!({
         "key": json_web_key(keystore, key, version),
         "attributes": attributes(keystore, version),
         "tags": version.tags,
-    })
+    });
+    if let Some(policy) = &version.release {
+        bundle["release_policy"] = policy.clone();
+    }
+    bundle
 }
 
 /// A key in a list (`version` is its newest), or a version in the list of versions when `versioned`.

@@ -187,12 +187,14 @@ pub(super) fn unwrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     run(cx, p, Action::Unwrap)
 }
 
-/// Refuses to release a key (`release`): no key here is exportable.
+/// Refuses to release a key (`release`): what an environment attests of itself is not judged here.
 pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let key = keys::live(cx, &keystore, p.get("key"))?;
-    keys::version_of(cx, &key, p)?;
-    Err(Refusal::new(403, "Forbidden", "The key is not exportable: the embedded Azure does not release keys yet.")
-        .inner("AccessDenied")
-        .gap("secure key release"))
+    let version = keys::version_of(cx, &key, p)?;
+    if version.release.is_none() {
+        return Err(Refusal::new(403, "Forbidden", "The key is not exportable.").inner("AccessDenied"));
+    }
+    let message = "Target environment attestation statement cannot be verified.";
+    Err(Refusal::new(403, "Forbidden", message).inner("AccessDenied").gap("secure key release"))
 }

@@ -10,7 +10,7 @@ use super::keystore::{KeyStore, Kind};
 use super::material::Private;
 use super::new_version::{self, Source, Wanted};
 use super::requests::{self, Attributes, bad};
-use super::{bundle, keys, keystore, transfer};
+use super::{bundle, keys, keystore, release_policy, transfer};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -41,7 +41,7 @@ fn given(cx: &Cx<'_>, keystore: &KeyStore, body: &Value) -> Result<Wanted, Refus
     };
     let attributes = Attributes::read(body)?;
     let kty = new_version::key_type(keystore, jwk, hardware)?;
-    new_version::check_release(keystore, body, &kty, attributes)?;
+    let release = release_policy::read(keystore, body, &kty, attributes)?;
     let operations = new_version::requested_operations(&kty, jwk)?;
     if operations.iter().any(|operation| operation == "import") {
         // Whoever brings a key exchange key from outside could open every transfer blob that is made for it.
@@ -54,7 +54,7 @@ fn given(cx: &Cx<'_>, keystore: &KeyStore, body: &Value) -> Result<Wanted, Refus
         "oct-HSM" => symmetric(jwk)?,
         _ => rsa(jwk)?,
     };
-    Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags })
+    Ok(Wanted { kty, source: Source::Given(private), attributes, operations, tags, release })
 }
 
 /// The refusal of parts that are no key together. Which of them is wrong is not said.

@@ -4,7 +4,7 @@ use super::keystore::KeyStore;
 use super::new_version::{self, Wanted};
 use super::requests::{self, Attributes, Page, bad};
 use super::store::{self, Key, Version};
-use super::{bundle, deleted_keys, keystore};
+use super::{bundle, deleted_keys, keystore, release_policy};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -109,11 +109,11 @@ pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let mut version = version_of(cx, &key, p)?;
     let body = requests::object(cx)?;
     let attributes = Attributes::read(&body)?;
-    if attributes.exportable == Some(true) {
+    if attributes.exportable.is_some_and(|exportable| exportable != version.release.is_some()) {
         return Err(bad("AKV.SKR.1003: The exportable attribute of an existing key can't be changed."));
     }
     if !body["release_policy"].is_null() {
-        return Err(bad("AKV.SKR.1005: Non-exportable keys must not have release policy."));
+        version.release = Some(release_policy::update(version.release.as_ref(), &body["release_policy"])?);
     }
     version.enabled = attributes.enabled.unwrap_or(version.enabled);
     version.nbf = attributes.nbf.or(version.nbf);

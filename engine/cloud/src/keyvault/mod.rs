@@ -31,6 +31,7 @@ mod network;
 mod new_version;
 mod operations;
 mod properties;
+mod release_policy;
 mod requests;
 mod rotation;
 mod rotation_policy;

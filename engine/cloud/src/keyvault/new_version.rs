@@ -6,7 +6,7 @@ use sealbook_crypto::ec::Curve;
 use sealbook_crypto::rsa::RsaBits;
 use serde_json::{Value, json};
 
-use super::bundle;
+use super::{bundle, release_policy};
 use super::keystore::{KeyStore, Kind};
 use super::material::{Private, Shape};
 use super::requests::{self, Attributes, bad};
@@ -45,6 +45,8 @@ pub(super) struct Wanted {
     pub operations: Vec<String>,
     /// Tags.
     pub tags: Value,
+    /// Release policy of an exportable key.
+    pub release: Option<Value>,
 }
 
 impl Wanted {
@@ -57,10 +59,10 @@ impl Wanted {
             "oct-HSM" => Shape::Aes(aes_bits(body)?),
             _ => Shape::Rsa(rsa_bits(body)?),
         };
-        check_release(keystore, body, &kty, attributes)?;
+        let release = release_policy::read(keystore, body, &kty, attributes)?;
         let operations = requested_operations(&kty, body)?;
         let tags = requests::tags(body)?.unwrap_or_else(|| json!({}));
-        Ok(Self { kty, source: Source::Made(shape), attributes, operations, tags })
+        Ok(Self { kty, source: Source::Made(shape), attributes, operations, tags, release })
     }
 
     /// Makes the version and stores it as the newest of a key, at an instant of the cloud clock.
@@ -83,6 +85,7 @@ impl Wanted {
             updated: at.timestamp(),
             operations: self.operations,
             tags: self.tags,
+            release: self.release,
         };
         store::insert_version(cx, key.row, &new)?;
         Ok(new)
@@ -182,31 +185,4 @@ pub(super) fn check_operations(kty: &str, operations: &[String]) -> Result<(), R
         return Err(bad("Property key_ops has invalid value: \"import\" needs a key of type RSA-HSM."));
     }
     Ok(())
-}
-
-/// The rules of secure key release at creation and import (codes AKV.SKR.1001 to 1006), and the honest end of them:
-/// release itself is not built.
-pub(super) fn check_release(
-    keystore: &KeyStore,
-    body: &Value,
-    kty: &str,
-    attributes: Attributes,
-) -> Result<(), Refusal> {
-    let policy = !body["release_policy"].is_null();
-    match (attributes.exportable.unwrap_or(false), policy) {
-        (false, false) => Ok(()),
-        (false, true) => Err(bad("AKV.SKR.1005: Non-exportable keys must not have release policy.")),
-        (true, _) if !keystore.hardware() => Err(bad(
-            "AKV.SKR.1001: Exportable keys are supported on premium vaults only, with api-version 7.3 or later.",
-        )),
-        (true, false) => Err(bad("AKV.SKR.1004: Exportable keys must have release policy.")),
-        (true, true) if !kty.ends_with("-HSM") => Err(bad(format!(
-            "AKV.SKR.1006: Exportable software-protected {kty} keys are not supported on premium vaults."
-        ))),
-        (true, true) => Err(bad(
-            "The embedded Azure does not release keys yet, so it makes no exportable ones. Create the key without \
-             exportable and release_policy.",
-        )
-        .gap("secure key release")),
-    }
 }

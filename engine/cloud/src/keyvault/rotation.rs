@@ -31,6 +31,7 @@ fn follow(
         attributes: Attributes { exp, ..Attributes::default() },
         operations: newest.operations,
         tags: newest.tags,
+        release: newest.release,
     };
     wanted.add(cx, keystore, key, at)
 }

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS keyvault_versions (
     updated    INTEGER NOT NULL,
     operations TEXT NOT NULL,
     tags       TEXT NOT NULL,
+    release    TEXT,
     UNIQUE (key, version)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS keyvault_curves (
@@ -261,6 +262,8 @@ pub(super) struct Version {
     pub operations: Vec<String>,
     /// Tags.
     pub tags: Value,
+    /// Release policy as the key shows it; only exportable keys have one.
+    pub release: Option<Value>,
 }
 
 fn key_from(row: &Row<'_>) -> rusqlite::Result<Key> {
@@ -302,6 +305,7 @@ fn version_from(row: &Row<'_>) -> rusqlite::Result<Version> {
         updated: row.get("updated")?,
         operations: json(row, "operations")?,
         tags: json(row, "tags")?,
+        release: row.get::<_, Option<String>>("release")?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 
@@ -405,8 +409,8 @@ pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(),
     cx.tx
         .prepare_cached(
             "INSERT INTO keyvault_versions
-             (key, version, kty, n, e, sealed, enabled, nbf, exp, created, updated, operations, tags)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             (key, version, kty, n, e, sealed, enabled, nbf, exp, created, updated, operations, tags, release)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             key,
@@ -422,6 +426,7 @@ pub(super) fn insert_version(cx: &Cx<'_>, key: i64, new: &Version) -> Result<(),
             new.updated,
             serde_json::to_string(&new.operations)?,
             new.tags.to_string(),
+            new.release.as_ref().map(Value::to_string),
         ])?;
     if let Some(curve) = curve {
         let row = cx.tx.last_insert_rowid();
@@ -437,7 +442,8 @@ pub(super) fn update_version(cx: &Cx<'_>, version: &Version) -> Result<(), Refus
     cx.tx
         .prepare_cached(
             "UPDATE keyvault_versions
-             SET enabled = ?2, nbf = ?3, exp = ?4, updated = ?5, operations = ?6, tags = ?7 WHERE id = ?1",
+             SET enabled = ?2, nbf = ?3, exp = ?4, updated = ?5, operations = ?6, tags = ?7, release = ?8
+             WHERE id = ?1",
         )?
         .execute(params![
             version.row,
@@ -447,6 +453,7 @@ pub(super) fn update_version(cx: &Cx<'_>, version: &Version) -> Result<(), Refus
             version.updated,
             serde_json::to_string(&version.operations)?,
             version.tags.to_string(),
+            version.release.as_ref().map(Value::to_string),
         ])?;
     Ok(())
 }

@@ -8,7 +8,7 @@ pub(crate) mod settings;
 use chrono::{DateTime, TimeZone, Utc};
 
 /// Version of the file's layout; a newer one is refused by name.
-pub(crate) const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
 /// Tables shared by all providers. Instants are milliseconds since the Unix epoch.
 pub(crate) const SCHEMA: &str = "

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS disk_encryption_set_checks (
 /// How often a set that follows its key looks for a newer version.
 const FOLLOW: Duration = Duration::minutes(30);
 /// How soon data keys are wrapped anew after a change, and how often that is tried again.
-const REWRAP: Duration = Duration::minutes(1);
+const REWRAP: Duration = Duration::milliseconds(500);
 
 /// Whether a data key waits to be wrapped with the key that its set names.
 fn waits(key: &DataKey, active: &CustomerKey) -> bool {

@@ -25,7 +25,7 @@ async fn another_key_wraps_the_data_keys_anew_in_the_background() {
         cloud.advance(10);
         let stamp = |set: &Value| set["properties"]["lastKeyRotationTimestamp"].clone();
         let first = lab.ask("GET", "diskEncryptionSets/des", Value::Null).await.body;
-        let set = lab.done("PATCH", "diskEncryptionSets/des", active(&new)).await;
+        let set = lab.ask("PATCH", "diskEncryptionSets/des", active(&new)).await.body;
         assert_eq!(set["properties"]["activeKey"]["keyUrl"], json!(new), "{kind}");
         assert_eq!(set["properties"]["previousKeys"][0]["keyUrl"], json!(old), "it is still needed");
         assert_ne!(stamp(&set), stamp(&first));

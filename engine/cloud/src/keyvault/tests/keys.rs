@@ -1,10 +1,42 @@
 //! Keys: creation, reading, lists, changes, rotation, soft delete.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{DAY, Lab, data, message, refusal};
 use crate::testing;
+
+#[tokio::test]
+async fn exportable_keys_carry_their_release_policy_for_life() {
+    let cloud = testing::cloud();
+    let lab = Lab::with_vault(&cloud, json!({})).await;
+    let policy = |authority: &str, immutable: bool| {
+        let claim = json!({ "claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm" });
+        let document = json!({ "version": "1.0.0", "anyOf": [{ "authority": authority, "allOf": [claim] }] });
+        json!({ "data": URL_SAFE_NO_PAD.encode(document.to_string()), "immutable": immutable })
+    };
+    let (first, second) = (policy("https://a.attest.azure.net", false), policy("https://b.attest.azure.net", true));
+    let body = json!({ "kty": "RSA-HSM", "attributes": { "exportable": true }, "release_policy": first });
+    let made = lab.data("POST", "/keys/cmk/create", body).await;
+    assert_eq!((made.status, &made.body["attributes"]["exportable"]), (200, &json!(true)), "{made:?}");
+    assert_eq!(made.body["release_policy"]["data"], first["data"]);
+    let rotated = lab.data("POST", "/keys/cmk/rotate", json!({})).await;
+    assert_eq!(rotated.body["release_policy"], made.body["release_policy"], "a new version has the same policy");
+    let changed = lab.data("PATCH", "/keys/cmk", json!({ "release_policy": second })).await;
+    assert_eq!(changed.body["release_policy"]["data"], second["data"], "{changed:?}");
+    let again = lab.data("PATCH", "/keys/cmk", json!({ "release_policy": first })).await;
+    assert!(message(&again).contains("AKV.SKR.1020"), "{again:?}");
+    let saved = lab.data("POST", "/keys/cmk/backup", json!({})).await;
+    lab.data("DELETE", "/keys/cmk", Value::Null).await;
+    assert_eq!(saved.status, 200);
+    // Nobody is let in yet, and the answer says that it is the embedded Azure that can't judge.
+    let other = lab.data("POST", "/keys/plain/create", json!({ "kty": "RSA-HSM" })).await;
+    assert_eq!(other.body["attributes"]["exportable"], false);
+    let refused = lab.data("POST", "/keys/plain/release", json!({ "target": "x" })).await;
+    assert_eq!((refused.status, refused.header("x-sealbook-gap")), (403, ""), "{refused:?}");
+}
 
 #[tokio::test]
 async fn a_key_is_made_as_asked() {
