@@ -337,6 +337,7 @@ async fn a_key_from_outside_comes_in_once_and_its_private_half_is_never_shown() 
 #[tokio::test]
 async fn a_managed_hsm_is_activated_once_and_carried_into_a_second_one() {
     let lab = Lab::new().all_interfaces();
+    lab.apply(put_group(&lab, "rg")).await.unwrap();
     let unique = &lab.seed.subscription[..8];
     let group = lab.group("rg");
     let pool = |name: &str| {

@@ -30,8 +30,8 @@
 //! assert!(fake.arm("/subscriptions/s/resourceGroups/g").is_none());
 //! ```
 
-mod hsm;
 pub(crate) mod imports;
+mod pools;
 mod world;
 
 use std::cell::RefCell;

@@ -47,7 +47,7 @@ pub(super) fn open_with_private_key(compact: &str, key: &RsaKey) -> Option<Secre
 fn compact(header: &Value, wrapped: &[u8], cek: &SecretBytes, plaintext: &[u8]) -> Result<String, DomainError> {
     let header = URL_SAFE_NO_PAD.encode(header.to_string());
     let iv: [u8; 16] = crate::random();
-    let (mac, cipher) = halves(cek).ok_or_else(|| DomainError::Malformed)?;
+    let (mac, cipher) = halves(cek).ok_or(DomainError::Malformed)?;
     let ciphertext = cipher.encrypt_cbc(iv, plaintext, true).map_err(|_| DomainError::Malformed)?;
     let tag = tag(&mac, &header, &iv, &ciphertext);
     let parts = [wrapped, &iv, &ciphertext, &tag].map(|part| URL_SAFE_NO_PAD.encode(part));

@@ -22,7 +22,7 @@ fn ownership(w: &World, found: Option<&Value>, target: &str) -> Result<Ownership
     }
 }
 
-pub use super::hsm::{directory, hsm};
+pub use super::pools::{directory, hsm};
 
 pub mod log {
     #[derive(Debug)]
