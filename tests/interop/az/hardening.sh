@@ -100,15 +100,15 @@ until_it_says Microsoft.KeyVault/vaults/write az monitor activity-log list --res
 #= . has "Microsoft.KeyVault/vaults/write"
 
 # A firewall: this machine is not of the network that may use the keys.
-az keyvault network-rule add --name "$VAULT" --resource-group "$GROUP" --ip-address 203.0.113.0/24
-#= .properties.networkAcls.ipRules.[0].value = "203.0.113.0/24"
+az keyvault network-rule add --name "$VAULT" --resource-group "$GROUP" --ip-address 198.51.100.0/24
+#= .properties.networkAcls.ipRules.[0].value = "198.51.100.0/24"
 
 az keyvault update --name "$VAULT" --resource-group "$GROUP" --default-action Deny --bypass AzureServices
 #= .properties.networkAcls.defaultAction = "Deny"
 #= .properties.networkAcls.bypass = "AzureServices"
 
 az keyvault network-rule list --name "$VAULT" --resource-group "$GROUP"
-#= .ipRules.[0].value = "203.0.113.0/24"
+#= .ipRules.[0].value = "198.51.100.0/24"
 #= .defaultAction = "Deny"
 
 az keyvault key list --vault-name "$VAULT"

@@ -20,6 +20,7 @@ const FAMILIES: &[Family] = &[
     Family { domain: "blob.core.windows.net", labels: 1..=1 },
     // Disks carry a zone label: md-b0pm20kcsc4n.z12.blob.storage.azure.net.
     Family { domain: "blob.storage.azure.net", labels: 2..=2 },
+    Family { domain: "api.loganalytics.io", labels: 0..=0 },
     // Attestation providers carry a region label: sharedweu.weu.attest.azure.net.
     Family { domain: "attest.azure.net", labels: 1..=2 },
 ];
@@ -67,6 +68,8 @@ mod tests {
             ("cmklab1.blob.core.windows.net", true),
             ("md-b0pm20kcsc4n.z12.blob.storage.azure.net", true),
             ("a.blob.storage.azure.net", false),
+            ("api.loganalytics.io", true),
+            ("a.api.loganalytics.io", false),
             ("sharedweu.weu.attest.azure.net", true),
             ("vault.azure.net", false),
             ("a.b.vault.azure.net", false),

@@ -6,11 +6,11 @@ use sealbook_crypto::ec::Curve;
 use sealbook_crypto::rsa::RsaBits;
 use serde_json::{Value, json};
 
-use super::{bundle, release_policy};
 use super::keystore::{KeyStore, Kind};
 use super::material::{Private, Shape};
 use super::requests::{self, Attributes, bad};
 use super::store::{self, Key, Version};
+use super::{bundle, release_policy};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 

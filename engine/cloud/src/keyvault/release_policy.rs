@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn policies_are_of_the_grammar() {
         let claim = json!({ "claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm" });
-        let authority = |conditions: Value| json!({ "authority": "https://sharedweu.weu.attest.azure.net", "allOf": conditions });
+        let authority =
+            |conditions: Value| json!({ "authority": "https://sharedweu.weu.attest.azure.net", "allOf": conditions });
         let table = [
             (json!({ "version": "1.0.0", "anyOf": [authority(json!([claim]))] }), true),
             (json!({ "version": "1.0.0", "anyOf": [authority(json!([{ "anyOf": [claim, claim] }]))] }), true),

@@ -187,7 +187,8 @@ async fn an_unmet_expectation_fails_the_step_and_is_looked_at_again() {
     let kit = Kit::new(&thing("rg", "", more));
     let summary = kit.start().await;
     let problem = summary.problem.unwrap();
-    assert_eq!((problem.code, problem.why[0].as_str()), (codes::EXPECTATION, "It is rg."));
+    let why = "It is rg. (expected: inputs.suffix == 'y' || out.name == 'other'; found: inputs.suffix is \"x\", out.name is \"rg\")";
+    assert_eq!((problem.code, problem.why[0].as_str()), (codes::EXPECTATION, why));
     // Nothing was put right, so the same is said again, after a look instead of a memoised answer.
     assert_eq!(kit.resume().await.status, Status::Failed);
     assert_eq!((kit.calls("check rg"), kit.calls("apply rg")), (2, 1));
