@@ -16,7 +16,17 @@ fn a_learner_does_steps_by_hand_and_is_judged() {
         assert_eq!(done.code, Some(0), "{step}:\n{}\n{}", done.stdout, done.stderr);
     };
 
-    let mut command = lab.command(&["--ui", "plain", "run", "cmk-storage", "--hands-on", "--set", "suffix=byhand", "--set", "key_store=vault"]);
+    let mut command = lab.command(&[
+        "--ui",
+        "plain",
+        "run",
+        "cmk-storage",
+        "--hands-on",
+        "--set",
+        "suffix=byhand",
+        "--set",
+        "key_store=vault",
+    ]);
     command.stdin(std::process::Stdio::inherit());
     let mut terminal =
         spawn_with_options(command, Options::new().timeout_ms(Some(120_000)).strip_ansi_escape_codes(true)).unwrap();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use azure_core::http::{Context, Method, PipelineSendOptions, Request, Url};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sealbook_crypto::security_domain::certificate;
 use serde_json::{Value, json};
 
 use crate::arm::Reply;
@@ -59,8 +60,11 @@ impl Hsms {
     /// # Errors
     /// See [`Hsms`]; [`AzureError::outcome_unknown`] applies.
     pub async fn download(&self, uri: &str, certificates: &[Vec<u8>], required: u8) -> Result<String, AzureError> {
-        let jwk = |der: &Vec<u8>| json!({ "kty": "RSA", "x5c": [STANDARD.encode(der)], "alg": "RSA-OAEP-256" });
-        let body = json!({ "certificates": certificates.iter().map(jwk).collect::<Vec<_>>(), "required": required });
+        let keys: Option<Vec<Value>> = certificates.iter().map(|der| web_key(der)).collect();
+        let keys = keys.ok_or_else(|| {
+            AzureError::new(Kind::BadRequest, "InvalidCertificate", "a holder's certificate has no RSA key")
+        })?;
+        let body = json!({ "certificates": keys, "required": required });
         let url = format!("securitydomain/download?api-version={VERSION}");
         let answer = self.send(uri, Method::Post, &url, Some(&body), Effect::Write).await?.unwrap_or_default();
         answer["value"].as_str().map(str::to_owned).ok_or_else(|| unreadable("a security domain"))
@@ -239,4 +243,20 @@ fn absent(answer: Result<Option<Value>, AzureError>) -> Result<Option<Value>, Az
         Ok(None) => Ok(Some(Value::Null)),
         answer => answer,
     }
+}
+
+/// A holder's certificate as a JSON Web Key, with all members that the service wants.
+fn web_key(der: &[u8]) -> Option<Value> {
+    let (key, thumbprint) = (certificate::public_key(der)?, certificate::thumbprint(der));
+    Some(json!({
+        "kty": "RSA",
+        "alg": "RSA-OAEP-256",
+        "use": "enc",
+        "key_ops": ["verify", "encrypt", "wrapKey"],
+        "kid": thumbprint,
+        "n": URL_SAFE_NO_PAD.encode(key.n),
+        "e": URL_SAFE_NO_PAD.encode(key.e),
+        "x5c": [STANDARD.encode(der)],
+        "x5t#S256": thumbprint,
+    }))
 }

@@ -70,7 +70,8 @@ impl Step for KeyvaultRotationPolicy {
         // Unless somebody has changed it again since, or the key is gone.
         let ours = |cx: &Cx| Ok::<_, Problem>(out(&cx.keyvault().rotation_policy(&i.key)?) == i.wanted());
         if past.may_restore("set") && !cx.keyvault().versions(&i.key)?.is_empty() && ours(cx)? {
-            let before = json!({ "lifetimeActions": past.before["lifetimeActions"], "attributes": { "expiryTime": past.before["attributes"]["expiryTime"] } });
+            let before =
+                document(past.before["lifetimeActions"].clone(), past.before["attributes"]["expiryTime"].as_str());
             cx.keyvault().set_rotation_policy("restore", &i.key, before)?;
         }
         Ok(Undone::clean())
@@ -107,7 +108,7 @@ impl In {
             (None, None) => None,
         };
         actions.extend(trigger.map(|trigger| json!({ "trigger": trigger, "action": { "type": "Rotate" } })));
-        json!({ "lifetimeActions": actions, "attributes": { "expiryTime": self.expiry_time } })
+        document(actions.into(), self.expiry_time.as_deref())
     }
 
     fn words(&self) -> String {
@@ -119,6 +120,12 @@ impl In {
         let expire = self.expiry_time.as_ref().map_or("never expire".to_owned(), |span| format!("expire after {span}"));
         format!("{rotate}, and {expire}")
     }
+}
+
+/// A policy's document: versions that never expire have no `expiryTime`.
+fn document(actions: Value, expiry_time: Option<&str>) -> Value {
+    let attributes = expiry_time.map_or_else(|| json!({}), |span| json!({ "expiryTime": span }));
+    json!({ "lifetimeActions": actions, "attributes": attributes })
 }
 
 fn rotates(action: &Value) -> bool {

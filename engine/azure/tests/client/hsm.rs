@@ -1,6 +1,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealbook_azure::{Kind, Transfer};
+use sealbook_crypto::rsa::{RsaBits, RsaKey};
+use sealbook_crypto::security_domain::certificate;
 use serde_json::{Value, json};
 
 use crate::script::{Reply, Script, json_answer};
@@ -29,10 +31,14 @@ async fn a_security_domain_goes_out_once_and_is_followed() {
         line("POST", path, json_answer(202, json!({}))),
     ]);
     let hsms = script.azure().hsms();
-    let certificates = [vec![1, 2], vec![3]];
+    let holder = |name| certificate::self_signed(&RsaKey::generate(RsaBits::B2048), name, ((2024, 1, 1), (2049, 1, 1)));
+    let certificates = [holder("one").unwrap(), holder("two").unwrap()];
     assert_eq!(hsms.download(URI, &certificates, 2).await.unwrap(), "{\"version\":1}");
     let sent = script.seen()[0].json();
-    assert_eq!((&sent["required"], &sent["certificates"][0]["x5c"]), (&json!(2), &json!([STANDARD.encode([1, 2])])));
+    let first = &sent["certificates"][0];
+    assert_eq!((&sent["required"], &first["x5c"]), (&json!(2), &json!([STANDARD.encode(&certificates[0])])));
+    let members = ["alg", "e", "key_ops", "kid", "kty", "n", "use", "x5t#S256"];
+    assert!(members.iter().all(|member| !first[member].is_null()), "the service wants all of {members:?}: {first}");
     assert!(script.seen()[0].header("authorization").is_some());
     let tokens = script.token_requests();
     assert!(String::from_utf8_lossy(&tokens[0].body).contains("https%3A%2F%2Fmanagedhsm.azure.net%2F.default"));

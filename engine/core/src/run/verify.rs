@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sealbook_model::id::StepPath;
-use sealbook_model::journal::Phase;
+use sealbook_model::journal::{Operation, Phase, RunState};
 use serde_json::Value;
 
 use super::Verdict;
@@ -17,7 +17,7 @@ pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>)
         let finished = |path: &StepPath| {
             let step = state.step(path).filter(|step| step.phase == Phase::Succeeded)?;
             // A lesson shows a moment, which a later step mostly ends: it is looked at again only when it is named.
-            if step.lesson.is_some() && only.is_none() {
+            if only.is_none() && (step.lesson.is_some() || passed(state, path)) {
                 return None;
             }
             // Without outputs there is nothing to look at: the step's lesson was that it fails.
@@ -41,6 +41,25 @@ pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>)
         verdicts.push(verdict);
     }
     Ok(verdicts)
+}
+
+/// Whether a later step has switched again what this step switched: a machine that was stopped is started, a key that
+/// was disabled is enabled. What it showed was a moment.
+fn passed(state: &RunState, path: &StepPath) -> bool {
+    let mine = switched(state, path);
+    let later = state.order.iter().skip_while(|other| *other != path).skip(1);
+    later.flat_map(|other| switched(state, other)).any(|target| mine.contains(&target))
+}
+
+/// What a step has switched: keys by their attributes, resources by an action.
+fn switched(state: &RunState, path: &StepPath) -> BTreeSet<String> {
+    let operations = state.step(path).map(|step| step.operations()).unwrap_or_default();
+    let target = |operation: &Operation| match operation.intent.kind.as_str() {
+        "key-update" => Some(operation.intent.target.clone()),
+        "arm-post" => operation.intent.target.rsplit_once('/').map(|(resource, _)| resource.to_owned()),
+        _ => None,
+    };
+    operations.iter().filter_map(target).collect()
 }
 
 async fn look(attempt: &Attempt, step: &StepPath, outputs: &Value) -> Result<Vec<Evidence>, Trouble> {

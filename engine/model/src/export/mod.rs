@@ -26,7 +26,7 @@ use crate::expr::{Context, Me, Scope};
 use crate::id::RunId;
 use crate::inputs::InputKind;
 use crate::plan::inside;
-use crate::playbook::{Answers, Lab, LessonKind, Node, Quiz, Refusal, Step, Text};
+use crate::playbook::{Answers, Lab, LessonKind, Node, Quiz, Refusal, Step, Text, matching_leave};
 use crate::plugin::Description;
 use crate::problem::{Problem, codes};
 use crate::{CloudName, expr};
@@ -132,7 +132,19 @@ pub fn export(
     let mut next_frame = 0;
     let mut steps = Vec::new();
     let mut problems = Vec::new();
-    for node in &nodes {
+    // Up to where a part is passed over whose condition does not hold.
+    let mut skip_to = 0;
+    for (position, node) in nodes.iter().enumerate() {
+        let holds = |scope: &Scope| !node.when().is_some_and(|when| matches!(when.holds(scope), Ok(false)));
+        if position < skip_to || !frames.last().is_some_and(holds) {
+            if position >= skip_to {
+                skip_to = matching_leave(&nodes, position) + 1;
+            }
+            if let Node::Enter(_) = node {
+                next_frame += 1;
+            }
+            continue;
+        }
         match node {
             Node::Enter(enter) => {
                 let inner = frames.last().map(|outer| inside(outer, enter)).unwrap_or_default();
