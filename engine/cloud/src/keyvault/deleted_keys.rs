@@ -15,7 +15,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 
 /// How long a deletion is under way, on the cloud clock.
-pub(super) const SETTLING: Duration = Duration::milliseconds(500);
+pub(super) const SETTLING: Duration = Duration::milliseconds(300);
 
 fn conflict(message: String, inner: &str) -> Refusal {
     Refusal::new(409, "Conflict", message).inner(inner)
