@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::kind::{Change, Draft, Kind, Style};
-use super::{answers, body, identity, target};
+use super::{answers, body, identity, target, version};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{self, Lro, NewLro};
@@ -153,11 +153,8 @@ pub(crate) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> 
 
 /// The kind whose collection a path names.
 fn collection(cx: &Cx<'_>) -> Result<&'static dyn Kind, Refusal> {
-    let segments = &cx.request.segments;
-    let provider = segments.iter().rposition(|s| s.eq_ignore_ascii_case("providers")).unwrap_or_default();
-    let namespace = segments.get(provider + 1).map(String::as_str).unwrap_or_default();
-    let types: Vec<&str> = segments.iter().skip(provider + 2).step_by(2).map(String::as_str).collect();
-    kind_of(&format!("{namespace}/{}", types.join("/")))
+    let (namespace, name) = version::named(cx).unwrap_or_default();
+    kind_of(&format!("{namespace}/{name}"))
 }
 
 /// DELETE.

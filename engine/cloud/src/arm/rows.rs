@@ -11,7 +11,8 @@ type Paths = [&'static str; 3];
 /// Actions that read, write and delete.
 type Actions = [&'static str; 3];
 
-const fn row(
+/// One row: an operation that a control-plane action guards.
+pub(crate) const fn row(
     name: &'static str,
     method: Method,
     path: &'static str,

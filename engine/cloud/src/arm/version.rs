@@ -16,7 +16,7 @@ fn missing() -> Refusal {
 }
 
 /// Namespace and type (without namespace) that a path names, collections included.
-fn named(cx: &Cx<'_>) -> Option<(String, String)> {
+pub(super) fn named(cx: &Cx<'_>) -> Option<(String, String)> {
     let segments = &cx.request.segments;
     let provider = segments.iter().rposition(|s| s.eq_ignore_ascii_case("providers"))?;
     let namespace = segments.get(provider + 1)?.clone();

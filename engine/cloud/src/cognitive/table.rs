@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{API, actions, deleted, regional};
 use crate::arm::resource;
-use crate::arm::rows::{part_type, polling, tracked_type};
-use crate::operation::{Access, Operation, Run};
+use crate::arm::rows::{part_type, polling, row, tracked_type};
+use crate::operation::Operation;
 
 static ACCOUNTS: &[Operation] = &tracked_type!("Accounts", "Microsoft.CognitiveServices", "accounts", API, long: true);
 static PROJECTS: &[Operation] = &part_type!(
@@ -18,23 +18,13 @@ static PROJECTS: &[Operation] = &part_type!(
 );
 static POLLS: &[Operation] = &polling!("Microsoft.CognitiveServices", "operationResults", API);
 
-const fn row(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    lro: bool,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro, run }
-}
-
 static OTHERS: &[Operation] = &[
     row(
         "Projects_Update",
         Method::PATCH,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}/projects/{name}",
         "Microsoft.CognitiveServices/accounts/projects/write",
+        API,
         true,
         resource::patch,
     ),
@@ -43,6 +33,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/listKeys",
         "Microsoft.CognitiveServices/accounts/listKeys/action",
+        API,
         false,
         actions::list_keys,
     ),
@@ -51,6 +42,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/regenerateKey",
         "Microsoft.CognitiveServices/accounts/regenerateKey/action",
+        API,
         false,
         actions::regenerate_key,
     ),
@@ -59,6 +51,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/skus",
         "Microsoft.CognitiveServices/accounts/skus/read",
+        API,
         false,
         regional::account_skus,
     ),
@@ -67,6 +60,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/usages",
         "Microsoft.CognitiveServices/accounts/usages/read",
+        API,
         false,
         regional::account_usages,
     ),
@@ -75,6 +69,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/deletedAccounts",
         "Microsoft.CognitiveServices/deletedAccounts/read",
+        API,
         false,
         deleted::list,
     ),
@@ -83,6 +78,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}",
         "Microsoft.CognitiveServices/locations/resourceGroups/deletedAccounts/read",
+        API,
         false,
         deleted::get,
     ),
@@ -91,6 +87,7 @@ static OTHERS: &[Operation] = &[
         Method::DELETE,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}",
         "Microsoft.CognitiveServices/locations/resourceGroups/deletedAccounts/delete",
+        API,
         false,
         deleted::purge,
     ),
@@ -99,6 +96,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/skus",
         "Microsoft.CognitiveServices/skus/read",
+        API,
         false,
         regional::skus,
     ),
@@ -107,6 +105,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/usages",
         "Microsoft.CognitiveServices/locations/usages/read",
+        API,
         false,
         regional::usages,
     ),
@@ -115,6 +114,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/checkSkuAvailability",
         "Microsoft.CognitiveServices/locations/checkSkuAvailability/action",
+        API,
         false,
         regional::check_sku_availability,
     ),
@@ -123,6 +123,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/checkDomainAvailability",
         "Microsoft.CognitiveServices/checkDomainAvailability/action",
+        API,
         false,
         regional::check_domain_availability,
     ),

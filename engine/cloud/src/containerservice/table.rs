@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::{API, actions, versions};
-use crate::arm::rows::{part_type, polling, tracked_type};
-use crate::operation::{Access, Operation, Run};
+use crate::arm::rows::{part_type, polling, row, tracked_type};
+use crate::operation::Operation;
 
 static CLUSTERS: &[Operation] =
     &tracked_type!("ManagedClusters", "Microsoft.ContainerService", "managedClusters", API, long: true);
@@ -18,23 +18,13 @@ static POOLS: &[Operation] = &part_type!(
 );
 static POLLS: &[Operation] = &polling!("Microsoft.ContainerService", "operations", API);
 
-const fn row(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    lro: bool,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro, run }
-}
-
 static OTHERS: &[Operation] = &[
     row(
         "ManagedClusters_ListClusterAdminCredentials",
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/listClusterAdminCredential",
         "Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action",
+        API,
         false,
         actions::admin,
     ),
@@ -43,6 +33,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/listClusterUserCredential",
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
+        API,
         false,
         actions::user,
     ),
@@ -51,6 +42,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/start",
         "Microsoft.ContainerService/managedClusters/start/action",
+        API,
         true,
         actions::start,
     ),
@@ -59,6 +51,7 @@ static OTHERS: &[Operation] = &[
         Method::POST,
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/stop",
         "Microsoft.ContainerService/managedClusters/stop/action",
+        API,
         true,
         actions::stop,
     ),
@@ -67,6 +60,7 @@ static OTHERS: &[Operation] = &[
         Method::GET,
         "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions",
         "Microsoft.ContainerService/locations/kubernetesVersions/read",
+        API,
         false,
         versions::list,
     ),

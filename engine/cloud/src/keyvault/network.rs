@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use super::data;
 use super::keystore::KeyStore;
 use crate::cx::Cx;
+use crate::network::cidr::Prefix;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 
@@ -27,49 +28,18 @@ use crate::resource_id::ResourceId;
 const MOST: [(&str, usize); 2] = [("ipRules", 1_000), ("virtualNetworkRules", 200)];
 
 /// Ranges that no public address lies in (RFC 1918).
-const PRIVATE: [(Block, &str); 3] = [
-    (Block { first: Ipv4Addr::new(10, 0, 0, 0), prefix: 8 }, "10.0.0.0–10.255.255.255"),
-    (Block { first: Ipv4Addr::new(172, 16, 0, 0), prefix: 12 }, "172.16.0.0–172.31.255.255"),
-    (Block { first: Ipv4Addr::new(192, 168, 0, 0), prefix: 16 }, "192.168.0.0–192.168.255.255"),
+const PRIVATE: [(Prefix, &str); 3] = [
+    (Prefix::of(Ipv4Addr::new(10, 0, 0, 0), 8), "10.0.0.0–10.255.255.255"),
+    (Prefix::of(Ipv4Addr::new(172, 16, 0, 0), 12), "172.16.0.0–172.31.255.255"),
+    (Prefix::of(Ipv4Addr::new(192, 168, 0, 0), 16), "192.168.0.0–192.168.255.255"),
 ];
 
-/// A block of addresses in CIDR notation; a single address is one of 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Block {
-    first: Ipv4Addr,
-    prefix: u32,
-}
-
-impl Block {
-    /// Reads an address or a block; `None` when it is neither, or an address within the block follows instead of its
-    /// first one.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, bits(prefix)?),
-            None => (text, 32),
-        };
-        let first: Ipv4Addr = address.parse().ok()?;
-        let block = Self { first, prefix };
-        (first.to_bits() & !block.mask() == 0).then_some(block)
+/// Reads an address, which is a block of one, or a block in CIDR notation; `None` when it is neither, or has host bits.
+fn block(text: &str) -> Option<Prefix> {
+    if text.contains('/') {
+        return Prefix::parse(text).ok();
     }
-
-    fn mask(self) -> u32 {
-        u32::MAX.checked_shl(32 - self.prefix).unwrap_or(0)
-    }
-
-    fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & self.mask() == self.first.to_bits()
-    }
-
-    fn overlaps(self, other: Self) -> bool {
-        self.contains(other.first) || other.contains(self.first)
-    }
-}
-
-/// The number behind the slash; digits only, because Rust's own parser takes a sign.
-fn bits(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|bits| digits && *bits <= 32)
+    text.parse().ok().map(|address| Prefix::of(address, 32))
 }
 
 fn bad(message: impl Into<String>) -> Refusal {
@@ -135,12 +105,12 @@ fn rules(
 fn ip_rule(rule: &Value) -> Result<Value, (&'static str, String)> {
     let text =
         rule["value"].as_str().ok_or(("value", "an IPv4 address or a block in CIDR notation is missing".into()))?;
-    let block = Block::parse(text)
+    let block = block(text)
         .ok_or_else(|| ("value", format!("{text} is no IPv4 address and no IPv4 block in CIDR notation")))?;
     if let Some((_, range)) = PRIVATE.iter().find(|(private, _)| private.overlaps(block)) {
         return Err(("value", format!("{text} belongs to forbidden range {range} (private IP addresses)")));
     }
-    Ok(json!({ "value": format!("{}/{}", block.first, block.prefix) }))
+    Ok(json!({ "value": block.to_string() }))
 }
 
 fn subnet_rule(rule: &Value) -> Result<Value, (&'static str, String)> {
@@ -220,7 +190,7 @@ fn by_rule(cx: &Cx<'_>, keystore: &KeyStore) -> Result<bool, Refusal> {
     let acls = keystore.property("networkAcls");
     let address = cx.client_address()?;
     let rules = acls["ipRules"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut blocks = rules.iter().filter_map(|rule| Block::parse(rule["value"].as_str()?));
+    let mut blocks = rules.iter().filter_map(|rule| block(rule["value"].as_str()?));
     Ok(acls["defaultAction"] != "Deny" || blocks.any(|block| block.contains(address)))
 }
 
@@ -335,7 +305,7 @@ mod tests {
             ("0.0.0.0/0", "203.0.113.10", true),
         ];
         for (block, address, inside) in rows {
-            assert_eq!(Block::parse(block).unwrap().contains(address.parse().unwrap()), inside, "{block} {address}");
+            assert_eq!(super::block(block).unwrap().contains(address.parse().unwrap()), inside, "{block} {address}");
         }
     }
 }

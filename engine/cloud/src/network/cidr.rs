@@ -39,6 +39,16 @@ impl Prefix {
         if prefix.base == base { Ok(prefix) } else { Err(Flaw::HostBits(prefix)) }
     }
 
+    /// The prefix of an address and a number of leading bits; without host bits by its caller's word.
+    pub const fn of(address: Ipv4Addr, length: u8) -> Self {
+        Self { base: address.to_bits(), length }
+    }
+
+    /// The address `n` places after the first.
+    pub fn at(self, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.base.saturating_add(n))
+    }
+
     /// Number of leading bits.
     pub fn length(self) -> u8 {
         self.length

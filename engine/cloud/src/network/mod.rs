@@ -2,7 +2,7 @@
 //! needs them.
 
 mod address;
-mod cidr;
+pub(crate) mod cidr;
 mod common;
 pub(crate) mod nic;
 mod nsg;
