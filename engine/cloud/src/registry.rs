@@ -35,9 +35,9 @@ pub(crate) fn provider(namespace: &str) -> Option<&'static dyn Provider> {
 /// All resource types of a provider, names below the namespace.
 pub(crate) fn types(provider: &dyn Provider) -> Vec<ResourceType> {
     let kinds = provider.kinds().iter().map(|kind| ResourceType {
-        name: kind.name().split_once('/').map_or("", |(_, name)| name),
-        api: kind.api(),
-        regional: kind.tracked(),
+        name: kind.facts().name.split_once('/').map_or("", |(_, name)| name),
+        api: kind.facts().api,
+        regional: kind.facts().tracked,
     });
     kinds.chain(provider.types().iter().copied()).collect()
 }
@@ -45,7 +45,7 @@ pub(crate) fn types(provider: &dyn Provider) -> Vec<ResourceType> {
 /// Finds a resource type by name with namespace, without case.
 pub(crate) fn kind(name: &str) -> Option<&'static dyn Kind> {
     let namespace = name.split('/').next()?;
-    provider(namespace)?.kinds().iter().copied().find(|kind| kind.name().eq_ignore_ascii_case(name))
+    provider(namespace)?.kinds().iter().copied().find(|kind| kind.facts().name.eq_ignore_ascii_case(name))
 }
 
 /// Finds the service that answers for a host.

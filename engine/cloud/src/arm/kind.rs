@@ -79,41 +79,47 @@ impl Draft<'_> {
     }
 }
 
+/// What is always so of a type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// Type with namespace, such as `Microsoft.Compute/disks`.
+    pub name: &'static str,
+    /// Api-versions, newest first.
+    pub api: &'static [&'static str],
+    /// How it answers what takes time.
+    pub style: Style,
+    /// How long making, changing and deleting take on the cloud clock; ignored by [`Style::AtOnce`].
+    pub takes: Duration,
+    /// Whether it has a region and tags of its own. A part of another resource (a subnet) has neither.
+    pub tracked: bool,
+    /// Whether it may have managed identities.
+    pub identities: bool,
+    /// Whether it shows an `etag` and honours `If-Match` and `If-None-Match`.
+    pub etag: bool,
+    /// Folder of its polling URLs below `locations/{location}`.
+    pub polls: &'static str,
+}
+
+impl Facts {
+    /// A type with a region, without identities and entity tags.
+    pub const fn new(name: &'static str, api: &'static [&'static str], style: Style) -> Self {
+        Self {
+            name,
+            api,
+            style,
+            takes: Duration::milliseconds(300),
+            tracked: true,
+            identities: false,
+            etag: false,
+            polls: "operations",
+        }
+    }
+}
+
 /// One resource type.
 pub(crate) trait Kind: Sync {
-    /// Type with namespace, such as `Microsoft.Compute/disks`.
-    fn name(&self) -> &'static str;
-
-    /// Api-versions, newest first.
-    fn api(&self) -> &'static [&'static str];
-
-    /// How it answers what takes time.
-    fn style(&self) -> Style;
-
-    /// How long making, changing and deleting take on the cloud clock; ignored by [`Style::AtOnce`].
-    fn takes(&self) -> Duration {
-        Duration::milliseconds(300)
-    }
-
-    /// Whether it has a region and tags of its own. A part of another resource (a subnet) has neither.
-    fn tracked(&self) -> bool {
-        true
-    }
-
-    /// Whether it may have managed identities.
-    fn identities(&self) -> bool {
-        false
-    }
-
-    /// Whether it shows an `etag` and honours `If-Match` and `If-None-Match`.
-    fn etag(&self) -> bool {
-        false
-    }
-
-    /// Folder of its polling URLs below `locations/{location}`.
-    fn polls(&self) -> &'static str {
-        "operations"
-    }
+    /// What is always so.
+    fn facts(&self) -> &Facts;
 
     /// Refuses a name that the type's rules don't allow.
     fn check_name(&self, _name: &str) -> Result<(), Refusal> {

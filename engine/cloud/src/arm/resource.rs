@@ -30,7 +30,7 @@ fn kind_of(name: &str) -> Result<&'static dyn Kind, Refusal> {
 fn named(cx: &Cx<'_>) -> Result<(&'static dyn Kind, ResourceId), Refusal> {
     let id = target(cx.request);
     let kind = kind_of(&id.kind())?;
-    Ok((kind, id.spelled(kind.name())))
+    Ok((kind, id.spelled(kind.facts().name)))
 }
 
 /// The resource that a request's path names, for an action on it.
@@ -46,8 +46,8 @@ pub(crate) fn put(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let old = cx.resource(&id.to_string())?;
     precondition(cx, kind, old.as_ref())?;
     let mut document = json!({});
-    if kind.tracked() {
-        let location = locations::require(&given["location"], kind.name())?.name;
+    if kind.facts().tracked {
+        let location = locations::require(&given["location"], kind.facts().name)?.name;
         if let Some(old) = &old {
             body::same_place(&old.name, &old.group, old.location.as_deref().unwrap_or_default(), location)?;
         }
@@ -72,7 +72,7 @@ pub(crate) fn patch(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let given = body::resource(cx)?;
     precondition(cx, kind, Some(&old))?;
     let mut document = old.body.clone();
-    if kind.tracked() && !given["tags"].is_null() {
+    if kind.facts().tracked && !given["tags"].is_null() {
         document["tags"] = given["tags"].clone();
     }
     let id = id_of(&old)?;
@@ -82,11 +82,11 @@ pub(crate) fn patch(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
 fn write(cx: &mut Cx<'_>, kind: &'static dyn Kind, mut draft: Draft<'_>) -> Result<Answer, Refusal> {
     body::check_tags(&draft.given["tags"])?;
     if !draft.given["identity"].is_null() {
-        if !kind.identities() {
+        if !kind.facts().identities {
             return Err(Refusal::new(
                 400,
                 "ResourceIdentityNotSupported",
-                format!("Managed identities are not supported for resources of type '{}'.", kind.name()),
+                format!("Managed identities are not supported for resources of type '{}'.", kind.facts().name),
             ));
         }
         let before = draft.body["identity"].clone();
@@ -94,26 +94,26 @@ fn write(cx: &mut Cx<'_>, kind: &'static dyn Kind, mut draft: Draft<'_>) -> Resu
     }
     kind.apply(cx, &mut draft)?;
     let Draft { id, change, mut body, .. } = draft;
-    let state = match (kind.style(), change) {
+    let state = match (kind.facts().style, change) {
         (Style::AtOnce, _) => "Succeeded",
         (_, Change::Create) => "Creating",
         (_, Change::Replace | Change::Update) => "Updating",
     };
     body["properties"]["provisioningState"] = state.into();
-    if kind.etag() {
+    if kind.facts().etag {
         body["etag"] = format!("W/\"{}\"", uuid::Uuid::new_v4()).into();
     }
     let mut resource = cx.put_resource(&id, body)?;
     kind.stored(cx, &resource)?;
     let done = if change == Change::Create { 201 } else { 200 };
-    if kind.style() == Style::AtOnce {
+    if kind.facts().style == Style::AtOnce {
         kind.finish(cx, PUT, &Value::Null, &mut resource)?;
         resource = resources::put(cx.tx, &id, resource.body, cx.now)?;
         return Ok(Answer::json(done, &kind.shown(cx, &resource)?));
     }
     let lro = start(cx, kind, &resource, PUT, Value::Null)?;
     let shown = kind.shown(cx, &resource)?;
-    Ok(match kind.style() {
+    Ok(match kind.facts().style {
         Style::AtOnce | Style::Created => accepted(cx, kind, &resource, &lro, Answer::json(done, &shown)),
         Style::Accepted => accepted(cx, kind, &resource, &lro, Answer::json(202, &shown)),
         Style::Location => accepted(cx, kind, &resource, &lro, Answer::empty(202)),
@@ -125,7 +125,7 @@ pub(crate) fn get(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let (kind, resource) = subject(cx)?;
     let answer = Answer::ok(&kind.shown(cx, &resource)?);
     Ok(match resource.body["etag"].as_str() {
-        Some(etag) if kind.etag() => answer.header("etag", etag),
+        Some(etag) if kind.facts().etag => answer.header("etag", etag),
         _ => answer,
     })
 }
@@ -135,7 +135,7 @@ pub(crate) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> 
     let kind = collection(cx)?;
     let parent = target(cx.request);
     // Parts are listed below what they are parts of; some have a region of their own all the same.
-    let part = kind.name().split('/').count() > 2;
+    let part = kind.facts().name.split('/').count() > 2;
     if part {
         cx.existing(&parent)?;
     }
@@ -143,7 +143,7 @@ pub(crate) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> 
     let found = cx.resources(Filter {
         subscription: Some(params.get("subscription")),
         group: params.find("group"),
-        kind: Some(kind.name()),
+        kind: Some(kind.facts().name),
         below: below.as_deref(),
         ..Filter::default()
     })?;
@@ -163,7 +163,7 @@ pub(crate) fn delete(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let Some(mut resource) = cx.resource(&id.to_string())? else { return Ok(Answer::empty(204)) };
     precondition(cx, kind, Some(&resource))?;
     kind.may_delete(cx, &resource)?;
-    if kind.style() == Style::AtOnce {
+    if kind.facts().style == Style::AtOnce {
         remove(cx, &resource)?;
         return Ok(Answer::empty(200));
     }
@@ -198,11 +198,11 @@ fn start(
     payload: Value,
 ) -> Result<Lro, Refusal> {
     let provider = namespace(kind);
-    cx.start(NewLro { provider, kind: verb, resource: &resource.id, payload, takes: kind.takes() })
+    cx.start(NewLro { provider, kind: verb, resource: &resource.id, payload, takes: kind.facts().takes })
 }
 
 fn namespace(kind: &'static dyn Kind) -> &'static str {
-    kind.name().split('/').next().unwrap_or_default()
+    kind.facts().name.split('/').next().unwrap_or_default()
 }
 
 /// Adds the polling URLs to an answer that started an operation.
@@ -212,15 +212,15 @@ fn accepted(cx: &Cx<'_>, kind: &'static dyn Kind, resource: &Resource, lro: &Lro
         resource.subscription,
         namespace(kind),
         place(cx, resource),
-        kind.polls(),
+        kind.facts().polls,
         lro.id
     );
     let version = answers::api_version(cx);
     let mut answer = answers::started(cx, lro, answer);
-    if kind.style() != Style::Location {
+    if kind.facts().style != Style::Location {
         answer.set("azure-asyncoperation", answers::async_operation(&path, version));
     }
-    if kind.style() != Style::Created || answer.status == StatusCode::ACCEPTED {
+    if kind.facts().style != Style::Created || answer.status == StatusCode::ACCEPTED {
         answer.set("location", answers::location(&path, version, true));
     }
     answer
@@ -257,7 +257,7 @@ fn require_parent(cx: &Cx<'_>, id: &ResourceId) -> Result<(), Refusal> {
 
 /// Refuses with 412 what `If-Match` or `If-None-Match` forbid (RFC 9110 §13.1), for types that have entity tags.
 fn precondition(cx: &Cx<'_>, kind: &'static dyn Kind, old: Option<&Resource>) -> Result<(), Refusal> {
-    if !kind.etag() {
+    if !kind.facts().etag {
         return Ok(());
     }
     let current = old.and_then(|old| old.body["etag"].as_str());

@@ -145,7 +145,7 @@ macro_rules! part_type {
 }
 
 /// The polling URLs of a namespace: `polling!("Microsoft.Compute", "operations", API)`. The folder is what
-/// [`super::kind::Kind::polls`] says.
+/// [`super::kind::Facts::polls`] says.
 macro_rules! polling {
     ($namespace:literal, $folder:literal, $api:expr) => {
         $crate::arm::rows::polls(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{API, shared};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::{Filter, Resource};
@@ -55,17 +55,11 @@ fn check_signers(given: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
+const FACTS: Facts = Facts::new("Microsoft.Attestation/attestationProviders", API, Style::AtOnce);
+
 impl Kind for AttestationProvider {
-    fn name(&self) -> &'static str {
-        "Microsoft.Attestation/attestationProviders"
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::AtOnce
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

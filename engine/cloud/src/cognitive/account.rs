@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::settings::{self, Kind as AccountKind, SKU};
 use super::{ACCOUNTS, API, cmk, deleted, invalid, project, regional, row};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;
@@ -15,33 +15,17 @@ use crate::store::resources::Resource;
 /// The type.
 pub(super) struct Account;
 
+const FACTS: Facts = Facts {
+    takes: Duration::milliseconds(400),
+    identities: true,
+    etag: true,
+    polls: "operationResults",
+    ..Facts::new(ACCOUNTS, API, Style::Created)
+};
+
 impl Kind for Account {
-    fn name(&self) -> &'static str {
-        ACCOUNTS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn takes(&self) -> Duration {
-        Duration::milliseconds(400)
-    }
-
-    fn identities(&self) -> bool {
-        true
-    }
-
-    fn etag(&self) -> bool {
-        true
-    }
-
-    fn polls(&self) -> &'static str {
-        "operationResults"
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -2,11 +2,10 @@
 //!
 //! Source: <https://learn.microsoft.com/rest/api/aiservices/accountmanagement/projects>.
 
-use chrono::Duration;
 use serde_json::{Value, json};
 
 use super::{ACCOUNTS, API, PROJECTS, invalid, settings};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::resource::id_of;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -16,33 +15,12 @@ use crate::store::resources::{self, Filter, Resource};
 /// The type: a part with a region, tags and identities of its own.
 pub(super) struct Project;
 
+const FACTS: Facts =
+    Facts { identities: true, etag: true, polls: "operationResults", ..Facts::new(PROJECTS, API, Style::Created) };
+
 impl Kind for Project {
-    fn name(&self) -> &'static str {
-        PROJECTS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn takes(&self) -> Duration {
-        Duration::milliseconds(300)
-    }
-
-    fn identities(&self) -> bool {
-        true
-    }
-
-    fn etag(&self) -> bool {
-        true
-    }
-
-    fn polls(&self) -> &'static str {
-        "operationResults"
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

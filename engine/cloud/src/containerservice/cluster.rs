@@ -9,7 +9,7 @@ use super::versions::{self, Version};
 use super::{
     API, CLUSTERS, POOLS, credentials, encryption, fixed, invalid, network, node_group, profile, properties, sizes,
 };
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::resource::{self, id_of};
 use crate::cx::Cx;
 use crate::lro;
@@ -25,25 +25,12 @@ pub(super) const STOP: &str = "stop";
 /// The type.
 pub(super) struct Cluster;
 
+const FACTS: Facts =
+    Facts { takes: Duration::milliseconds(800), identities: true, ..Facts::new(CLUSTERS, API, Style::Created) };
+
 impl Kind for Cluster {
-    fn name(&self) -> &'static str {
-        CLUSTERS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn takes(&self) -> Duration {
-        Duration::milliseconds(800)
-    }
-
-    fn identities(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -6,7 +6,7 @@ use chrono::Duration;
 use serde_json::Value;
 
 use super::{API, CLUSTERS, POOLS, cluster, encryption, network, profile, sizes, versions};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
@@ -15,25 +15,12 @@ use crate::store::resources::Resource;
 /// The type.
 pub(super) struct AgentPool;
 
+const FACTS: Facts =
+    Facts { takes: Duration::milliseconds(500), tracked: false, ..Facts::new(POOLS, API, Style::Created) };
+
 impl Kind for AgentPool {
-    fn name(&self) -> &'static str {
-        POOLS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn takes(&self) -> Duration {
-        Duration::milliseconds(500)
-    }
-
-    fn tracked(&self) -> bool {
-        false
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{API, WORKSPACES, deleted, keys};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::{body, resource, target};
 use crate::cx::Cx;
 use crate::http::Answer;
@@ -84,25 +84,12 @@ fn check_offered(asked: &Value) -> Result<(), Refusal> {
     Err(invalid(format!("The embedded Azure does not offer {gap}.")).gap(gap))
 }
 
+const FACTS: Facts =
+    Facts { identities: true, polls: "operationStatuses", ..Facts::new(WORKSPACES, API, Style::Created) };
+
 impl Kind for Workspace {
-    fn name(&self) -> &'static str {
-        WORKSPACES
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn identities(&self) -> bool {
-        true
-    }
-
-    fn polls(&self) -> &'static str {
-        "operationStatuses"
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

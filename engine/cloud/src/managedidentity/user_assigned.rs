@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{API, USER_ASSIGNED};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::rows::tracked_type;
 use crate::cx::Cx;
 use crate::identity::principals;
@@ -21,17 +21,11 @@ pub(super) static OPERATIONS: &[Operation] =
 /// its ids and find nobody behind them, as in Azure.
 pub(super) struct UserAssignedIdentity;
 
+const FACTS: Facts = Facts::new(USER_ASSIGNED, API, Style::AtOnce);
+
 impl Kind for UserAssignedIdentity {
-    fn name(&self) -> &'static str {
-        USER_ASSIGNED
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::AtOnce
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     /// 3 to 128 letters, digits, `-` and `_`, the first a letter or digit.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::common::{self, SECURITY_GROUP};
 use super::{API, address};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;
@@ -41,21 +41,11 @@ const KNOWN: &[&str] = &[
 /// The type.
 pub(super) struct Interface;
 
+const FACTS: Facts = Facts { etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for Interface {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::rule::{self, SecurityRule};
 use super::vnet::part;
 use super::{API, common, nic, subnet};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::resource;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -18,21 +18,11 @@ pub(super) const NAME: &str = "Microsoft.Network/networkSecurityGroups";
 /// The type.
 pub(super) struct SecurityGroup;
 
+const FACTS: Facts = Facts { etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for SecurityGroup {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

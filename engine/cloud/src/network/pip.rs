@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::{API, common, nic};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::{Filter, Resource};
@@ -36,21 +36,11 @@ const KNOWN: &[&str] = &[
 /// The type.
 pub(super) struct PublicIp;
 
+const FACTS: Facts = Facts { etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for PublicIp {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

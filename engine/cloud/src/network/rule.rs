@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::API;
 use super::cidr::Prefix;
 use super::common;
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::{Filter, Resource};
@@ -19,25 +19,11 @@ pub(super) const NAME: &str = "Microsoft.Network/networkSecurityGroups/securityR
 /// The type.
 pub(super) struct SecurityRule;
 
+const FACTS: Facts = Facts { tracked: false, etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for SecurityRule {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn tracked(&self) -> bool {
-        false
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::API;
 use super::cidr::Prefix;
 use super::common::{self, SECURITY_GROUP};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::linked;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -19,25 +19,11 @@ pub(super) const NAME: &str = "Microsoft.Network/virtualNetworks/subnets";
 /// The type.
 pub(super) struct Subnet;
 
+const FACTS: Facts = Facts { tracked: false, etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for Subnet {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn tracked(&self) -> bool {
-        false
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cidr::Prefix;
 use super::subnet::{self, Asked};
 use super::{API, common};
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::resource;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -22,21 +22,11 @@ const KNOWN: &[&str] =
 /// The type.
 pub(super) struct VirtualNetwork;
 
+const FACTS: Facts = Facts { etag: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for VirtualNetwork {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn etag(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

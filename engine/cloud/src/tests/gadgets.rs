@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::linked;
 use crate::arm::rows::{part_type, polling, tracked_type};
 use crate::cx::Cx;
@@ -14,10 +14,10 @@ use crate::store::resources::Resource;
 const API: &[&str] = &["2026-01-01"];
 
 pub(super) static KINDS: &[&dyn Kind] = &[
-    &Gadget { name: "Test.Fixture/gadgets", style: Style::Accepted },
-    &Gadget { name: "Test.Fixture/widgets", style: Style::Created },
-    &Gadget { name: "Test.Fixture/quiets", style: Style::Location },
-    &Gadget { name: "Test.Fixture/gadgets/screws", style: Style::AtOnce },
+    &Gadget::new("Test.Fixture/gadgets", Style::Accepted),
+    &Gadget::new("Test.Fixture/widgets", Style::Created),
+    &Gadget::new("Test.Fixture/quiets", Style::Location),
+    &Gadget::new("Test.Fixture/gadgets/screws", Style::AtOnce),
 ];
 
 static GADGETS: &[Operation] = &tracked_type!("Gadgets", "Test.Fixture", "gadgets", API, long: true);
@@ -31,38 +31,23 @@ pub(super) fn tables() -> Vec<&'static [Operation]> {
     vec![GADGETS, WIDGETS, QUIETS, SCREWS, POLLS]
 }
 
-struct Gadget {
-    name: &'static str,
-    style: Style,
+struct Gadget(Facts);
+
+impl Gadget {
+    const fn new(name: &'static str, style: Style) -> Self {
+        Self(Facts {
+            takes: Duration::seconds(5),
+            tracked: !matches!(style, Style::AtOnce),
+            identities: matches!(style, Style::Accepted),
+            etag: matches!(style, Style::Created),
+            ..Facts::new(name, API, style)
+        })
+    }
 }
 
 impl Kind for Gadget {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        self.style
-    }
-
-    fn takes(&self) -> Duration {
-        Duration::seconds(5)
-    }
-
-    fn tracked(&self) -> bool {
-        self.style != Style::AtOnce
-    }
-
-    fn identities(&self) -> bool {
-        self.style == Style::Accepted
-    }
-
-    fn etag(&self) -> bool {
-        self.style == Style::Created
+    fn facts(&self) -> &Facts {
+        &self.0
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{API, DISKS, access, life, protection, quota, sku, source};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::compute::body::{self, POLLS, Rule, invalid_because};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -53,21 +53,11 @@ const PROPERTIES: &[(&str, Rule)] = &[
 /// Managed disks.
 pub(in crate::compute) struct Disks;
 
+const FACTS: Facts = Facts { polls: POLLS, ..Facts::new(DISKS, API, Style::Accepted) };
+
 impl Kind for Disks {
-    fn name(&self) -> &'static str {
-        DISKS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Accepted
-    }
-
-    fn polls(&self) -> &'static str {
-        POLLS
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::disk::{AUTHENTICATION, NETWORK};
 use super::source::Origin;
 use super::{API, SNAPSHOTS, access, life, protection, quota, sku, source};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::compute::body::{self, POLLS, Rule};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -42,21 +42,11 @@ const PROPERTIES: &[(&str, Rule)] = &[
 /// Snapshots.
 pub(in crate::compute) struct Snapshots;
 
+const FACTS: Facts = Facts { polls: POLLS, ..Facts::new(SNAPSHOTS, API, Style::Accepted) };
+
 impl Kind for Snapshots {
-    fn name(&self) -> &'static str {
-        SNAPSHOTS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Accepted
-    }
-
-    fn polls(&self) -> &'static str {
-        POLLS
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

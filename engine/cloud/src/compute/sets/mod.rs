@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(super) use members::{customer_key, locker, protect, refusal};
 pub(super) use rotation::{SCHEMA, tick};
 
-use crate::arm::kind::{Change, Draft, Kind, Style};
+use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::rows::tracked_type;
 use crate::arm::{identity, linked};
 use crate::compute::body::{self, Rule};
@@ -93,25 +93,11 @@ pub(super) fn tables() -> [&'static [Operation]; 2] {
 /// Disk encryption sets.
 pub(super) struct Sets;
 
+const FACTS: Facts = Facts { identities: true, polls: body::POLLS, ..Facts::new(SETS, API, Style::Accepted) };
+
 impl Kind for Sets {
-    fn name(&self) -> &'static str {
-        SETS
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Accepted
-    }
-
-    fn identities(&self) -> bool {
-        true
-    }
-
-    fn polls(&self) -> &'static str {
-        body::POLLS
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {

@@ -25,7 +25,7 @@ use super::API;
 use super::disks::hooks;
 use super::quota;
 use super::sizes::{self, SIZES, Size};
-use crate::arm::kind::{Draft, Kind, Style};
+use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::resource;
 use crate::cx::Cx;
 use crate::fault;
@@ -57,21 +57,11 @@ const KNOWN: &[&str] = &[
 /// The type.
 pub(super) struct VirtualMachine;
 
+const FACTS: Facts = Facts { identities: true, ..Facts::new(NAME, API, Style::Created) };
+
 impl Kind for VirtualMachine {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn api(&self) -> &'static [&'static str] {
-        API
-    }
-
-    fn style(&self) -> Style {
-        Style::Created
-    }
-
-    fn identities(&self) -> bool {
-        true
+    fn facts(&self) -> &Facts {
+        &FACTS
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {
