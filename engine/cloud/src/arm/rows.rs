@@ -11,8 +11,36 @@ type Paths = [&'static str; 3];
 /// Actions that read, write and delete.
 type Actions = [&'static str; 3];
 
-/// One row: an operation that a control-plane action guards.
-pub(crate) const fn row(
+/// Rows of one list of api-versions, each an operation that a control-plane action guards.
+pub(crate) struct Rows(pub &'static [&'static str]);
+
+impl Rows {
+    /// An operation that is done when it is answered.
+    pub const fn row(
+        &self,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        action: &'static str,
+        run: Run,
+    ) -> Operation {
+        row(name, method, path, action, self.0, false, run)
+    }
+
+    /// An operation that takes time.
+    pub const fn long(
+        &self,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        action: &'static str,
+        run: Run,
+    ) -> Operation {
+        row(name, method, path, action, self.0, true, run)
+    }
+}
+
+const fn row(
     name: &'static str,
     method: Method,
     path: &'static str,
@@ -80,6 +108,20 @@ pub(crate) const fn polls(
             run: |cx, p| lro::poll_location(cx, p.get("operation")),
         },
     ]
+}
+
+/// A path below a resource group: `in_group!("Microsoft.Compute/disks/{name}")`.
+macro_rules! in_group {
+    ($rest:literal) => {
+        concat!("/subscriptions/{subscription}/resourceGroups/{group}/providers/", $rest)
+    };
+}
+
+/// A path below a subscription: `in_subscription!("Microsoft.Compute/disks")`.
+macro_rules! in_subscription {
+    ($rest:literal) => {
+        concat!("/subscriptions/{subscription}/providers/", $rest)
+    };
 }
 
 /// The operation table of a type with a region that does everything in the common way: `tracked_type!("Disks",
@@ -163,4 +205,4 @@ macro_rules! polling {
     };
 }
 
-pub(crate) use {part_type, polling, tracked_type};
+pub(crate) use {in_group, in_subscription, part_type, polling, tracked_type};

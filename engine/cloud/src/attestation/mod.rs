@@ -12,8 +12,8 @@ mod tests;
 use http::Method;
 
 use crate::arm::kind::Kind;
-use crate::arm::rows::tracked_type;
-use crate::operation::{Access, Operation, Run};
+use crate::arm::rows::{Rows, in_subscription, tracked_type};
+use crate::operation::Operation;
 use crate::service::{Provider, ResourceType};
 
 const NAMESPACE: &str = "Microsoft.Attestation";
@@ -40,20 +40,20 @@ static PROVIDERS: &[Operation] = &{
     rows
 };
 
-const fn row(name: &'static str, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation { name, method: Method::GET, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
-}
+const ROWS: Rows = Rows(API);
 
 static SHARED: &[Operation] = &[
-    row(
+    ROWS.row(
         "AttestationProviders_ListDefault",
-        "/subscriptions/{subscription}/providers/Microsoft.Attestation/defaultProviders",
+        Method::GET,
+        in_subscription!("Microsoft.Attestation/defaultProviders"),
         "Microsoft.Attestation/defaultProviders/read",
         shared::list,
     ),
-    row(
+    ROWS.row(
         "AttestationProviders_GetDefaultByLocation",
-        "/subscriptions/{subscription}/providers/Microsoft.Attestation/locations/{location}/defaultProvider",
+        Method::GET,
+        in_subscription!("Microsoft.Attestation/locations/{location}/defaultProvider"),
         "Microsoft.Attestation/locations/defaultProvider/read",
         shared::get,
     ),

@@ -4,8 +4,10 @@ use http::Method;
 
 use super::{API, actions, deleted, regional};
 use crate::arm::resource;
-use crate::arm::rows::{part_type, polling, row, tracked_type};
+use crate::arm::rows::{Rows, in_group, in_subscription, part_type, polling, tracked_type};
 use crate::operation::Operation;
+
+const ROWS: Rows = Rows(API);
 
 static ACCOUNTS: &[Operation] = &tracked_type!("Accounts", "Microsoft.CognitiveServices", "accounts", API, long: true);
 static PROJECTS: &[Operation] = &part_type!(
@@ -19,112 +21,92 @@ static PROJECTS: &[Operation] = &part_type!(
 static POLLS: &[Operation] = &polling!("Microsoft.CognitiveServices", "operationResults", API);
 
 static OTHERS: &[Operation] = &[
-    row(
+    ROWS.long(
         "Projects_Update",
         Method::PATCH,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}/projects/{name}",
+        in_group!("Microsoft.CognitiveServices/accounts/{account}/projects/{name}"),
         "Microsoft.CognitiveServices/accounts/projects/write",
-        API,
-        true,
         resource::patch,
     ),
-    row(
+    ROWS.row(
         "Accounts_ListKeys",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/listKeys",
+        in_group!("Microsoft.CognitiveServices/accounts/{name}/listKeys"),
         "Microsoft.CognitiveServices/accounts/listKeys/action",
-        API,
-        false,
         actions::list_keys,
     ),
-    row(
+    ROWS.row(
         "Accounts_RegenerateKey",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/regenerateKey",
+        in_group!("Microsoft.CognitiveServices/accounts/{name}/regenerateKey"),
         "Microsoft.CognitiveServices/accounts/regenerateKey/action",
-        API,
-        false,
         actions::regenerate_key,
     ),
-    row(
+    ROWS.row(
         "Accounts_ListSkus",
         Method::GET,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/skus",
+        in_group!("Microsoft.CognitiveServices/accounts/{name}/skus"),
         "Microsoft.CognitiveServices/accounts/skus/read",
-        API,
-        false,
         regional::account_skus,
     ),
-    row(
+    ROWS.row(
         "Accounts_ListUsages",
         Method::GET,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}/usages",
+        in_group!("Microsoft.CognitiveServices/accounts/{name}/usages"),
         "Microsoft.CognitiveServices/accounts/usages/read",
-        API,
-        false,
         regional::account_usages,
     ),
-    row(
+    ROWS.row(
         "DeletedAccounts_List",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/deletedAccounts",
+        in_subscription!("Microsoft.CognitiveServices/deletedAccounts"),
         "Microsoft.CognitiveServices/deletedAccounts/read",
-        API,
-        false,
         deleted::list,
     ),
-    row(
+    ROWS.row(
         "DeletedAccounts_Get",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}",
+        in_subscription!(
+            "Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}"
+        ),
         "Microsoft.CognitiveServices/locations/resourceGroups/deletedAccounts/read",
-        API,
-        false,
         deleted::get,
     ),
-    row(
+    ROWS.row(
         "DeletedAccounts_Purge",
         Method::DELETE,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}",
+        in_subscription!(
+            "Microsoft.CognitiveServices/locations/{location}/resourceGroups/{group}/deletedAccounts/{name}"
+        ),
         "Microsoft.CognitiveServices/locations/resourceGroups/deletedAccounts/delete",
-        API,
-        false,
         deleted::purge,
     ),
-    row(
+    ROWS.row(
         "ResourceSkus_List",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/skus",
+        in_subscription!("Microsoft.CognitiveServices/skus"),
         "Microsoft.CognitiveServices/skus/read",
-        API,
-        false,
         regional::skus,
     ),
-    row(
+    ROWS.row(
         "Usages_List",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/usages",
+        in_subscription!("Microsoft.CognitiveServices/locations/{location}/usages"),
         "Microsoft.CognitiveServices/locations/usages/read",
-        API,
-        false,
         regional::usages,
     ),
-    row(
+    ROWS.row(
         "CheckSkuAvailability",
         Method::POST,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/checkSkuAvailability",
+        in_subscription!("Microsoft.CognitiveServices/locations/{location}/checkSkuAvailability"),
         "Microsoft.CognitiveServices/locations/checkSkuAvailability/action",
-        API,
-        false,
         regional::check_sku_availability,
     ),
-    row(
+    ROWS.row(
         "CheckDomainAvailability",
         Method::POST,
-        "/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/checkDomainAvailability",
+        in_subscription!("Microsoft.CognitiveServices/checkDomainAvailability"),
         "Microsoft.CognitiveServices/checkDomainAvailability/action",
-        API,
-        false,
         regional::check_domain_availability,
     ),
 ];

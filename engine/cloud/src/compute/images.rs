@@ -6,9 +6,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::API;
+use crate::arm::rows::Rows;
 use crate::cx::Cx;
 use crate::http::Answer;
-use crate::operation::{Access, Operation, Params, Run};
+use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, Location};
 
@@ -144,33 +145,41 @@ macro_rules! path {
     };
 }
 
-const fn row(name: &'static str, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation { name, method: Method::GET, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
-}
+const ROWS: Rows = Rows(API);
 
 /// Operations on images.
 pub(super) static OPERATIONS: &[Operation] = &[
-    row("VirtualMachineImages_ListPublishers", path!(""), "Microsoft.Compute/locations/publishers/read", publishers),
-    row(
+    ROWS.row(
+        "VirtualMachineImages_ListPublishers",
+        Method::GET,
+        path!(""),
+        "Microsoft.Compute/locations/publishers/read",
+        publishers,
+    ),
+    ROWS.row(
         "VirtualMachineImages_ListOffers",
+        Method::GET,
         path!("/{publisher}/artifacttypes/vmimage/offers"),
         "Microsoft.Compute/locations/publishers/artifacttypes/offers/read",
         offers,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineImages_ListSkus",
+        Method::GET,
         path!("/{publisher}/artifacttypes/vmimage/offers/{offer}/skus"),
         "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/read",
         skus,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineImages_List",
+        Method::GET,
         path!("/{publisher}/artifacttypes/vmimage/offers/{offer}/skus/{sku}/versions"),
         "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/versions/read",
         versions,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineImages_Get",
+        Method::GET,
         path!("/{publisher}/artifacttypes/vmimage/offers/{offer}/skus/{sku}/versions/{version}"),
         "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/versions/read",
         version,

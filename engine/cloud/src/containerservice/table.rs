@@ -3,8 +3,10 @@
 use http::Method;
 
 use super::{API, actions, versions};
-use crate::arm::rows::{part_type, polling, row, tracked_type};
+use crate::arm::rows::{Rows, in_group, in_subscription, part_type, polling, tracked_type};
 use crate::operation::Operation;
+
+const ROWS: Rows = Rows(API);
 
 static CLUSTERS: &[Operation] =
     &tracked_type!("ManagedClusters", "Microsoft.ContainerService", "managedClusters", API, long: true);
@@ -19,49 +21,39 @@ static POOLS: &[Operation] = &part_type!(
 static POLLS: &[Operation] = &polling!("Microsoft.ContainerService", "operations", API);
 
 static OTHERS: &[Operation] = &[
-    row(
+    ROWS.row(
         "ManagedClusters_ListClusterAdminCredentials",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/listClusterAdminCredential",
+        in_group!("Microsoft.ContainerService/managedClusters/{name}/listClusterAdminCredential"),
         "Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action",
-        API,
-        false,
         actions::admin,
     ),
-    row(
+    ROWS.row(
         "ManagedClusters_ListClusterUserCredentials",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/listClusterUserCredential",
+        in_group!("Microsoft.ContainerService/managedClusters/{name}/listClusterUserCredential"),
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
-        API,
-        false,
         actions::user,
     ),
-    row(
+    ROWS.long(
         "ManagedClusters_Start",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/start",
+        in_group!("Microsoft.ContainerService/managedClusters/{name}/start"),
         "Microsoft.ContainerService/managedClusters/start/action",
-        API,
-        true,
         actions::start,
     ),
-    row(
+    ROWS.long(
         "ManagedClusters_Stop",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}/stop",
+        in_group!("Microsoft.ContainerService/managedClusters/{name}/stop"),
         "Microsoft.ContainerService/managedClusters/stop/action",
-        API,
-        true,
         actions::stop,
     ),
-    row(
+    ROWS.row(
         "ManagedClusters_ListKubernetesVersions",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions",
+        in_subscription!("Microsoft.ContainerService/locations/{location}/kubernetesVersions"),
         "Microsoft.ContainerService/locations/kubernetesVersions/read",
-        API,
-        false,
         versions::list,
     ),
 ];

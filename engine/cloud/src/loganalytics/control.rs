@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::{API, deleted, keys, tables, workspace};
-use crate::arm::rows::{polling, tracked_type};
-use crate::operation::{Access, Operation, Run};
+use crate::arm::rows::{Rows, in_group, in_subscription, polling, tracked_type};
+use crate::operation::Operation;
 
 /// The workspaces themselves. A deletion is done at once.
 pub(super) static WORKSPACES: &[Operation] = &{
@@ -17,52 +17,50 @@ pub(super) static WORKSPACES: &[Operation] = &{
 /// What creating and changing is polled at.
 pub(super) static POLLS: &[Operation] = &polling!("Microsoft.OperationalInsights", "operationStatuses", API);
 
-const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
-}
+const ROWS: Rows = Rows(API);
 
 /// Keys, tables and deleted workspaces.
 pub(super) static PARTS: &[Operation] = &[
-    row(
+    ROWS.row(
         "SharedKeys_GetSharedKeys",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}/sharedKeys",
+        in_group!("Microsoft.OperationalInsights/workspaces/{workspace}/sharedKeys"),
         "Microsoft.OperationalInsights/workspaces/sharedkeys/action",
         keys::list,
     ),
     // The name by which templates ask for the keys of a workspace.
-    row(
+    ROWS.row(
         "SharedKeys_ListKeys",
         Method::POST,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}/listKeys",
+        in_group!("Microsoft.OperationalInsights/workspaces/{workspace}/listKeys"),
         "Microsoft.OperationalInsights/workspaces/listKeys/action",
         keys::list,
     ),
-    row(
+    ROWS.row(
         "Tables_ListByWorkspace",
         Method::GET,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}/tables",
+        in_group!("Microsoft.OperationalInsights/workspaces/{workspace}/tables"),
         "Microsoft.OperationalInsights/workspaces/tables/read",
         tables::list,
     ),
-    row(
+    ROWS.row(
         "Tables_Get",
         Method::GET,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}/tables/{table}",
+        in_group!("Microsoft.OperationalInsights/workspaces/{workspace}/tables/{table}"),
         "Microsoft.OperationalInsights/workspaces/tables/read",
         tables::get,
     ),
-    row(
+    ROWS.row(
         "DeletedWorkspaces_List",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.OperationalInsights/deletedWorkspaces",
+        in_subscription!("Microsoft.OperationalInsights/deletedWorkspaces"),
         "Microsoft.OperationalInsights/deletedWorkspaces/read",
         deleted::list,
     ),
-    row(
+    ROWS.row(
         "DeletedWorkspaces_ListByResourceGroup",
         Method::GET,
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/deletedWorkspaces",
+        in_group!("Microsoft.OperationalInsights/deletedWorkspaces"),
         "Microsoft.OperationalInsights/deletedWorkspaces/read",
         deleted::list,
     ),

@@ -30,8 +30,8 @@ pub(super) use disk::Disks;
 pub(super) use quota::usages;
 pub(super) use snapshot::Snapshots;
 
-use crate::arm::rows::{polling, tracked_type};
-use crate::operation::{Access, Operation, Run};
+use crate::arm::rows::{Rows, in_group, polling, tracked_type};
+use crate::operation::Operation;
 
 /// Namespace and type of disks.
 pub(super) const DISKS: &str = "Microsoft.Compute/disks";
@@ -69,32 +69,34 @@ static DISK_ROWS: &[Operation] = &tracked_type!("Disks", "Microsoft.Compute", "d
 static SNAPSHOT_ROWS: &[Operation] = &tracked_type!("Snapshots", "Microsoft.Compute", "snapshots", API, long: true);
 static POLLS: &[Operation] = &polling!("Microsoft.Compute", "DiskOperations", API);
 
-const fn act(name: &'static str, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation { name, method: Method::POST, path, when: &[], api: API, access: Access::Control(action), lro: true, run }
-}
+const ROWS: Rows = Rows(API);
 
 static ACTIONS: &[Operation] = &[
-    act(
+    ROWS.long(
         "Disks_GrantAccess",
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/disks/{name}/beginGetAccess",
+        Method::POST,
+        in_group!("Microsoft.Compute/disks/{name}/beginGetAccess"),
         "Microsoft.Compute/disks/beginGetAccess/action",
         access::begin,
     ),
-    act(
+    ROWS.long(
         "Disks_RevokeAccess",
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/disks/{name}/endGetAccess",
+        Method::POST,
+        in_group!("Microsoft.Compute/disks/{name}/endGetAccess"),
         "Microsoft.Compute/disks/endGetAccess/action",
         access::end,
     ),
-    act(
+    ROWS.long(
         "Snapshots_GrantAccess",
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/snapshots/{name}/beginGetAccess",
+        Method::POST,
+        in_group!("Microsoft.Compute/snapshots/{name}/beginGetAccess"),
         "Microsoft.Compute/snapshots/beginGetAccess/action",
         access::begin,
     ),
-    act(
+    ROWS.long(
         "Snapshots_RevokeAccess",
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/snapshots/{name}/endGetAccess",
+        Method::POST,
+        in_group!("Microsoft.Compute/snapshots/{name}/endGetAccess"),
         "Microsoft.Compute/snapshots/endGetAccess/action",
         access::end,
     ),

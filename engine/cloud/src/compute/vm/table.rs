@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::power;
 use crate::arm::resource;
-use crate::arm::rows::polling;
+use crate::arm::rows::{Rows, in_subscription, polling};
 use crate::compute::API;
 use crate::compute::sizes::{SIZES, Size};
 use crate::cx::Cx;
 use crate::fault;
 use crate::http::Answer;
-use crate::operation::{Access, Operation, Params, Run};
+use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations;
 
@@ -24,10 +24,7 @@ macro_rules! machines {
     };
 }
 
-const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
-    let lro = matches!(method, Method::PUT | Method::PATCH | Method::POST | Method::DELETE);
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro, run }
-}
+const ROWS: Rows = Rows(API);
 
 const READ: &str = "Microsoft.Compute/virtualMachines/read";
 const WRITE: &str = "Microsoft.Compute/virtualMachines/write";
@@ -35,92 +32,98 @@ const ONE: &str = machines!("/{name}");
 const COMMAND: &str = machines!("/{name}/runCommands/{command}");
 
 static MACHINES: &[Operation] = &[
-    row("VirtualMachines_CreateOrUpdate", Method::PUT, ONE, WRITE, resource::put),
-    row("VirtualMachines_Update", Method::PATCH, ONE, WRITE, resource::patch),
-    row("VirtualMachines_Get", Method::GET, ONE, READ, power::get),
-    row("VirtualMachines_Delete", Method::DELETE, ONE, "Microsoft.Compute/virtualMachines/delete", resource::delete),
-    row("VirtualMachines_List", Method::GET, machines!(""), READ, resource::list),
-    row(
+    ROWS.long("VirtualMachines_CreateOrUpdate", Method::PUT, ONE, WRITE, resource::put),
+    ROWS.long("VirtualMachines_Update", Method::PATCH, ONE, WRITE, resource::patch),
+    ROWS.row("VirtualMachines_Get", Method::GET, ONE, READ, power::get),
+    ROWS.long(
+        "VirtualMachines_Delete",
+        Method::DELETE,
+        ONE,
+        "Microsoft.Compute/virtualMachines/delete",
+        resource::delete,
+    ),
+    ROWS.row("VirtualMachines_List", Method::GET, machines!(""), READ, resource::list),
+    ROWS.row(
         "VirtualMachines_ListAll",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachines",
+        in_subscription!("Microsoft.Compute/virtualMachines"),
         READ,
         resource::list,
     ),
-    row(
+    ROWS.row(
         "VirtualMachines_InstanceView",
         Method::GET,
         machines!("/{name}/instanceView"),
         "Microsoft.Compute/virtualMachines/instanceView/read",
         power::view,
     ),
-    row(
+    ROWS.long(
         "VirtualMachines_Start",
         Method::POST,
         machines!("/{name}/start"),
         "Microsoft.Compute/virtualMachines/start/action",
         power::start,
     ),
-    row(
+    ROWS.long(
         "VirtualMachines_PowerOff",
         Method::POST,
         machines!("/{name}/powerOff"),
         "Microsoft.Compute/virtualMachines/powerOff/action",
         power::power_off,
     ),
-    row(
+    ROWS.long(
         "VirtualMachines_Restart",
         Method::POST,
         machines!("/{name}/restart"),
         "Microsoft.Compute/virtualMachines/restart/action",
         power::restart,
     ),
-    row(
+    ROWS.long(
         "VirtualMachines_Deallocate",
         Method::POST,
         machines!("/{name}/deallocate"),
         "Microsoft.Compute/virtualMachines/deallocate/action",
         power::deallocate,
     ),
-    row(
+    ROWS.row(
         "VirtualMachines_ListAvailableSizes",
         Method::GET,
         machines!("/{name}/vmSizes"),
         "Microsoft.Compute/virtualMachines/vmSizes/read",
         sizes_of_machine,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineSizes_List",
         Method::GET,
-        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/vmSizes",
+        in_subscription!("Microsoft.Compute/locations/{location}/vmSizes"),
         "Microsoft.Compute/locations/vmSizes/read",
         sizes_of_region,
     ),
 ];
 
 static COMMANDS: &[Operation] = &[
-    row(
+    ROWS.long(
         "VirtualMachines_RunCommand",
         Method::POST,
         machines!("/{name}/runCommand"),
         "Microsoft.Compute/virtualMachines/runCommand/action",
         run_command,
     ),
-    row(
+    ROWS.long(
         "VirtualMachineRunCommands_CreateOrUpdate",
         Method::PUT,
         COMMAND,
         "Microsoft.Compute/virtualMachines/runCommands/write",
         run_command,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineRunCommands_GetByVirtualMachine",
         Method::GET,
         COMMAND,
         "Microsoft.Compute/virtualMachines/runCommands/read",
         no_command,
     ),
-    row(
+    ROWS.row(
         "VirtualMachineRunCommands_ListByVirtualMachine",
         Method::GET,
         machines!("/{name}/runCommands"),

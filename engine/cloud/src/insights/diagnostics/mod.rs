@@ -16,9 +16,10 @@ use http::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::arm::rows::Rows;
 use crate::audit::Entry;
 use crate::loganalytics::shipping::{self, Destination};
-use crate::operation::{Access, Operation, Run};
+use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::store::resources::{self, Filter, Resource};
 
@@ -28,9 +29,7 @@ pub(super) const KIND: &str = "Microsoft.Insights/diagnosticSettings";
 /// Api-versions, newest first.
 pub(super) const API: &[&str] = &["2021-05-01-preview", "2017-05-01-preview", "2016-09-01"];
 
-const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro: false, run }
-}
+const ROWS: Rows = Rows(API);
 
 const ONE: &str = "/{+resource}/providers/Microsoft.Insights/diagnosticSettings/{name}";
 const READ: &str = "Microsoft.Insights/diagnosticSettings/read";
@@ -38,36 +37,36 @@ const READ_CATEGORIES: &str = "Microsoft.Insights/diagnosticSettingsCategories/r
 
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
-    row(
+    ROWS.row(
         "DiagnosticSettings_CreateOrUpdate",
         Method::PUT,
         ONE,
         "Microsoft.Insights/diagnosticSettings/write",
         settings::put,
     ),
-    row("DiagnosticSettings_Get", Method::GET, ONE, READ, settings::get),
-    row(
+    ROWS.row("DiagnosticSettings_Get", Method::GET, ONE, READ, settings::get),
+    ROWS.row(
         "DiagnosticSettings_Delete",
         Method::DELETE,
         ONE,
         "Microsoft.Insights/diagnosticSettings/delete",
         settings::delete,
     ),
-    row(
+    ROWS.row(
         "DiagnosticSettings_List",
         Method::GET,
         "/{+resource}/providers/Microsoft.Insights/diagnosticSettings",
         READ,
         settings::list,
     ),
-    row(
+    ROWS.row(
         "DiagnosticSettingsCategory_List",
         Method::GET,
         "/{+resource}/providers/Microsoft.Insights/diagnosticSettingsCategories",
         READ_CATEGORIES,
         categories::list,
     ),
-    row(
+    ROWS.row(
         "DiagnosticSettingsCategory_Get",
         Method::GET,
         "/{+resource}/providers/Microsoft.Insights/diagnosticSettingsCategories/{category}",

@@ -27,11 +27,12 @@ pub(super) use self::{
     store::{SCHEMA, forget},
 };
 use super::{API, registration};
+use crate::arm::rows::Rows;
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::dispatch;
 use crate::http::Answer;
-use crate::operation::{Access, Operation, Params, Run};
+use crate::operation::{Operation, Params};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::store::millis;
@@ -45,58 +46,61 @@ macro_rules! deployments {
     };
 }
 
-const fn row(name: &'static str, method: Method, path: &'static str, action: &'static str, run: Run) -> Operation {
-    let lro = matches!(method, Method::PUT);
-    Operation { name, method, path, when: &[], api: API, access: Access::Control(action), lro, run }
-}
+const ROWS: Rows = Rows(API);
 
 /// Operations on deployments.
 pub(super) static OPERATIONS: &[Operation] = &[
-    row(
+    ROWS.long(
         "Deployments_CreateOrUpdate",
         Method::PUT,
         deployments!("/{name}"),
         "Microsoft.Resources/deployments/write",
         put,
     ),
-    row("Deployments_Get", Method::GET, deployments!("/{name}"), "Microsoft.Resources/deployments/read", get),
-    row("Deployments_ListByResourceGroup", Method::GET, deployments!(""), "Microsoft.Resources/deployments/read", list),
-    row(
+    ROWS.row("Deployments_Get", Method::GET, deployments!("/{name}"), "Microsoft.Resources/deployments/read", get),
+    ROWS.row(
+        "Deployments_ListByResourceGroup",
+        Method::GET,
+        deployments!(""),
+        "Microsoft.Resources/deployments/read",
+        list,
+    ),
+    ROWS.row(
         "Deployments_Delete",
         Method::DELETE,
         deployments!("/{name}"),
         "Microsoft.Resources/deployments/delete",
         delete,
     ),
-    row(
+    ROWS.row(
         "Deployments_Validate",
         Method::POST,
         deployments!("/{name}/validate"),
         "Microsoft.Resources/deployments/validate/action",
         validate,
     ),
-    row(
+    ROWS.row(
         "Deployments_WhatIf",
         Method::POST,
         deployments!("/{name}/whatIf"),
         "Microsoft.Resources/deployments/whatIf/action",
         what_if,
     ),
-    row(
+    ROWS.row(
         "DeploymentOperations_List",
         Method::GET,
         deployments!("/{name}/operations"),
         "Microsoft.Resources/deployments/operations/read",
         operations,
     ),
-    row(
+    ROWS.row(
         "DeploymentOperations_Get",
         Method::GET,
         deployments!("/{name}/operations/{operation}"),
         "Microsoft.Resources/deployments/operations/read",
         operation,
     ),
-    row(
+    ROWS.row(
         "Deployments_Status",
         Method::GET,
         deployments!("/{name}/operationStatuses/{operation}"),
