@@ -65,10 +65,11 @@ pub(super) fn keep_old(draft: &mut Draft<'_>) {
 }
 
 /// Copies the caller's properties into the document, or refuses the first that can't be had.
-pub(super) fn apply(draft: &mut Draft<'_>, rules: &[(&'static str, Rule)]) -> Result<(), Refusal> {
+pub(super) fn apply(draft: &mut Draft<'_>, rules: &[&[(&'static str, Rule)]]) -> Result<(), Refusal> {
     let given = draft.asked().as_object().cloned().unwrap_or_default();
     for (name, value) in given.iter().filter(|(_, value)| !value.is_null()) {
-        let Some((name, rule)) = rules.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+        let Some((name, rule)) = rules.iter().copied().flatten().find(|(known, _)| known.eq_ignore_ascii_case(name))
+        else {
             return Err(Refusal::new(
                 400,
                 "BadRequest",

@@ -1,6 +1,6 @@
 //! Managed disks and snapshots.
 //!
-//! - `disk`, `snapshot`: the two types
+//! - `disk`, `snapshot`: the two types; `managed`: what they are alike in
 //! - `source`: what they are made from
 //! - `protection`: platform keys, disk encryption sets, security profiles
 //! - `sku`, `quota`: kinds of storage, sizes, performance, how many there may be
@@ -18,6 +18,7 @@ mod access;
 mod disk;
 pub(crate) mod hooks;
 mod life;
+mod managed;
 mod protection;
 mod quota;
 mod sku;

@@ -2,60 +2,32 @@
 
 use serde_json::{Value, json};
 
-use super::disk::{AUTHENTICATION, NETWORK};
+use super::managed::Managed;
 use super::source::Origin;
-use super::{API, SNAPSHOTS, access, life, protection, quota, sku, source};
-use crate::arm::kind::{Draft, Facts, Kind, Style};
+use super::{API, SNAPSHOTS, life, protection, quota, sku, source};
+use crate::arm::kind::{Draft, Facts, Style};
 use crate::compute::body::{self, POLLS, Rule};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;
 
 const PROPERTIES: &[(&str, Rule)] = &[
-    ("completionPercent", Rule::ReadOnly),
     ("copyCompletionError", Rule::ReadOnly),
-    ("creationData", Rule::Elsewhere),
-    ("dataAccessAuthMode", AUTHENTICATION),
-    ("diskAccessId", Rule::Lacking("disk access resources (private links)")),
-    ("diskSizeBytes", Rule::ReadOnly),
-    ("diskSizeGB", Rule::Elsewhere),
-    ("diskState", Rule::ReadOnly),
-    ("encryption", Rule::Elsewhere),
-    ("encryptionSettingsCollection", Rule::Lacking("Azure Disk Encryption")),
-    ("hyperVGeneration", Rule::Words(&["V1", "V2"])),
     ("immutabilityPolicy", Rule::ReadOnly),
     ("incremental", Rule::Elsewhere),
     ("incrementalSnapshotFamilyId", Rule::ReadOnly),
-    ("networkAccessPolicy", NETWORK),
-    ("osType", Rule::Words(&["Windows", "Linux"])),
-    ("provisioningState", Rule::ReadOnly),
-    ("publicNetworkAccess", Rule::Words(&["Enabled", "Disabled"])),
-    ("purchasePlan", Rule::Free),
-    ("securityProfile", Rule::Elsewhere),
     ("snapshotAccessState", Rule::ReadOnly),
-    ("supportedCapabilities", Rule::Free),
-    ("supportsHibernation", Rule::Bool),
-    ("timeCreated", Rule::ReadOnly),
-    ("uniqueId", Rule::ReadOnly),
 ];
 
 /// Snapshots.
 pub(in crate::compute) struct Snapshots;
 
-const FACTS: Facts = Facts { polls: POLLS, ..Facts::new(SNAPSHOTS, API, Style::Accepted) };
-
-impl Kind for Snapshots {
-    fn facts(&self) -> &Facts {
-        &FACTS
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        body::check_name(name, "snapshot")
-    }
+impl Managed for Snapshots {
+    const FACTS: Facts = Facts { polls: POLLS, ..Facts::new(SNAPSHOTS, API, Style::Accepted) };
+    const WORD: &'static str = "snapshot";
+    const PROPERTIES: &'static [(&'static str, Rule)] = PROPERTIES;
 
     fn apply(&self, cx: &mut Cx<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        body::keep_old(draft);
-        body::apply(draft, PROPERTIES)?;
         let sku = sku::apply(cx, draft, sku::SNAPSHOTS)?;
         let origin = source::apply(cx, draft, SNAPSHOTS)?;
         incremental(draft, origin.as_ref())?;
@@ -76,28 +48,8 @@ impl Kind for Snapshots {
         protection::apply(cx, draft, origin.as_ref(), sku)
     }
 
-    fn stored(&self, cx: &mut Cx<'_>, resource: &Resource) -> Result<(), Refusal> {
-        life::stored(cx, resource)
-    }
-
-    fn finish(&self, cx: &mut Cx<'_>, verb: &str, given: &Value, it: &mut Resource) -> Result<Option<Value>, Refusal> {
-        access::finish(cx, verb, given, it)
-    }
-
-    fn result(&self, cx: &Cx<'_>, verb: &str, resource: &str, stored: Value) -> Result<Value, Refusal> {
-        access::result(cx, verb, resource, stored)
-    }
-
     fn may_delete(&self, cx: &Cx<'_>, snapshot: &Resource) -> Result<(), Refusal> {
         life::check_no_access(cx, snapshot, "deleting")
-    }
-
-    fn destroy(&self, cx: &mut Cx<'_>, snapshot: &Resource) -> Result<(), Refusal> {
-        life::destroy(cx, snapshot)
-    }
-
-    fn shown(&self, cx: &Cx<'_>, snapshot: &Resource) -> Result<Value, Refusal> {
-        life::shown(cx, snapshot)
     }
 }
 

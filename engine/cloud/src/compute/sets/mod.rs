@@ -21,7 +21,7 @@ use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::arm::rows::tracked_type;
 use crate::arm::{identity, linked};
 use crate::compute::body::{self, Rule};
-use crate::compute::volumes;
+use crate::compute::{disks, volumes};
 use crate::cx::Cx;
 use crate::encryption::{self, Locked};
 use crate::http::Answer;
@@ -39,26 +39,8 @@ pub(super) const DOUBLE: &str = "EncryptionAtRestWithPlatformAndCustomerKeys";
 /// What a set is when nothing is said.
 pub(super) const CUSTOMER: &str = "EncryptionAtRestWithCustomerKey";
 
-/// Versions from the first that has sets.
-const API: &[&str] = &[
-    "2026-03-02",
-    "2025-01-02",
-    "2024-03-02",
-    "2023-10-02",
-    "2023-04-02",
-    "2023-01-02",
-    "2022-07-02",
-    "2022-03-02",
-    "2021-12-01",
-    "2021-08-01",
-    "2021-04-01",
-    "2020-12-01",
-    "2020-09-30",
-    "2020-06-30",
-    "2020-05-01",
-    "2019-11-01",
-    "2019-07-01",
-];
+/// Those of disks; the last four are older than the first sets.
+const API: &[&str] = disks::API.split_at(disks::API.len() - 4).0;
 
 const PROPERTIES: &[(&str, Rule)] = &[
     ("activeKey", Rule::Elsewhere),
@@ -106,7 +88,7 @@ impl Kind for Sets {
 
     fn apply(&self, cx: &mut Cx<'_>, draft: &mut Draft<'_>) -> Result<(), Refusal> {
         body::keep_old(draft);
-        body::apply(draft, PROPERTIES)?;
+        body::apply(draft, &[PROPERTIES])?;
         let kind = encryption_type(draft)?;
         if kind == CONFIDENTIAL && draft.body["properties"]["rotationToLatestKeyVersionEnabled"] == true {
             return Err(body::invalid_because(
