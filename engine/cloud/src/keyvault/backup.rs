@@ -10,12 +10,13 @@ use sealbook_crypto::{SealKey, SecretBytes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::entries::KEYS;
 use super::keystore::{KeyStore, Kind};
 use super::material::{self, Public};
 use super::requests::{self, bad};
 use super::rotation_policy::{LifetimeAction, Policy};
 use super::store::{self, Key, Version};
-use super::{bundle, deleted_keys, hsm, keys, keystore};
+use super::{bundle, hsm, keys, keystore};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -236,8 +237,8 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     if !keystore.hardware() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
         return Err(bad("Hardware key operation not allowed on standard vault."));
     }
-    match store::key(cx, &keystore.label, &content.name)? {
-        Some(key) if key.deletion.is_some() => return Err(deleted_keys::name_taken(cx, &key)),
+    match KEYS.find(cx, &keystore.label, &content.name)? {
+        Some(key) if key.deletion.is_some() => return Err(KEYS.name_taken(cx, &key)),
         Some(key) => {
             let kid = bundle::kid(&keystore, &key.name, None);
             return Err(Refusal::new(
@@ -251,7 +252,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         }
         None => {}
     }
-    let key = store::insert_key(cx, &keystore.label, &content.name)?;
+    let key = KEYS.insert(cx, &keystore.label, &content.name)?;
     for saved in content.versions {
         let version = saved
             .into_version(cx, &bond, &keystore, &key.name)

@@ -1,12 +1,8 @@
 //! Soft-deleted keys on the data plane: delete, list, get, recover, purge.
-//!
-//! Azure answers a delete at once and finishes it a little later: until then the key is neither live nor listed as
-//! deleted, and its name answers `ObjectIsBeingDeleted`.
 
-use chrono::Duration;
-
+use super::entries::KEYS;
 use super::keystore::{Deletion, KeyStore};
-use super::requests::{self, Page};
+use super::requests::Page;
 use super::store::{self, Key, Version};
 use super::{bundle, keys, keystore};
 use crate::cx::Cx;
@@ -14,46 +10,11 @@ use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
 
-/// How long a deletion is under way, on the cloud clock.
-pub(super) const SETTLING: Duration = Duration::milliseconds(300);
-
-fn conflict(message: String, inner: &str) -> Refusal {
-    Refusal::new(409, "Conflict", message).inner(inner)
-}
-
-/// Refuses the name of a soft-deleted key for a new one.
-pub(super) fn name_taken(cx: &Cx<'_>, key: &Key) -> Refusal {
-    if cx.now < key.settled {
-        let message = format!("Key {} is currently being deleted and cannot be re-created; retry later.", key.name);
-        return conflict(message, "ObjectIsBeingDeleted");
-    }
-    conflict(
-        format!(
-            "Key {} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the key \
-             can only be recovered or purged.",
-            key.name
-        ),
-        "ObjectIsDeletedButRecoverable",
-    )
-}
-
 /// The soft-deleted key that a path names, with its newest version.
 fn deleted(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<(Key, Deletion, Version), Refusal> {
-    requests::check_key_name(name)?;
-    let missing = || Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {name}"));
-    let key = store::key(cx, &keystore.label, name)?.ok_or_else(missing)?;
-    let deletion = key.deletion.ok_or_else(missing)?;
-    let version = store::version(cx, key.row, None)?.ok_or_else(missing)?;
+    let (key, deletion) = KEYS.deleted(cx, keystore, name)?;
+    let version = store::version(cx, key.row, None)?.ok_or_else(|| KEYS.missing(name))?;
     Ok((key, deletion, version))
-}
-
-/// Refuses to work on a key whose deletion is under way.
-fn settled(cx: &Cx<'_>, key: &Key) -> Result<(), Refusal> {
-    if cx.now < key.settled {
-        let message = format!("Key {} is currently being deleted.", key.name);
-        return Err(conflict(message, "ObjectIsBeingDeleted"));
-    }
-    Ok(())
 }
 
 /// Soft-deletes a key with all its versions (`DeleteKey`).
@@ -61,8 +22,7 @@ pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let key = keys::live(cx, &keystore, p.get("key"))?;
     let newest = keys::version_of(cx, &key, p)?;
-    let deletion = Deletion::now(cx, keystore.retention());
-    store::mark_key_deleted(cx, key.row, &deletion, cx.now + SETTLING)?;
+    let deletion = KEYS.delete(cx, &keystore, key.row)?;
     let document = bundle::bundle(&keystore, &key, &newest);
     Ok(Answer::ok(&bundle::deleted(document, &keystore, &key, &deletion)))
 }
@@ -72,7 +32,7 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for key in store::keys(cx, &keystore.label, true, &page.after, page.size + 1)? {
+    for key in KEYS.page(cx, &keystore.label, true, &page.after, page.size + 1)? {
         if let (Some(deletion), Some(newest)) = (key.deletion, store::version(cx, key.row, None)?) {
             let document = bundle::item(&keystore, &key, &newest, false);
             items.push((key.name.clone(), bundle::deleted(document, &keystore, &key, &deletion)));
@@ -86,7 +46,7 @@ pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let (key, deletion, newest) = deleted(cx, &keystore, p.get("key"))?;
     if cx.now < key.settled {
-        return Err(Refusal::new(404, "KeyNotFound", format!("Deleted Key not found: {}", key.name)));
+        return Err(KEYS.missing(&key.name));
     }
     let document = bundle::bundle(&keystore, &key, &newest);
     Ok(Answer::ok(&bundle::deleted(document, &keystore, &key, &deletion)))
@@ -96,7 +56,7 @@ pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 pub(super) fn recover(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let (key, _, newest) = deleted(cx, &keystore, p.get("key"))?;
-    settled(cx, &key)?;
+    KEYS.check_settled(cx, &key)?;
     store::mark_key_live(cx, key.row)?;
     Ok(Answer::ok(&bundle::bundle(&keystore, &key, &newest)))
 }
@@ -124,7 +84,7 @@ pub(super) fn purge(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let (key, ..) = deleted(cx, &keystore, p.get("key"))?;
     check_purge(&keystore)?;
-    settled(cx, &key)?;
+    KEYS.check_settled(cx, &key)?;
     store::purge_key(cx, key.row)?;
     Ok(Answer::empty(204))
 }

@@ -1,10 +1,11 @@
 //! Keys on the data plane: create, get, list, update.
 
+use super::entries::KEYS;
 use super::keystore::KeyStore;
 use super::new_version::{self, Wanted};
 use super::requests::{self, Attributes, Page, bad};
 use super::store::{self, Key, Version};
-use super::{bundle, deleted_keys, keystore, release_policy};
+use super::{bundle, keystore, release_policy};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -13,7 +14,7 @@ use crate::refusal::Refusal;
 /// The live key that a path names.
 pub(super) fn live(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<Key, Refusal> {
     requests::check_key_name(name)?;
-    store::key(cx, &keystore.label, name)?.filter(|key| key.deletion.is_none()).ok_or_else(|| not_found(name))
+    KEYS.find(cx, &keystore.label, name)?.filter(|key| key.deletion.is_none()).ok_or_else(|| not_found(name))
 }
 
 /// The version that a path names: the newest one without a version.
@@ -40,10 +41,10 @@ pub(super) fn not_found(name: &str) -> Refusal {
 
 /// The key of a name that gets a version: the live one, else a new one. Refused while a soft-deleted key holds the name.
 pub(super) fn named(cx: &Cx<'_>, keystore: &KeyStore, name: &str) -> Result<Key, Refusal> {
-    match store::key(cx, &keystore.label, name)? {
-        Some(key) if key.deletion.is_some() => Err(deleted_keys::name_taken(cx, &key)),
+    match KEYS.find(cx, &keystore.label, name)? {
+        Some(key) if key.deletion.is_some() => Err(KEYS.name_taken(cx, &key)),
         Some(key) => Ok(key),
-        None => store::insert_key(cx, &keystore.label, name),
+        None => KEYS.insert(cx, &keystore.label, name),
     }
 }
 
@@ -71,7 +72,7 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for key in store::keys(cx, &keystore.label, false, &page.after, page.size + 1)? {
+    for key in KEYS.page(cx, &keystore.label, false, &page.after, page.size + 1)? {
         let newest = store::version(cx, key.row, None)?;
         items.extend(newest.map(|newest| (key.name.clone(), bundle::item(&keystore, &key, &newest, false))));
     }

@@ -10,6 +10,7 @@
 //! - `secrets`: the operations on secrets, with their tables.
 //! - `hsm`: what a managed HSM has of its own: activation by its security domain, its roles, its bill.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
+//! - `entries`: what keys and secrets are alike in, from their names to their purge.
 //! - `store`, `keystore`: the tables and what their rows mean. A key store is a vault or a managed HSM.
 
 mod audit;
@@ -22,6 +23,7 @@ mod data;
 mod deleted_keys;
 mod deleted_keystores;
 mod duration;
+mod entries;
 pub(crate) mod hsm;
 mod import;
 mod keys;

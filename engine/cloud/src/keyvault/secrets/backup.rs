@@ -6,11 +6,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::entries::SECRETS;
 use super::super::keystore::KeyStore;
 use super::super::requests::{self, bad};
 use super::super::{backup as keys_backup, keystore};
 use super::store::{self, Secret, Version};
-use super::{bundle, deleted, operations};
+use super::{bundle, operations};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -103,8 +104,8 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let vault = keystore::of_request(cx)?;
     let body = requests::object(cx)?;
     let content = open(cx, &vault, &requests::bytes(&body, "value")?)?;
-    match store::secret(cx, &vault.label, &content.name)? {
-        Some(secret) if secret.deletion.is_some() => return Err(deleted::name_taken(cx, &secret)),
+    match SECRETS.find(cx, &vault.label, &content.name)? {
+        Some(secret) if secret.deletion.is_some() => return Err(SECRETS.name_taken(cx, &secret)),
         Some(secret) => {
             let id = bundle::id(&vault, &secret.name, None);
             return Err(Refusal::new(
@@ -118,7 +119,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
         }
         None => {}
     }
-    let secret = store::insert(cx, &vault.label, &content.name)?;
+    let secret = SECRETS.insert(cx, &vault.label, &content.name)?;
     for saved in content.versions {
         let version = saved
             .into_version(cx, &vault, &secret.name)

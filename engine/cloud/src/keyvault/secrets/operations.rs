@@ -3,11 +3,12 @@
 use sealbook_crypto::SecretString;
 use serde_json::{Value, json};
 
+use super::super::entries::SECRETS;
 use super::super::keystore;
 use super::super::keystore::KeyStore;
 use super::super::requests::{self, Attributes, Page, bad};
+use super::bundle;
 use super::store::{self, Secret, Version};
-use super::{bundle, deleted};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -22,7 +23,7 @@ const LONGEST_KIND: usize = 255;
 /// The live secret that a path names.
 pub(super) fn live(cx: &Cx<'_>, vault: &KeyStore, name: &str) -> Result<Secret, Refusal> {
     requests::check_key_name(name)?;
-    store::secret(cx, &vault.label, name)?.filter(|secret| secret.deletion.is_none()).ok_or_else(|| not_found(name))
+    SECRETS.find(cx, &vault.label, name)?.filter(|secret| secret.deletion.is_none()).ok_or_else(|| not_found(name))
 }
 
 /// The version that a path names: the newest one without a version.
@@ -95,10 +96,10 @@ pub(super) fn set(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         updated: cx.now.timestamp(),
         tags: requests::tags(&body)?.unwrap_or_else(|| json!({})),
     };
-    let secret = match store::secret(cx, &vault.label, name)? {
-        Some(secret) if secret.deletion.is_some() => return Err(deleted::name_taken(cx, &secret)),
+    let secret = match SECRETS.find(cx, &vault.label, name)? {
+        Some(secret) if secret.deletion.is_some() => return Err(SECRETS.name_taken(cx, &secret)),
         Some(secret) => secret,
-        None => store::insert(cx, &vault.label, name)?,
+        None => SECRETS.insert(cx, &vault.label, name)?,
     };
     version.seal(cx, &vault, &secret.name, &value);
     store::insert_version(cx, secret.row, &version)?;
@@ -124,7 +125,7 @@ pub(super) fn list(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let vault = keystore::of_request(cx)?;
     let page = Page::read(cx)?;
     let mut items = Vec::new();
-    for secret in store::secrets(cx, &vault.label, false, &page.after, page.size + 1)? {
+    for secret in SECRETS.page(cx, &vault.label, false, &page.after, page.size + 1)? {
         let newest = store::version(cx, secret.row, None)?;
         items.extend(newest.map(|newest| (secret.name.clone(), bundle::item(&vault, &secret, &newest, false))));
     }

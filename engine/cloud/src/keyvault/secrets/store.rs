@@ -1,16 +1,16 @@
 //! The tables of secrets. A secret belongs to a vault by name; its values are sealed under the identifiers of their
 //! versions.
 
-use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
 use sealbook_crypto::SecretString;
 use serde_json::Value;
 
-use super::super::keystore::{Deletion, KeyStore};
+pub(super) use super::super::entries::Entry as Secret;
+use super::super::entries::SECRETS;
+use super::super::keystore::KeyStore;
 use super::bundle;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
-use crate::store::{instant, millis};
 
 /// Instants of deletions are milliseconds since the Unix epoch, on the cloud clock; those of versions are seconds.
 pub(in super::super) const SCHEMA: &str = "
@@ -49,19 +49,6 @@ pub(in super::super) const INVENTORY: &[&str] = &[
      FROM keyvault_secret_versions n JOIN keyvault_secrets s ON n.secret = s.id JOIN keyvault_vaults v ON s.vault = v.name
      WHERE s.deleted IS NULL AND v.deleted IS NULL",
 ];
-
-/// A secret: a name in a vault that holds one or more versions.
-#[derive(Clone, Debug)]
-pub(super) struct Secret {
-    /// Row.
-    pub row: i64,
-    /// Name as it was first written.
-    pub name: String,
-    /// Set while it is soft-deleted.
-    pub deletion: Option<Deletion>,
-    /// Until when a deletion is still under way.
-    pub settled: DateTime<Utc>,
-}
 
 /// A version of a secret.
 #[derive(Clone, Debug)]
@@ -103,15 +90,6 @@ impl Version {
     }
 }
 
-fn secret_from(row: &Row<'_>) -> rusqlite::Result<Secret> {
-    let deletion = match (row.get::<_, Option<i64>>("deleted")?, row.get::<_, Option<i64>>("purge")?) {
-        (Some(at), Some(purge)) => Some(Deletion { at: instant(at), purge: instant(purge) }),
-        _ => None,
-    };
-    let settled: Option<i64> = row.get("settled")?;
-    Ok(Secret { row: row.get("id")?, name: row.get("name")?, deletion, settled: instant(settled.unwrap_or_default()) })
-}
-
 fn version_from(row: &Row<'_>) -> rusqlite::Result<Version> {
     let tags: String = row.get("tags")?;
     Ok(Version {
@@ -129,83 +107,20 @@ fn version_from(row: &Row<'_>) -> rusqlite::Result<Version> {
     })
 }
 
-/// Reads a secret, live or soft-deleted.
-pub(super) fn secret(cx: &Cx<'_>, vault: &str, name: &str) -> Result<Option<Secret>, Refusal> {
-    let secret = cx
-        .tx
-        .prepare_cached("SELECT * FROM keyvault_secrets WHERE vault = ?1 AND name = ?2")?
-        .query_row([vault, name], secret_from)
-        .optional()?;
-    Ok(secret)
-}
-
-/// A page of a vault's live or soft-deleted secrets in order of name, from behind `after` on.
-pub(super) fn secrets(
-    cx: &Cx<'_>,
-    vault: &str,
-    deleted: bool,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<Secret>, Refusal> {
-    let mut statement = cx.tx.prepare_cached(
-        "SELECT * FROM keyvault_secrets
-         WHERE vault = ?1 AND name > ?2 AND (deleted IS NOT NULL) = ?3 AND (?3 = 0 OR settled <= ?4)
-         ORDER BY name LIMIT ?5",
-    )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![vault, after, deleted, millis(cx.now), limit], secret_from)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Adds a secret without versions.
-pub(super) fn insert(cx: &Cx<'_>, vault: &str, name: &str) -> Result<Secret, Refusal> {
-    cx.tx.prepare_cached("INSERT INTO keyvault_secrets (vault, name) VALUES (?1, ?2)")?.execute([vault, name])?;
-    let row = cx.tx.last_insert_rowid();
-    Ok(Secret { row, name: name.to_owned(), deletion: None, settled: DateTime::UNIX_EPOCH })
-}
-
-/// Marks a secret as soft-deleted; the deletion is under way until `settled`.
-pub(super) fn mark_deleted(cx: &Cx<'_>, row: i64, deletion: &Deletion, settled: DateTime<Utc>) -> Result<(), Refusal> {
-    cx.tx
-        .prepare_cached("UPDATE keyvault_secrets SET deleted = ?2, purge = ?3, settled = ?4 WHERE id = ?1")?
-        .execute(params![row, millis(deletion.at), millis(deletion.purge), millis(settled)])?;
-    Ok(())
-}
-
-/// Marks a soft-deleted secret as live again.
-pub(super) fn mark_live(cx: &Cx<'_>, row: i64) -> Result<(), Refusal> {
-    cx.tx
-        .prepare_cached("UPDATE keyvault_secrets SET deleted = NULL, purge = NULL, settled = NULL WHERE id = ?1")?
-        .execute([row])?;
-    Ok(())
-}
-
 /// Destroys a secret with all its versions.
 pub(super) fn purge(cx: &Cx<'_>, row: i64) -> Result<(), Refusal> {
     cx.tx.prepare_cached("DELETE FROM keyvault_secret_versions WHERE secret = ?1")?.execute([row])?;
-    cx.tx.prepare_cached("DELETE FROM keyvault_secrets WHERE id = ?1")?.execute([row])?;
-    Ok(())
+    SECRETS.remove(cx, row)
 }
 
 /// Destroys the secrets of a vault that is purged.
 pub(in super::super) fn purge_vault(cx: &Cx<'_>, vault: &str) -> Result<(), Refusal> {
-    cx.tx
-        .prepare_cached(
-            "DELETE FROM keyvault_secret_versions WHERE secret IN (SELECT id FROM keyvault_secrets WHERE vault = ?1)",
-        )?
-        .execute([vault])?;
-    cx.tx.prepare_cached("DELETE FROM keyvault_secrets WHERE vault = ?1")?.execute([vault])?;
-    Ok(())
+    SECRETS.of(cx, vault)?.into_iter().try_for_each(|row| purge(cx, row))
 }
 
 /// Destroys every secret whose retention has ended by `cx.now`.
 pub(in super::super) fn purge_due(cx: &Cx<'_>) -> Result<(), Refusal> {
-    let due: Vec<i64> = cx
-        .tx
-        .prepare_cached("SELECT id FROM keyvault_secrets WHERE purge <= ?1")?
-        .query_map([millis(cx.now)], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    due.into_iter().try_for_each(|row| purge(cx, row))
+    SECRETS.due(cx)?.into_iter().try_for_each(|row| purge(cx, row))
 }
 
 /// Reads a version; the newest one when `version` is `None`.
