@@ -5,5 +5,6 @@
 mod faults;
 mod runs;
 mod sharing;
+mod variants;
 #[path = "../support/mod.rs"]
 mod support;
