@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
 use sealbook_cloud::Item;
+use serde_json::Value;
 
-use crate::support::{Lab, consent, copy, repository};
+use crate::support::{Lab, at_once, consent, copy, repository};
 
 /// A way through a playbook that its defaults do not take.
 struct Variant {
@@ -40,17 +40,6 @@ const VARIANTS: [Variant; 7] = [
         stays: 0.0,
     },
 ];
-
-/// Runs work on all of these at once: runs mostly wait for Azure.
-fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let each: Vec<_> = all.iter().map(|one| scope.spawn(move || work(one))).collect();
-        for one in each {
-            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-    });
-}
 
 /// Runs a command to its end through two kills, one in the run and one in the resume.
 fn through_kills(lab: &Lab, run: &[&str], what: &str) -> String {
@@ -90,6 +79,15 @@ fn every_variant_runs_through_kills_verifies_and_undoes() {
         let leftovers = verified_and_undone(&lab, &run, &at_first, &what);
         let stays: f64 = leftovers.iter().filter_map(|l| l["usd"].as_f64()).sum();
         assert!((stays - variant.stays).abs() < 0.05, "{what}: {leftovers:#?}");
+        // What is deleted and still paid for is not forgotten.
+        let shown = lab.run(&["--output", "json", "cloud", "show"]).expect(0).json();
+        let bills: Vec<&Value> = shown.as_array().unwrap().iter().map(|item| &item["bill"]).filter(|bill| !bill.is_null()).collect();
+        let to_come: f64 = bills.iter().filter_map(|bill| bill["usd_to_come"].as_f64()).sum();
+        assert!((to_come - variant.stays).abs() < 0.05, "{what}: {bills:#?}");
+        for command in [&["doctor"][..], &["cloud", "show"]] {
+            let told = lab.run(command).expect(0).stdout;
+            assert_eq!(told.contains("still billed"), variant.stays > 0.0, "{what}: {told}");
+        }
     });
 }
 
@@ -177,7 +175,7 @@ fn one_key_store_serves_every_lab_that_offers_it() {
     lab.run(&["verify", first]).expect(0);
     lab.run(&["undo", first, "--yes"]).expect(0);
 
-    // A run that made no store has none to give, and what is no vault is not taken for one.
+    // A run that made no store has none to give.
     let other = lab.run(&["--output", "json", "run", "cmk-ai-foundry", "--yes"]).expect(0).last();
     let refused = lab.run(&["run", "byok", "--yes", "--from", other["run"].as_str().unwrap()]).expect(2);
     assert!(refused.stderr.contains("key_store.id"), "{}", refused.stderr);
