@@ -58,6 +58,8 @@ fn started(run: &RunId) -> RunStarted {
         secrets: BTreeMap::new(),
         answers: BTreeMap::new(),
         mode: Mode::Auto,
+        quiet: false,
+        source: None,
         policy: Digest::of(b""),
         engine: "bench".into(),
     }

@@ -105,6 +105,8 @@ async fn run(engine: &Engine, home: &Arc<Home>, bundle: &Bundle) {
         answers: Answers::new(),
         consents: Vec::new(),
         mode: Mode::Auto,
+        quiet: true,
+        source: None,
     };
     let session = Session { learner: Arc::new(Nothing), events: Events::none(), cancel: CancellationToken::new() };
     let summary = engine.start(request, &session).await.unwrap();

@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod hands_on;
 mod problems;
+#[cfg(unix)]
+mod resume;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;

@@ -67,6 +67,38 @@ fn programs_get_problems_as_data() {
     let problem = &done.json()["problems"][0];
     assert_eq!((&problem["code"], problem["fix"].is_string()), (&"SB0506".into(), true), "{problem}");
     assert!(done.stderr.is_empty(), "{}", done.stderr);
+    let nowhere = lab.home().join("nowhere");
+    let table: [&[&str]; 22] = [
+        &["show", "cmk-storag"],
+        &["plan", "cmk-storag"],
+        &["plan", "cmk-storage", "--set", "region=NO"],
+        &["plan", "cmk-storage", "--set", "no_such=1"],
+        &["export", "cmk-storag"],
+        &["run", "cmk-storage", "--from", "zzzzzz"],
+        &["run", "cmk-storage", "--set", "key_store=hsm"],
+        &["run", "cmk-storage", "--hands-on"],
+        &["undo"],
+        &["undo", "zzzzzz", "--yes"],
+        &["status"],
+        &["log"],
+        &["hint"],
+        &["verify"],
+        &["runs", "rm", "zzzzzz"],
+        &["check", nowhere.to_str().unwrap()],
+        &["schema", "plugin", "no-such"],
+        &["explain", "SB9999"],
+        &["cloud", "env"],
+        &["cloud", "reset"],
+        &["cloud", "clock", "--forward", "soon"],
+        &["cloud", "exec", "--", "/no/such/program"],
+    ];
+    for args in table {
+        let done = lab.run(&[&["--output", "json"], args].concat());
+        assert!(!matches!(done.code, None | Some(0 | 1)), "{args:?}: {:?}", done.code);
+        let problem = &done.json()["problems"][0];
+        assert!(problem["code"].is_string() && problem["what"].is_string(), "{args:?}: {}", done.stdout);
+        assert_eq!(done.stderr, "", "{args:?}");
+    }
     let done = lab.run(&["--output", "json", "bogus"]).expect(2);
     assert_eq!((&done.json()["problems"][0]["code"], done.stderr.as_str()), (&"SB0701".into(), ""));
 }
@@ -121,7 +153,7 @@ fn a_plugin_that_lies_beside_a_playbook_and_can_t_be_used_is_no_reason_to_take_a
 fn what_was_taken_back_is_not_looked_at() {
     let lab = Lab::warm();
     lab.run(&["run", "key-vault-premium", "--yes"]).expect(0);
-    assert!(lab.run(&["status"]).expect(0).stdout.contains("7 of 7 steps done"));
+    assert!(lab.run(&["status"]).expect(0).stdout.contains("8 of 8 steps done"));
     lab.run(&["verify"]).expect(0);
     lab.run(&["undo", "--yes"]).expect(0);
     let done = lab.run(&["verify"]).expect(2);

@@ -1,6 +1,6 @@
 //! For each fault of the embedded Azure, the outcome that the documentation states.
 
-use crate::support::Lab;
+use crate::support::{Lab, at_once, consent};
 
 const RUN: [&str; 5] = ["--output", "json", "run", "cmk-storage", "--yes"];
 
@@ -60,6 +60,32 @@ fn preflight_stops_before_anything_is_made_and_names_the_cure() {
         lab.run(&["cloud", "fault", "--clear"]).expect(0);
         lab.run(&["resume", "--yes"]).expect(0);
     }
+}
+
+/// A text without its line breaks.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_region_that_does_not_exist_is_named_with_those_that_do_and_with_what_else_is_wrong() {
+    let warm = Lab::warm();
+    let listed = warm.run(&["--output", "json", "list"]).expect(0).json();
+    let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
+    let at_first = warm.inventory();
+    at_once(&ids, |&id| {
+        let lab = warm.copy();
+        let run = [&["run", id, "--yes", "--set", "region=nowhere"], consent(id)].concat();
+        let said = words(&lab.run(&run).expect(20).stderr);
+        for word in ["`region` can't be `nowhere`", "--set region=", "italynorth", "westeurope"] {
+            assert!(said.contains(word), "{id}: {word} is not in {said}");
+        }
+        assert_eq!(lab.inventory(), at_first, "{id}: nothing was made");
+    });
+    warm.run(&["run", "cmk-storage", "--yes", "--set", "suffix=same23"]).expect(0);
+    let again = ["run", "cmk-storage", "--yes", "--set", "suffix=same23", "--set", "region=nowhere"];
+    let said = words(&warm.run(&again).expect(20).stderr);
+    assert!(said.contains("`nowhere`") && said.contains("storage account name cmklabsame23"), "{said}");
 }
 
 #[test]

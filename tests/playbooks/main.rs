@@ -3,7 +3,10 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod faults;
+#[cfg(unix)]
+mod forms;
 mod runs;
 mod sharing;
+mod variants;
 #[path = "../support/mod.rs"]
 mod support;

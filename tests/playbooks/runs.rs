@@ -1,6 +1,6 @@
 //! Each standard playbook runs to its end, is verified, and is undone.
 
-use crate::support::{Lab, census, consent};
+use crate::support::{Lab, at_once, census, consent};
 
 #[test]
 fn every_playbook_runs_verifies_and_undoes() {
@@ -9,9 +9,10 @@ fn every_playbook_runs_verifies_and_undoes() {
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
     assert!(ids.contains(&"cmk-storage") && ids.contains(&"key-vault-premium"), "{ids:?}");
     let at_first = lab.inventory();
-    for id in ids {
+    at_once(&ids, |&id| {
         let lab = lab.copy();
         let finished = lab.run(&[&["--output", "json", "run", id, "--yes"], consent(id)].concat()).expect(0);
+        assert_eq!(finished.stderr, "", "{id}");
         assert_eq!(finished.events()[0]["event"], "run-started", "{id}");
         let last = finished.last();
         assert_eq!((&last["event"], &last["status"]), (&"run-finished".into(), &"succeeded".into()), "{id}");
@@ -39,7 +40,7 @@ fn every_playbook_runs_verifies_and_undoes() {
         assert_eq!(stays.iter().all(registration), left.is_empty(), "{id}: {stays:?} {left:#?}");
         let told = |l: &serde_json::Value| (l["until"].is_string() || registration(l)) && l["usd"] == 0.0;
         assert!(stays.iter().all(told), "{id}: {stays:?}");
-    }
+    });
 }
 
 #[test]

@@ -188,6 +188,17 @@ impl Drop for Served {
     }
 }
 
+/// Does the work for each of these at once: runs mostly wait for Azure. Panics when one did.
+pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let each: Vec<_> = all.iter().map(|one| scope.spawn(move || work(one))).collect();
+        for one in each {
+            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+}
+
 /// Counts by kind.
 pub fn census(items: &[Item]) -> BTreeMap<String, usize> {
     let mut census = BTreeMap::new();

@@ -270,9 +270,12 @@ pub struct RunArgs {
 pub struct ResumeArgs {
     /// A run's id or the beginning of it; the latest when none is named.
     pub run: Option<String>,
-    /// Do not ask.
+    /// Do not ask. A run that was started with --yes does not ask anyway.
     #[arg(long, short)]
     pub yes: bool,
+    /// Ask, although the run was started with --yes.
+    #[arg(long, conflicts_with = "yes")]
+    pub ask: bool,
     #[command(flatten)]
     pub azure: AzureArgs,
 }

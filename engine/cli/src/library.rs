@@ -7,9 +7,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sealbook_engine::home::Home;
 use sealbook_engine::host::Runtime;
 use sealbook_engine::run::Plugin;
 use sealbook_model::id::Digest;
+use sealbook_model::journal::RunStarted;
 use sealbook_model::playbook::{Bundle, Lab, compile};
 use sealbook_model::plugin::{Description, PluginRef};
 use sealbook_model::policy::Policy;
@@ -35,6 +37,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The file that it was read from; none: it is a standard one.
+    pub fn source(&self) -> Option<String> {
+        let shown = self.shown.as_ref()?;
+        let name = self.bundle.root.rsplit('/').next()?;
+        Some(shown.folder.join(name).to_string_lossy().into_owned())
+    }
+
     /// Problems that came up after compiling, with the files that their spans point into.
     pub fn rejected(&self, problems: Vec<Problem>) -> Rejected {
         Rejected::new(problems, self.bundle.files.clone(), self.shown.as_ref())
@@ -122,6 +131,18 @@ fn find(name: &str) -> Result<Found, Problem> {
     let typed = typed.strip_prefix(".").unwrap_or(typed).to_path_buf();
     let roots = Roots { own: id, folder: folder.to_path_buf(), typed };
     Ok(Found { bundle: Bundle::gather(&root, &mut |path| roots.text(path)), roots: Some(roots) })
+}
+
+/// What has changed in a run's playbook since the run began, in words. A run goes on with the playbook as it was.
+pub fn changes(home: &Home, started: &RunStarted) -> Vec<String> {
+    let stored = home.store().get(&started.bundle).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let Some(before) = stored.and_then(|text| Bundle::from_json(&text).ok()) else { return Vec::new() };
+    match (find(started.source.as_ref().unwrap_or(&started.playbook)), &started.source) {
+        (Ok(found), _) => before.changes(&found.bundle),
+        (Err(_), Some(source)) => vec![format!("{source} is gone")],
+        // An older journal does not say where its playbook was.
+        (Err(_), None) => Vec::new(),
+    }
 }
 
 /// Where the files of a playbook on disk lie: its own beside it, parts in `parts/` beside the playbook's folder, else

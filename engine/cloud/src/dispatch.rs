@@ -217,11 +217,11 @@ fn attempt(cx: &mut Cx<'_>, service: &'static dyn Service, found: Found) -> Resu
         Found::One(operation, params) => (operation, params),
         Found::OtherMethods(methods) => {
             authenticate(cx, service)?;
-            return Err(other_methods(cx, &methods));
+            return Err(other_methods(cx, service, &methods));
         }
         Found::Nothing => {
             authenticate(cx, service)?;
-            let gap = format!("{} {}{}", cx.request.method, cx.request.host, cx.request.path);
+            let gap = asked_for(cx, service);
             let refusal = service.unknown(cx);
             return Err(if refusal.gap.is_none() { refusal.gap(gap) } else { refusal });
         }
@@ -334,7 +334,16 @@ fn check_version(
     Err(service.wrong_version(cx, operation, params, given.as_deref()))
 }
 
-fn other_methods(cx: &Cx<'_>, methods: &[http::Method]) -> Refusal {
+/// What was asked for, with those members of the query that decide which operation it is.
+fn asked_for(cx: &Cx<'_>, service: &dyn Service) -> String {
+    let request = cx.request;
+    let deciding = |name: &&str| request.query(name).map(|value| format!("{name}={value}"));
+    let query: Vec<String> = service.discriminators().iter().filter_map(deciding).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{} {}{}{mark}{}", request.method, request.host, request.path, query.join("&"))
+}
+
+fn other_methods(cx: &Cx<'_>, service: &dyn Service, methods: &[http::Method]) -> Refusal {
     let request = cx.request;
     let allow: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
     Refusal::new(
@@ -343,7 +352,7 @@ fn other_methods(cx: &Cx<'_>, methods: &[http::Method]) -> Refusal {
         format!("The request method '{}' is not allowed on '{}'.", request.method, request.path),
     )
     .header("allow", allow.join(", "))
-    .gap(format!("{} {}{}", request.method, request.host, request.path))
+    .gap(asked_for(cx, service))
 }
 
 fn report(cx: &Cx<'_>, refusal: &Refusal) {

@@ -18,17 +18,22 @@ fn cure(message: impl Into<String>, fix: impl Into<String>) -> Looked {
 impl In {
     /// Looks at everything, so that a learner hears of all obstacles at once.
     pub(super) fn look(&self, cx: &Cx) -> Result<Out> {
-        let mut looked = vec![self.region(cx)?];
-        if let Some(size) = self.vm_size.as_deref().filter(|size| !size.is_empty()) {
+        let region = self.region(cx)?;
+        // What a region offers can't be asked of one that does not exist.
+        let there = region.is_ok();
+        let mut looked = vec![region];
+        if let Some(size) = self.vm_size.as_deref().filter(|size| there && !size.is_empty()) {
             looked.extend(self.machine(cx, size)?);
         }
         if let Some(name) = &self.storage_account {
-            looked.push(self.storage_sku(cx)?);
-            looked.push(self.storage_quota(cx)?);
+            if there {
+                looked.push(self.storage_sku(cx)?);
+                looked.push(self.storage_quota(cx)?);
+            }
             looked.push(self.account_name(cx, name)?);
         }
         if let Some(name) = &self.vault {
-            looked.push(self.vault_name(cx, name)?);
+            looked.push(self.vault_name(cx, name, there)?);
         }
         let (mut looks, mut obstacles, mut cures) = (Vec::new(), Vec::new(), Vec::new());
         for one in looked {
@@ -53,10 +58,17 @@ impl In {
         let regions = cx.azure().list(&self.subscription.join("locations")?)?;
         Ok(match regions.iter().find(|r| r["name"] == self.location.as_str()) {
             Some(region) => seen("region", region["displayName"].as_str().unwrap_or(&self.location)),
-            None => cure(
-                format!("There is no region {} in this subscription", self.location),
-                "Start again in a region that `az account list-locations` shows: --set region=….",
-            ),
+            None => {
+                // Geographies like `europe` are listed too; nothing can be made there.
+                let physical = |r: &&Value| r["metadata"]["regionType"] != "Logical";
+                let mut names: Vec<&str> =
+                    regions.iter().filter(physical).filter_map(|r| r["name"].as_str()).collect();
+                names.sort_unstable();
+                cure(
+                    format!("The input `region` can't be `{}`: this subscription has no such region", self.location),
+                    format!("Start again with --set region= and one of these: {}.", names.join(", ")),
+                )
+            }
         })
     }
 
@@ -118,13 +130,13 @@ impl In {
         Ok(free(what, &answer))
     }
 
-    fn vault_name(&self, cx: &Cx, name: &str) -> Result<Looked> {
+    fn vault_name(&self, cx: &Cx, name: &str, region_is_there: bool) -> Result<Looked> {
         let what = format!("vault name {name}");
         if self.made_already(cx, &format!("Microsoft.KeyVault/vaults/{name}"))? {
             return Ok(seen(what, "this run has made it"));
         }
         let path = format!("providers/Microsoft.KeyVault/locations/{}/deletedVaults/{name}", self.location);
-        if let Some(deleted) = cx.azure().find(&self.subscription.join(&path)?)? {
+        if region_is_there && let Some(deleted) = cx.azure().find(&self.subscription.join(&path)?)? {
             let until = deleted["properties"]["scheduledPurgeDate"].as_str().unwrap_or("its retention ends");
             return Ok(cure(
                 format!("A deleted vault holds the name {name} until {until}"),

@@ -65,7 +65,7 @@ fn every_obstacle_has_its_cure() {
     let deleted = format!("{P}/Microsoft.KeyVault/locations/italynorth/deletedVaults/v-lab");
     let taken = json!({ "nameAvailable": false, "reason": "AlreadyExists", "message": "The name is already in use." });
     for (world, said) in [
-        (world().collection("/subscriptions/s/locations", []), "There is no region italynorth"),
+        (world().collection("/subscriptions/s/locations", []), "The input `region` can't be `italynorth`"),
         (world().collection(&skus, []), "does not offer the machine size"),
         (
             world().collection(&skus, [restricted]),
@@ -111,10 +111,31 @@ fn every_obstacle_has_its_cure() {
 
 #[test]
 fn all_obstacles_are_told_at_once() {
-    let world =
-        world().collection("/subscriptions/s/locations", []).collection(&format!("{P}/Microsoft.Storage/skus"), []);
+    let taken = json!({ "nameAvailable": false, "message": "The name is already in use." });
+    let world = world()
+        .collection(&format!("{P}/Microsoft.Storage/skus"), [])
+        .answer(&format!("{P}/Microsoft.KeyVault/checkNameAvailability"), taken);
     let Err(Problem::Precondition(p)) = step(&world).check() else { panic!("no precondition") };
-    assert!(p.message.contains("no region") && p.message.contains("Standard_LRS"), "{p:?}");
+    assert!(p.message.contains("Standard_LRS") && p.message.contains("vault name v-lab"), "{p:?}");
+}
+
+#[test]
+fn of_a_region_that_does_not_exist_only_names_are_asked() {
+    let regions = [
+        json!({ "name": "westeurope", "metadata": { "regionType": "Physical" } }),
+        json!({ "name": "europe", "metadata": { "regionType": "Logical" } }),
+        json!({ "name": "eastus" }),
+    ];
+    let taken = json!({ "nameAvailable": false, "message": "The name is already in use." });
+    // Whatever else is asked of this region is an error.
+    let world = Fake::new()
+        .collection("/subscriptions/s/locations", regions)
+        .answer(&format!("{P}/Microsoft.Storage/checkNameAvailability"), taken)
+        .answer(&format!("{P}/Microsoft.KeyVault/checkNameAvailability"), json!({ "nameAvailable": true }));
+    let Err(Problem::Precondition(p)) = step(&world).check() else { panic!("no precondition") };
+    assert!(p.message.starts_with("The input `region` can't be `italynorth`"), "{p:?}");
+    assert!(p.message.contains("storage account name acct"), "{p:?}");
+    assert!(p.fix.starts_with("Start again with --set region= and one of these: eastus, westeurope."), "{p:?}");
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl<'a> Asker<'a> {
             let found = path.split('.').try_fold(&outputs, |value, name| value.get(name)).and_then(Value::as_str);
             if let Some(value) = found {
                 taken = true;
+                spec.parse(value).map_err(|problem| problem.because(format!("run {run} has it as its {path}")))?;
                 let given = Given { value: value.to_owned(), in_the_open: true };
                 self.given.entry(spec.name.clone()).or_insert(given);
             }

@@ -4,13 +4,15 @@ use std::process::Stdio;
 
 use chrono::Duration;
 use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, SignIn, environment};
-use sealbook_cloud::{CloudError, Fault, FaultKind, MachineIdentities};
+use sealbook_cloud::{CloudError, Fault, FaultKind, Item, MachineIdentities};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
+use super::bills::Bills;
 use crate::app::{App, Failure};
 use crate::args::{CloudCommand, FaultArgs, FaultChoice, Output};
 use crate::render::table::table;
+use crate::render::text::{Tone, line};
 use crate::{connect, out, prompt};
 
 /// Carries out a `cloud` command.
@@ -229,16 +231,31 @@ fn clock(app: &App, forward: Option<&str>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Lists what exists.
+/// Lists what exists, and what costs by the hour.
 fn show(app: &App) -> Result<u8, Failure> {
-    let items = connect::open_embedded(app)?.inventory().map_err(|e| broken(&e))?;
+    let cloud = connect::open_embedded(app)?;
+    let items = cloud.inventory().map_err(|e| broken(&e))?;
+    let bills = Bills::of(&cloud).map_err(|e| broken(&e))?;
     match app.output() {
-        Output::Json => out::json(&items),
+        Output::Json => {
+            let with_bill = |item: &Item| {
+                let mut shown = json!(item);
+                if let Some(bill) = bills.json(item) {
+                    shown["bill"] = bill;
+                }
+                shown
+            };
+            out::json(&items.iter().map(with_bill).collect::<Vec<_>>());
+        }
         Output::Human if items.is_empty() => out::note("The embedded Azure is empty."),
-        Output::Human => out::data(&table(
-            &["KIND", "ID"],
-            &items.iter().map(|i| vec![i.kind.clone(), i.id.clone()]).collect::<Vec<_>>(),
-        )),
+        Output::Human => {
+            let rows = items.iter().map(|i| vec![i.kind.clone(), i.id.clone()]).collect::<Vec<_>>();
+            out::data(&table(&["KIND", "ID"], &rows));
+            let told: Vec<_> = bills.told().map(|told| line(Tone::Warn, "costs", told)).collect();
+            if !told.is_empty() {
+                app.data(&told);
+            }
+        }
     }
     Ok(0)
 }

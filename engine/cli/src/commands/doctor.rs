@@ -1,9 +1,10 @@
 //! `doctor`: looks for what would stand in a lab's way on this machine, and names the cure. Changes nothing.
 
+use sealbook_cloud::Cloud;
+use sealbook_model::policy::Policy;
 use serde_json::json;
 
-use sealbook_model::policy::Policy;
-
+use super::bills::Bills;
 use crate::app::{App, Failure, policy_file, read_policy};
 use crate::args::{Global, Output};
 use crate::render::text::{Tone, line};
@@ -60,13 +61,10 @@ pub async fn doctor(global: Global) -> Result<u8, Failure> {
             }
         }
     });
-    findings.push(match connect::open_embedded(app) {
-        Ok(cloud) => match cloud.seed() {
-            Ok(seed) => good("embedded Azure", format!("subscription {}", seed.subscription)),
-            Err(e) => bad("embedded Azure", e.to_string(), "sealbook cloud reset"),
-        },
-        Err(problem) => bad("embedded Azure", problem.to_string(), "sealbook cloud reset"),
-    });
+    match connect::open_embedded(app).map_err(|problem| problem.to_string()).and_then(|cloud| look(&cloud)) {
+        Ok(found) => findings.extend(found),
+        Err(why) => findings.push(bad("embedded Azure", why, "sealbook cloud reset")),
+    }
     for variable in ["SEALBOOK_USER", "SEALBOOK_PASSWORD"] {
         if std::env::var_os(variable).is_some() {
             findings.push(bad(
@@ -95,6 +93,14 @@ pub async fn doctor(global: Global) -> Result<u8, Failure> {
         }
     }
     Ok(if findings.iter().any(|f| f.cure.is_some()) { 2 } else { 0 })
+}
+
+/// What the embedded Azure is, and what in it would still cost on Azure though it was deleted.
+fn look(cloud: &Cloud) -> Result<Vec<Finding>, String> {
+    let seed = cloud.seed().map_err(|e| e.to_string())?;
+    let bills = Bills::of(cloud).map_err(|e| e.to_string())?;
+    let subscription = good("embedded Azure", format!("subscription {}", seed.subscription));
+    Ok([subscription].into_iter().chain(bills.of_deleted().map(|told| good("costs", told))).collect())
 }
 
 fn good(what: &str, seen: String) -> Finding {

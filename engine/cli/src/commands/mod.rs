@@ -1,6 +1,7 @@
 //! One file per command: what it reads, what it asks, what it prints.
 
 mod asker;
+mod bills;
 mod cloud;
 mod doctor;
 mod export;

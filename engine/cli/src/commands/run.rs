@@ -63,6 +63,7 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
     let reporter = Arc::new(Reporter::new(app.ui()));
     reporter.lines(&show_plan::lines(&plan, false));
     let consents = asker.consent(&plan, &connection, args.yes)?;
+    let source = loaded.source();
     let request = StartRequest {
         bundle: loaded.bundle,
         plugins: loaded.plugins,
@@ -73,6 +74,8 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
         answers: answered.answers,
         consents,
         mode: if args.hands_on { Mode::HandsOn } else { Mode::Auto },
+        quiet: args.yes,
+        source,
     };
     let work = Work::new(app, runtime, connection, reporter, args.yes);
     let summary = work.engine.start(request, &work.session).await;
@@ -82,7 +85,25 @@ pub async fn run(app: &App, args: RunArgs) -> Result<u8, Failure> {
 /// Goes on with a run.
 pub async fn resume(app: &App, args: ResumeArgs) -> Result<u8, Failure> {
     let (run, connection) = reconnect(app, args.run.as_deref(), &args.azure, args.yes, "resume").await?;
-    let work = Work::new(app, app.runtime()?, connection, Arc::new(Reporter::new(app.ui())), args.yes);
+    let started = Runs::new(app.home()).state(&run)?.started;
+    // A run that was started to ask nobody keeps to it.
+    let quiet = args.yes || started.as_ref().is_some_and(|started| started.quiet && !args.ask);
+    let reporter = Arc::new(Reporter::new(app.ui()));
+    let changes = started.map_or_else(Vec::new, |started| library::changes(&app.home(), &started));
+    if !changes.is_empty() {
+        match app.output() {
+            Output::Json => out::json_line(&json!({ "event": "playbook-changed", "run": run, "changes": changes })),
+            Output::Human => reporter.lines(&[line(
+                Tone::Warn,
+                "note",
+                format!(
+                    "The playbook is not what it was when this run began: {}. The run goes on with what it began with; a new run takes the playbook as it is now.",
+                    changes.join("; ")
+                ),
+            )]),
+        }
+    }
+    let work = Work::new(app, app.runtime()?, connection, reporter, quiet);
     let summary = work.engine.resume(&run, &work.session).await;
     work.conclude(app, summary)
 }

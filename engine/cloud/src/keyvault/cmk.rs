@@ -5,6 +5,7 @@
 //! identity needs get, wrapKey and unwrapKey by role assignment at the key or above, the key must be enabled and permit
 //! the operation. Nothing is cached.
 
+use chrono::{DateTime, Utc};
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{Padding, RsaError};
 use serde_json::json;
@@ -31,7 +32,6 @@ pub(crate) struct KeyAt<'a> {
 
 impl<'a> KeyAt<'a> {
     /// Reads the URL of a key, `https://<store>/keys/<name>[/<version>]`; `None` when it is none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "disk encryption sets name their key so"))]
     pub fn parse(url: &'a str) -> Option<Self> {
         let host = url.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("https://"))?.len();
         let end = host + url[host..].find('/')?;
@@ -211,6 +211,19 @@ pub(crate) fn service_wrap(
     let entry = subject.entry(cx);
     cx.audit_as(entry, json!({ "claim": { "oid": principal_id, "idtyp": "app", "tid": keystore.tenant() } }));
     result
+}
+
+/// When a version of a customer's key expires; `None`: never, or there is no such version.
+///
+/// # Errors
+/// The database can't be read.
+pub(crate) fn expiry(cx: &Cx<'_>, key: &KeyAt<'_>) -> Result<Option<DateTime<Utc>>, Refusal> {
+    let found = keystore_at(cx, key.vault_uri).and_then(|keystore| find(cx, &keystore, key));
+    match found {
+        Ok((_, version)) => Ok(version.exp.and_then(|seconds| DateTime::from_timestamp(seconds, 0))),
+        Err(CmkError::Internal(refusal)) => Err(refusal),
+        Err(_) => Ok(None),
+    }
 }
 
 fn wrap_in(

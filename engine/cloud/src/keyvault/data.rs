@@ -2,7 +2,7 @@
 
 use super::keystore::{self, Kind};
 use super::operations::{self, API};
-use super::{audit, network, secrets};
+use super::{audit, lacking, network, secrets};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
@@ -124,7 +124,12 @@ impl Service for KeyVaultData {
 
     fn unknown(&self, cx: &Cx<'_>) -> Refusal {
         let Request { method, path, .. } = cx.request;
-        Refusal::new(501, "NotImplemented", format!("The embedded Key Vault has no operation '{method} {path}'."))
+        let message = format!("The embedded Key Vault has no operation '{method} {path}'.");
+        let refusal = Refusal::new(501, "NotImplemented", message);
+        match lacking::of(path) {
+            Some(what) => refusal.gap(what),
+            None => refusal,
+        }
     }
 
     fn render(&self, _: &Cx<'_>, refusal: &Refusal) -> Answer {

@@ -28,6 +28,7 @@ pub(crate) mod hsm;
 mod import;
 mod keys;
 mod keystore;
+mod lacking;
 mod material;
 mod network;
 mod new_version;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::account::{self, Account, OWNER};
 use crate::cx::Cx;
 use crate::encryption::{self, CustomerKey, DataKey, Locked};
-use crate::keyvault::cmk::{self, CmkError};
+use crate::keyvault::cmk::{self, CmkError, KeyAt};
 use crate::refusal::Refusal;
 use crate::store::{millis, resources};
 
@@ -118,7 +118,24 @@ pub(super) fn adopt(cx: &mut Cx<'_>, account: &Account, choice: &Choice<'_>) -> 
     if !pinned.is_empty() {
         shown["keyversion"] = pinned.into();
     }
+    show_expiry(cx, &mut shown)?;
     Ok(shown)
+}
+
+/// Shows when the version in use expires, if it ever does (`KeyVaultProperties` of Microsoft.Storage).
+fn show_expiry(cx: &Cx<'_>, shown: &mut Value) -> Result<(), Refusal> {
+    const EXPIRY: &str = "currentVersionedKeyExpirationTimestamp";
+    let kid = shown["currentVersionedKeyIdentifier"].as_str().unwrap_or_default();
+    let expiry = match KeyAt::parse(kid) {
+        Some(at) => cmk::expiry(cx, &at)?,
+        None => None,
+    };
+    match (expiry, shown.as_object_mut()) {
+        (Some(expiry), Some(shown)) => _ = shown.insert(EXPIRY.into(), crate::time::rfc3339(expiry).into()),
+        (None, Some(shown)) => _ = shown.shift_remove(EXPIRY),
+        (_, None) => {}
+    }
+    Ok(())
 }
 
 /// Puts the account back under the service's key. Needs the customer's key one last time.
@@ -151,6 +168,7 @@ fn follow(cx: &mut Cx<'_>, key: &mut DataKey) -> Result<(), Locked> {
         let shown = &mut resource.body["properties"]["encryption"]["keyvaultproperties"];
         shown["currentVersionedKeyIdentifier"] = kid.into();
         shown["lastKeyRotationTimestamp"] = crate::time::rfc3339(cx.now).into();
+        show_expiry(cx, shown).map_err(Locked::Internal)?;
         let id = crate::arm::resource::id_of(&resource)?;
         resources::put(cx.tx, &id, resource.body, cx.now)?;
     }

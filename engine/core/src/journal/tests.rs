@@ -49,6 +49,8 @@ fn started(run: &RunId) -> RunStarted {
         secrets: BTreeMap::new(),
         answers: BTreeMap::new(),
         mode: Mode::Auto,
+        quiet: false,
+        source: None,
         policy: Digest::of(b"policy"),
         engine: "0.1.0".into(),
     }

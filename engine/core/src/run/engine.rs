@@ -187,6 +187,8 @@ impl Engine {
             secrets: Default::default(),
             answers: request.answers.clone(),
             mode: request.mode,
+            quiet: request.quiet,
+            source: request.source.clone(),
             policy: self.settings.policy.digest(),
             engine: self.settings.version.clone(),
         };

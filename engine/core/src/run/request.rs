@@ -36,6 +36,10 @@ pub struct StartRequest {
     pub consents: Vec<Consent>,
     /// Who does the work.
     pub mode: Mode,
+    /// Whether nobody is to be asked on the way; a resume keeps to it.
+    pub quiet: bool,
+    /// The file that the playbook was read from; none: it came with the program.
+    pub source: Option<String>,
 }
 
 /// A plugin: the component and what it says of itself.

@@ -139,6 +139,10 @@ pub fn export(
         if position < skip_to || !frames.last().is_some_and(holds) {
             if position >= skip_to {
                 skip_to = matching_leave(&nodes, position) + 1;
+                // As in a run: its name is there, and has no fields.
+                if let Some(scope) = frames.last_mut() {
+                    scope.set(node.path().own_name(), json!({}));
+                }
             }
             if let Node::Enter(_) = node {
                 next_frame += 1;

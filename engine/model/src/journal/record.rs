@@ -280,6 +280,12 @@ pub struct RunStarted {
     pub answers: BTreeMap<StepPath, String>,
     /// Who does the work.
     pub mode: Mode,
+    /// Whether nobody is asked on the way: questions are passed over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
+    /// The file that the playbook was read from; none: it came with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The machine's policy at the start.
     pub policy: Digest,
     /// Version of the engine that started it.

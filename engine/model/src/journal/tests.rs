@@ -42,6 +42,8 @@ fn run_started() -> Record {
         secrets: [("note".to_owned(), Sealed("AAAA".into()))].into(),
         answers: [(path("store"), "vault".to_owned())].into(),
         mode: Mode::Auto,
+        quiet: false,
+        source: None,
         policy: Digest::of(b"policy"),
         engine: "0.1.0".into(),
     }))

@@ -65,6 +65,22 @@ impl Bundle {
         Digest::of(self.to_json().as_bytes())
     }
 
+    /// What a later reading of the same playbook has otherwise, in words; nothing: they are equal.
+    #[must_use]
+    pub fn changes(&self, now: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (path, was) in &self.files {
+            match now.files.get(path) {
+                None => changes.push(format!("{path} is gone")),
+                Some(is) if is != was && path.ends_with(".toml") => changes.extend(changed_steps(path, was, is)),
+                Some(is) if is != was => changes.push(format!("{path} says something else")),
+                Some(_) => {}
+            }
+        }
+        changes.extend(now.files.keys().filter(|path| !self.files.contains_key(*path)).map(|p| format!("{p} is new")));
+        changes
+    }
+
     /// Every plugin that the playbook and its parts name, as far as they can be read.
     #[must_use]
     pub fn plugins(&self) -> BTreeSet<String> {
@@ -74,6 +90,33 @@ impl Bundle {
             .flat_map(|(_, text)| Names::of(text).plugins)
             .collect()
     }
+}
+
+/// What became of the steps of a playbook or part whose text is another now.
+fn changed_steps(path: &str, was: &str, is: &str) -> Vec<String> {
+    let (was, is) = (Names::of(was).steps, Names::of(is).steps);
+    let without = |all: &[String], other: &[String]| {
+        all.iter().filter(|step| !other.contains(step)).map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let (gone, new) = (without(&was, &is), without(&is, &was));
+    let kept = |all: &[String], other: &[String]| {
+        all.iter().filter(|step| other.contains(step)).cloned().collect::<Vec<_>>()
+    };
+    let mut changes = Vec::new();
+    if !gone.is_empty() {
+        changes.push(format!("{path} has no step {gone} any more"));
+    }
+    if !new.is_empty() {
+        changes.push(format!("{path} has the new step {new}"));
+    }
+    let (before, after) = (kept(&was, &is), kept(&is, &was));
+    if before != after {
+        changes.push(format!("the steps of {path} come in another order: {}", after.join(", ")));
+    }
+    if changes.is_empty() {
+        changes.push(format!("a step of {path}, or what is around the steps, is written otherwise"));
+    }
+    changes
 }
 
 /// Where a part's file lies.
@@ -165,6 +208,45 @@ mod tests {
         assert_eq!(Bundle::from_json(&bundle.to_json()).unwrap(), bundle);
         assert_eq!(bundle.digest(), Bundle::gather("lab/playbook.toml", &mut |path| all.get(path).cloned()).digest());
         assert!(Bundle::from_json("{").is_err());
+    }
+
+    #[test]
+    fn what_changed_is_told() {
+        let read = |files: &BTreeMap<String, String>| {
+            Bundle::gather("lab/playbook.toml", &mut |path| files.get(path).cloned())
+        };
+        let before = read(&files());
+        assert_eq!(before.changes(&before), Vec::<String>::new());
+        let after = |path: &str, text: &str| {
+            let mut files = files();
+            files.insert(path.into(), text.into());
+            before.changes(&read(&files))
+        };
+        let step = |name: &str| format!("[[step]]\nname = \"{name}\"\nuse = \"resource-group@0.1\"\npart = \"vault@1\"\n");
+        for (path, text, expected) in [
+            (
+                "lab/playbook.toml",
+                step("store") + &step("rg"),
+                &["the steps of lab/playbook.toml come in another order: store, rg"][..],
+            ),
+            (
+                "lab/playbook.toml",
+                step("rg") + &step("other"),
+                &[
+                    "lab/playbook.toml has no step store any more",
+                    "lab/playbook.toml has the new step other",
+                    "lab/texts/other.md is new",
+                ],
+            ),
+            (
+                "lab/playbook.toml",
+                step("rg") + &step("store"),
+                &["a step of lab/playbook.toml, or what is around the steps, is written otherwise"],
+            ),
+            ("lab/texts/rg.md", "z".into(), &["lab/texts/rg.md says something else"]),
+        ] {
+            assert_eq!(after(path, &text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::audit;
 use super::super::keystore::{self, KeyStore, Kind};
-use super::super::network;
+use super::super::{lacking, network};
 use super::super::operations::{self, API};
 use super::super::requests::{self, bad};
 use super::{domain, rbac, state};
@@ -212,7 +212,12 @@ impl Service for ManagedHsmData {
 
     fn unknown(&self, cx: &Cx<'_>) -> Refusal {
         let Request { method, path, .. } = cx.request;
-        Refusal::new(501, "NotImplemented", format!("The embedded managed HSM has no operation '{method} {path}'."))
+        let message = format!("The embedded managed HSM has no operation '{method} {path}'.");
+        let refusal = Refusal::new(501, "NotImplemented", message);
+        match lacking::of(path) {
+            Some(what) => refusal.gap(what),
+            None => refusal,
+        }
     }
 
     /// Every refusal of a managed HSM names the request.

@@ -180,9 +180,17 @@ async fn versions_and_paths_are_the_known_ones() {
         assert_eq!(refusal(&reply), (400, "BadParameter", ""), "{query}");
         assert!(message(&reply).contains(text), "{}", message(&reply));
     }
-    for path in ["/certificates/c", "/keys/cmk/attestation", "/certificates"] {
-        let reply = lab.data("PUT", path, json!({})).await;
-        assert!(reply.status >= 400 && reply.headers.contains_key("x-sealbook-gap"), "{path}: {reply:?}");
+    let version = "0".repeat(32);
+    for (method, path, gap) in [
+        ("PUT", "/certificates/c", "certificates"),
+        ("GET", "/certificates", "certificates"),
+        ("GET", &format!("/keys/cmk/{version}/attestation"), "key attestation (get_key_attestation)"),
+        ("GET", "/keys/cmk//attestation", "key attestation (get_key_attestation)"),
+        ("PUT", "/keys/cmk/attestation", "PUT lab-vault.vault.azure.net/keys/cmk/attestation"),
+    ] {
+        let reply = lab.data(method, path, json!({})).await;
+        let named = reply.headers.get("x-sealbook-gap").and_then(|gap| gap.to_str().ok()).unwrap_or_default();
+        assert!(reply.status >= 400 && named == gap, "{method} {path}: {reply:?}");
     }
     let none = lab.me.send("GET", "https://no-such-vault.vault.azure.net/keys?api-version=7.6", None).await;
     assert_eq!(refusal(&none), (404, "VaultNotFound", ""));

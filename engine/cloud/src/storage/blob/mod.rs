@@ -230,11 +230,14 @@ impl Service for BlobService {
     fn unknown(&self, cx: &Cx<'_>) -> Refusal {
         match account(cx) {
             Ok(_) if let Some(refusal) = lease::operations::refuse_unknown(cx) => refusal,
-            Ok(_) => Refusal::new(
-                400,
-                "UnsupportedOperation",
-                "The embedded Azure does not have this operation of Blob Storage.",
-            ),
+            Ok(_) => {
+                let message = "The embedded Azure does not have this operation of Blob Storage.";
+                let refusal = Refusal::new(400, "UnsupportedOperation", message);
+                match lacking(cx.request) {
+                    Some(what) => refusal.gap(what),
+                    None => refusal,
+                }
+            }
             Err(refusal) => refusal,
         }
     }
@@ -290,4 +293,23 @@ impl Open {
         let dek = cmk::unlock(cx, &account).map_err(cmk::for_data)?;
         Ok(Self { account, dek })
     }
+}
+
+/// The name of what a request asks for and the embedded Azure lacks, by the operation that Azure has under it.
+fn lacking(request: &Request) -> Option<&'static str> {
+    Some(match request.query("comp")?.to_ascii_lowercase().as_str() {
+        "appendblock" | "seal" => "append blobs",
+        "page" | "pagelist" | "incrementalcopy" => "page blobs",
+        "tags" | "blobs" => "blob index tags",
+        "immutabilitypolicies" => "immutability policies",
+        "legalhold" => "legal holds",
+        "expiry" => "blob expiry",
+        "query" => "queries of blob contents",
+        "batch" => "batches of blob operations",
+        "snapshot" => "snapshots of blobs",
+        "tier" => "tiers of blobs",
+        "acl" => "stored access policies",
+        "undelete" => "soft delete of blobs and containers",
+        _ => return None,
+    })
 }

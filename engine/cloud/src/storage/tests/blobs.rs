@@ -101,6 +101,25 @@ async fn containers() {
 }
 
 #[tokio::test]
+async fn what_is_not_here_is_named() {
+    let cloud = ready().await;
+    let me = cloud.learner();
+    for (path, headers, gap) in [
+        ("/data/log", vec![("x-ms-blob-type", "AppendBlob")], "blobs of type AppendBlob"),
+        ("/data/log?comp=appendblock", vec![], "append blobs"),
+        ("/data/log?comp=seal", vec![], "append blobs"),
+        ("/data/disk?comp=page", vec![], "page blobs"),
+        ("/data/one?comp=tags", vec![], "blob index tags"),
+        ("/data/one?comp=snapshot", vec![], "snapshots of blobs"),
+        ("/data?restype=container&comp=acl", vec![], "stored access policies"),
+        ("/data/one?comp=novelty", vec![], "PUT labdata01.blob.core.windows.net/data/one?comp=novelty"),
+    ] {
+        let reply = blob(&me, "PUT", path, &headers, "x").await;
+        assert_eq!((reply.status, reply.header("x-sealbook-gap")), (400, gap), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn put_get_and_describe() {
     let cloud = ready().await;
     let me = cloud.learner();

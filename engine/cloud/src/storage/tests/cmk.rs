@@ -244,6 +244,28 @@ async fn the_account_follows_rotations_within_a_day() {
 }
 
 #[tokio::test]
+async fn the_account_says_when_its_key_expires() {
+    let (cloud, _) = protected().await;
+    let account = format!("{}{API}", account_path(&cloud, "lab", "labdata01"));
+    let me = cloud.learner();
+    let shown = async || {
+        let reply = me.arm("GET", &account, Value::Null).await;
+        let shown = &reply.body["properties"]["encryption"]["keyvaultproperties"];
+        shown.get("currentVersionedKeyExpirationTimestamp").cloned()
+    };
+    assert_eq!(shown().await, None, "a key without an expiry");
+    let seconds = (chrono::Utc::now() + chrono::Duration::days(30)).timestamp();
+    let expires = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+    let dated = json!({ "kty": "RSA", "attributes": { "exp": seconds } });
+    assert_eq!(key(&cloud, "POST", "/keys/cmk/create", dated).await.status, 200);
+    cloud.advance(DAY);
+    assert_eq!(shown().await, Some(json!(crate::time::rfc3339(expires))));
+    assert_eq!(key(&cloud, "POST", "/keys/cmk/create", json!({ "kty": "RSA" })).await.status, 200);
+    cloud.advance(DAY);
+    assert_eq!(shown().await, None);
+}
+
+#[tokio::test]
 async fn the_account_can_go_back() {
     let (cloud, _) = protected().await;
     let reply = patch_encryption(&cloud, json!({ "keySource": "Microsoft.Storage" })).await;

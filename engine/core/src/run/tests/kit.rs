@@ -240,6 +240,8 @@ impl Kit {
             answers: Answers::new(),
             consents: vec![Consent { subject: "plan".into(), text: "yes".into() }],
             mode: self.mode,
+            quiet: false,
+            source: None,
         }
     }
 

@@ -6,7 +6,7 @@ mod plugin;
 mod text;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub(crate) use text::title_of;
@@ -80,13 +80,16 @@ impl<'a> File<'a> {
     /// Checks every step by itself.
     pub(crate) fn steps(&mut self, specs: &'a [At<StepSpec>]) -> Vec<Checked<'a>> {
         let starts: Vec<usize> = specs.iter().map(|s| s.span().start).chain([self.source.text.len()]).collect();
+        let mut names = BTreeSet::new();
+        let mut first = |spec: &'a StepSpec| spec.name.as_ref().is_none_or(|name| names.insert(name.as_str()));
         let checked: Vec<Checked<'a>> =
-            specs.iter().zip(starts.windows(2)).map(|(s, w)| self.step(s, w[0]..w[1])).collect();
+            specs.iter().zip(starts.windows(2)).map(|(s, w)| self.step(s, w[0]..w[1], first(s))).collect();
         self.duplicates(&checked);
         checked
     }
 
-    fn step(&mut self, spec: &'a At<StepSpec>, region: Range<usize>) -> Checked<'a> {
+    /// Checks one step. `first`: no step before it has its name, and so its text.
+    fn step(&mut self, spec: &'a At<StepSpec>, region: Range<usize>, first: bool) -> Checked<'a> {
         let at = spec.name.as_ref().map_or_else(|| spec.span(), At::span);
         let path = spec.name.as_ref().and_then(|name| self.name(name));
         let mut words = Words::default();
@@ -95,7 +98,13 @@ impl<'a> File<'a> {
         let plugin = matches!(kind, Some(Kind::Plugin(_)));
         let told = path.as_ref().and_then(|path| {
             let file = bundle::text_path(self.source.file, self.texts, path.as_str());
-            text::read(self, &file, plugin, &at)
+            let known = self.problems.len();
+            let told = text::read(self, &file, plugin, &at);
+            if !first {
+                // What is wrong with the text has been said with the step that had the name before.
+                self.problems.truncate(known);
+            }
+            told
         });
         let (title, told) = match told {
             Some((title, told)) => (title, Some(told)),
@@ -214,10 +223,12 @@ impl<'a> File<'a> {
         let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
         for step in steps {
             let Some(name) = step.name() else { continue };
-            if let Some(first) = seen.insert(name, &step.span) {
+            if let Some(first) = seen.get(name) {
                 let (line, _) = crate::problem::line_col(self.source.text, first.start);
                 let what = format!("two steps are called `{name}`, the first on line {line}");
                 self.say(codes::DUPLICATE, what, step.span.clone(), Some("give this one another name".into()));
+            } else {
+                seen.insert(name, &step.span);
             }
         }
     }
