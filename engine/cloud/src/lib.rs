@@ -35,6 +35,7 @@ mod refusal;
 mod registry;
 mod resource_id;
 mod resources;
+mod rules;
 mod seed;
 mod service;
 mod storage;

@@ -1,5 +1,6 @@
 //! A cloud in a temporary folder with a clock of its own, and clients that are signed in to it.
 
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,7 +41,31 @@ fn open(dir: Arc<tempfile::TempDir>, wall: Arc<AtomicI64>) -> TestCloud {
     TestCloud { cloud, seed, dir, wall }
 }
 
+/// The files of a cloud, to start others from: making its keys takes longer than most tests.
+pub(crate) struct Files(Vec<(OsString, Vec<u8>)>);
+
+impl Files {
+    /// A cloud that goes on where the one stood that these files are of.
+    pub fn open(&self) -> TestCloud {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let folder = dir.path().join("cloud");
+        std::fs::create_dir(&folder).unwrap();
+        for (name, bytes) in &self.0 {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+        open(dir, Arc::new(AtomicI64::new(START * 1_000)))
+    }
+}
+
 impl TestCloud {
+    /// Closes the cloud and keeps its files.
+    pub fn into_files(self) -> Files {
+        let dir = Arc::clone(&self.dir);
+        drop(self);
+        let files = std::fs::read_dir(dir.path().join("cloud")).unwrap().map(Result::unwrap);
+        Files(files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect())
+    }
+
     /// The same cloud as another process would open it.
     pub fn again(&self) -> Self {
         open(Arc::clone(&self.dir), Arc::clone(&self.wall))

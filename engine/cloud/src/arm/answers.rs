@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::lro::{self, Lro};
+use crate::rules::Rule;
 
 fn url(path: &str, api_version: &str, monitor: bool) -> String {
     let monitor = if monitor { "&monitor=true" } else { "" };
@@ -17,6 +18,14 @@ pub(crate) fn async_operation(path: &str, api_version: &str) -> String {
 /// URL for the `Location` header. With `monitor`, as providers do that use one path for both styles.
 pub(crate) fn location(path: &str, api_version: &str, monitor: bool) -> String {
     url(path, api_version, monitor)
+}
+
+/// Adds `Azure-AsyncOperation` to an answer that started an operation.
+pub(crate) fn asynchronous(answer: Answer, path: &str, api_version: &str) -> Answer {
+    if !Rule::OperationsSayWhereTheyStand.holds() {
+        return answer;
+    }
+    answer.header("azure-asyncoperation", async_operation(path, api_version))
 }
 
 /// Adds `Retry-After` to an answer that started an operation.

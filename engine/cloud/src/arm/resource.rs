@@ -14,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::registry;
 use crate::resource_id::ResourceId;
 use crate::resources::locations;
+use crate::rules::Rule;
 use crate::store::resources::{self, Filter, Resource};
 
 /// [`Lro::kind`] of making or changing a resource.
@@ -96,6 +97,7 @@ fn write(cx: &mut Cx<'_>, kind: &'static dyn Kind, mut draft: Draft<'_>) -> Resu
     let Draft { id, change, mut body, .. } = draft;
     let state = match (kind.facts().style, change) {
         (Style::AtOnce, _) => "Succeeded",
+        _ if !Rule::ResourcesPassThroughStates.holds() => "Succeeded",
         (_, Change::Create) => "Creating",
         (_, Change::Replace | Change::Update) => "Updating",
     };
@@ -218,7 +220,7 @@ fn accepted(cx: &Cx<'_>, kind: &'static dyn Kind, resource: &Resource, lro: &Lro
     let version = answers::api_version(cx);
     let mut answer = answers::started(cx, lro, answer);
     if kind.facts().style != Style::Location {
-        answer.set("azure-asyncoperation", answers::async_operation(&path, version));
+        answer = answers::asynchronous(answer, &path, version);
     }
     if kind.facts().style != Style::Created || answer.status == StatusCode::ACCEPTED {
         answer.set("location", answers::location(&path, version, true));

@@ -1,11 +1,14 @@
 //! Role assignments: the table and its rows.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
+use crate::cx::Cx;
+use crate::fault;
 use crate::refusal::Refusal;
-use crate::store::{instant, millis};
+use crate::rules::Rule;
+use crate::store::{instant, millis, settings};
 
 /// Table of the role assignments.
 pub(crate) const SCHEMA: &str = "
@@ -117,6 +120,16 @@ pub(crate) fn all(tx: &Connection) -> Result<Vec<Assignment>, Refusal> {
     let mut statement = tx.prepare_cached("SELECT * FROM role_assignments ORDER BY created, name")?;
     let rows = statement.query_map([], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How long an assignment that is made now takes to work, on the cloud clock.
+pub(crate) fn propagation(cx: &Cx<'_>) -> Result<Duration, Refusal> {
+    let delay = match fault::rbac_delay(cx)? {
+        _ if !Rule::RoleAssignmentsPropagate.holds() => 0,
+        Some(delay) => delay,
+        None => cx.setting::<i64>(settings::RBAC_DELAY)?.unwrap_or_default(),
+    };
+    Ok(Duration::milliseconds(delay))
 }
 
 /// Adds an assignment.

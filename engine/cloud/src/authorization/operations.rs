@@ -8,7 +8,6 @@ use super::assignments::{self, Assignment};
 use super::definitions::Definition;
 use super::{API, definitions};
 use crate::cx::{Cx, PrincipalKind};
-use crate::fault;
 use crate::http::Answer;
 use crate::identity::{principals, tenants};
 use crate::odata::{self, Term};
@@ -214,10 +213,6 @@ fn create(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
             ),
         ));
     }
-    let delay = match fault::rbac_delay(cx)? {
-        Some(delay) => delay,
-        None => cx.setting::<i64>(settings::RBAC_DELAY)?.unwrap_or_default(),
-    };
     let assignment = Assignment {
         name,
         scope,
@@ -227,7 +222,7 @@ fn create(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
         description: properties["description"].as_str().map(str::to_owned),
         created_by: Some(cx.caller.oid.clone()),
         created: cx.now,
-        effective: cx.now + chrono::Duration::milliseconds(delay),
+        effective: cx.now + assignments::propagation(cx)?,
     };
     assignments::add(cx.tx, &assignment)?;
     Ok(Answer::json(201, &assignment.document()))

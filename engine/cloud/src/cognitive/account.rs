@@ -10,6 +10,7 @@ use super::{ACCOUNTS, API, cmk, deleted, invalid, project, regional, row};
 use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
+use crate::rules::Rule;
 use crate::store::resources::Resource;
 
 /// The type.
@@ -144,7 +145,7 @@ fn subdomain(cx: &mut Cx<'_>, draft: &mut Draft<'_>, id: &str, wanted: &str) -> 
     if !settings::is_subdomain(wanted) {
         return Err(invalid(format!("Sub domain name '{wanted}' is not valid")));
     }
-    if row::with_subdomain(cx, wanted)?.is_some() {
+    if Rule::AiSubdomainsAreGlobal.holds() && row::with_subdomain(cx, wanted)?.is_some() {
         return Err(Refusal::new(
             409,
             "CustomDomainInUse",

@@ -16,6 +16,7 @@ use crate::cx::Cx;
 use crate::identity::principals;
 use crate::keyvault::cmk::{self, CmkError, KeyAt, Wrap};
 use crate::refusal::Refusal;
+use crate::rules::Rule;
 
 /// Size of the only keys that the service takes, in bytes.
 const MODULUS: usize = 2048 / 8;
@@ -142,7 +143,7 @@ fn as_key(dek: &SecretBytes) -> Result<SealKey, Refusal> {
 pub(super) fn apply(cx: &mut Cx<'_>, row: &mut Row, document: &mut Value, given: &Value) -> Result<(), Refusal> {
     let source = given["keySource"].as_str().unwrap_or_default();
     if source.eq_ignore_ascii_case("Microsoft.CognitiveServices") {
-        if row.key.is_some() {
+        if row.key.is_some() && Rule::AiAccountsDoNotGoBack.holds() {
             return Err(invalid(
                 "The account is encrypted with a customer-managed key and can't go back to a Microsoft-managed one.",
             ));
@@ -181,7 +182,7 @@ fn vault(uri: &str) -> String {
 /// Refuses a vault of another region or tenant, and one from which somebody could purge the key.
 fn check_vault(cx: &mut Cx<'_>, key: &CustomerKey, location: &str) -> Result<(), Refusal> {
     let policy = cmk::vault_policy(cx, &key.vault_uri).map_err(|error| Locked::from(error).for_update())?;
-    if !policy.location.eq_ignore_ascii_case(location) {
+    if Rule::AiKeysAreInTheRegion.holds() && !policy.location.eq_ignore_ascii_case(location) {
         return Err(invalid(format!(
             "The key vault is in {}, and the account in {location}: they must be in the same region.",
             policy.location
@@ -190,7 +191,7 @@ fn check_vault(cx: &mut Cx<'_>, key: &CustomerKey, location: &str) -> Result<(),
     if !policy.tenant.eq_ignore_ascii_case(&cx.tenant) {
         return Err(invalid("The key vault and the account must be in the same tenant."));
     }
-    if policy.soft_delete && policy.purge_protection {
+    if policy.soft_delete && policy.purge_protection || !Rule::AiKeysArePurgeProtected.holds() {
         return Ok(());
     }
     Err(Refusal::new(
@@ -206,7 +207,7 @@ fn wrap(cx: &mut Cx<'_>, row: &mut Row, dek: &SealKey, key: CustomerKey, documen
     let at = KeyAt { vault_uri: &key.vault_uri, name: &key.name, version: Some(&key.version) };
     let update = |error: CmkError| Locked::from(error).for_update();
     let wrapped = cmk::service_wrap(cx, &oid, &at, Wrap::Wrap, dek.expose()).map_err(update)?;
-    if wrapped.bytes.len() != MODULUS {
+    if Rule::AiKeysHave2048Bits.holds() && wrapped.bytes.len() != MODULUS {
         return Err(size());
     }
     let back = cmk::service_wrap(cx, &oid, &at, Wrap::Unwrap, wrapped.bytes.expose()).map_err(update)?;

@@ -13,6 +13,7 @@ use crate::http::Answer;
 use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
+use crate::rules::Rule;
 
 /// Refuses with the account's absence among the deleted ones.
 pub(super) fn missing(name: &str) -> Refusal {
@@ -83,7 +84,7 @@ pub(super) fn purge(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal>
 /// went with the resource, and the one that it gets now has no roles.
 pub(super) fn restore(cx: &mut Cx<'_>, draft: &mut Draft<'_>, row: &Row) -> Result<(), Refusal> {
     let Some(deletion) = &row.deletion else { return Err(missing(draft.id.name())) };
-    if draft.asked()["restore"] != true {
+    if Rule::DeletedAiAccountsKeepTheirNames.holds() && draft.asked()["restore"] != true {
         return Err(Refusal::new(
             409,
             "FlagMustBeSetForRestore",

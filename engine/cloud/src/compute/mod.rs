@@ -35,6 +35,8 @@ use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
 use crate::service::{Provider, ResourceType, Service};
 use sizes::{SIZES, Size};
+#[cfg(test)]
+pub(crate) use vm::tests::kit::ordinary;
 
 /// The provider.
 pub(crate) static PROVIDER: Compute = Compute;

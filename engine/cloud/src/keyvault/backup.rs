@@ -234,8 +234,8 @@ pub(super) fn restore(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let body = requests::object(cx)?;
     let bond = Bond::of(cx, &keystore)?;
     let content = open(cx, &bond, &requests::bytes(&body, "value")?)?;
-    if !keystore.hardware() && content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
-        return Err(bad("Hardware key operation not allowed on standard vault."));
+    if content.versions.iter().any(|version| version.kty.ends_with("-HSM")) {
+        keystore.check_takes_hsm_keys()?;
     }
     match KEYS.find(cx, &keystore.label, &content.name)? {
         Some(key) if key.deletion.is_some() => return Err(KEYS.name_taken(cx, &key)),

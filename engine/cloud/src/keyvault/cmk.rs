@@ -17,6 +17,7 @@ use super::store::{self, Key, Version};
 use super::{bundle, network, operations};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
+use crate::rules::Rule;
 
 /// A key as a service's configuration names it.
 #[derive(Clone, Copy, Debug)]
@@ -235,15 +236,15 @@ fn wrap_in(
     input: &[u8],
 ) -> Result<Wrapped, CmkError> {
     let actions = operations::actions(keystore.kind);
-    let (action, permission) = match op {
-        Wrap::Wrap => (Action::Wrap, actions.wrap),
-        Wrap::Unwrap => (Action::Unwrap, actions.unwrap),
+    let (action, permission, rule) = match op {
+        Wrap::Wrap => (Action::Wrap, actions.wrap, Rule::UpdatesNeedWrapKey),
+        Wrap::Unwrap => (Action::Unwrap, actions.unwrap, Rule::DataNeedsUnwrapKey),
     };
     if !network::admits_services(keystore) {
         return Err(CmkError::Firewall);
     }
     for needed in [actions.read, permission] {
-        if !keystore.allows(cx, principal_id, needed, key.name)? {
+        if rule.holds() && !keystore.allows(cx, principal_id, needed, key.name)? {
             return Err(CmkError::Forbidden);
         }
     }
@@ -258,8 +259,9 @@ fn wrap_in(
 }
 
 fn find(cx: &Cx<'_>, keystore: &KeyStore, at: &KeyAt<'_>) -> Result<(Key, Version), CmkError> {
-    let key =
-        store::key(cx, &keystore.label, at.name)?.filter(|key| key.deletion.is_none()).ok_or(CmkError::KeyNotFound)?;
+    let key = store::key(cx, &keystore.label, at.name)?
+        .filter(|key| key.deletion.is_none() || !Rule::DataNeedsTheKeyUndeleted.holds())
+        .ok_or(CmkError::KeyNotFound)?;
     let version = store::version(cx, key.row, at.version.filter(|version| !version.is_empty()))?;
     Ok((key, version.ok_or(CmkError::KeyNotFound)?))
 }

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
+use super::requests::bad;
 use super::{hsm, store};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
+use crate::rules::Rule;
 
 /// What a key store is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +159,15 @@ impl KeyStore {
             }
             Kind::Hsm => true,
         }
+    }
+
+    /// Refuses HSM keys in a standard vault. The text is Azure's (azure-docs issue 63888); its code is not recorded
+    /// publicly.
+    pub fn check_takes_hsm_keys(&self) -> Result<(), Refusal> {
+        if self.hardware() || !Rule::StandardVaultsHoldNoHsmKeys.holds() {
+            return Ok(());
+        }
+        Err(bad("Hardware key operation not allowed on standard vault."))
     }
 
     /// Tenant whose tokens it takes.

@@ -52,6 +52,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use self::keystore::Kind;
+#[cfg(test)]
+pub(crate) use self::tests::hsm::{CUSTODIANS, recipients};
 use crate::cx::Cx;
 use crate::lro::Lro;
 use crate::operation::Operation;

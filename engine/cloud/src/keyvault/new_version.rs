@@ -106,11 +106,10 @@ pub(super) fn key_type(keystore: &KeyStore, body: &Value, hardware: bool) -> Res
             ))),
         };
     }
+    if hardware && ["RSA", "EC", "oct"].contains(&family) {
+        keystore.check_takes_hsm_keys()?;
+    }
     match family {
-        // The text is Azure's (azure-docs issue 63888); its code is not recorded publicly.
-        "RSA" | "EC" | "oct" if hardware && !keystore.hardware() => {
-            Err(bad("Hardware key operation not allowed on standard vault."))
-        }
         "RSA" | "EC" if hardware => Ok(format!("{family}-HSM")),
         "RSA" | "EC" => Ok(family.to_owned()),
         "oct" => Err(bad(format!(

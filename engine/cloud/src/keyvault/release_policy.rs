@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::keystore::KeyStore;
 use super::requests::{Attributes, bad};
 use crate::refusal::Refusal;
+use crate::rules::Rule;
 
 /// How deep conditions may nest.
 const DEPTH: usize = 16;
@@ -25,14 +26,16 @@ pub(super) fn read(
     match (attributes.exportable.unwrap_or(false), !given.is_null()) {
         (false, false) => Ok(None),
         (false, true) => Err(bad("AKV.SKR.1005: Non-exportable keys must not have release policy.")),
-        (true, _) if !keystore.hardware() => Err(bad(
+        (true, _) if Rule::StandardVaultsExportNoKeys.holds() && !keystore.hardware() => Err(bad(
             "AKV.SKR.1001: Exportable keys are supported on premium vaults only, with api-version 7.3 or later.",
         )),
-        (true, false) => Err(bad("AKV.SKR.1004: Exportable keys must have release policy.")),
-        (true, true) if !kty.ends_with("-HSM") => Err(bad(format!(
+        (true, false) if Rule::ExportableKeysHaveAPolicy.holds() => {
+            Err(bad("AKV.SKR.1004: Exportable keys must have release policy."))
+        }
+        (true, _) if !kty.ends_with("-HSM") => Err(bad(format!(
             "AKV.SKR.1006: Exportable software-protected {kty} keys are not supported on premium vaults."
         ))),
-        (true, true) => policy(given).map(Some),
+        (true, _) => policy(given).map(Some),
     }
 }
 

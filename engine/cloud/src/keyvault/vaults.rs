@@ -12,6 +12,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::resources::locations;
+use crate::rules::Rule;
 use crate::store::resources::Filter;
 
 fn vault_id(p: &Params) -> ResourceId {
@@ -44,7 +45,7 @@ pub(super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Re
     let recover = body["properties"]["createMode"].as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("recover"));
     match store::keystore(cx, name)? {
         Some(vault) if vault.deletion.is_some() => return recover_or_refuse(cx, &id, &vault, recover),
-        Some(vault) if !vault.id.eq_ignore_ascii_case(&id.to_string()) => {
+        Some(vault) if Rule::VaultNamesAreGlobal.holds() && !vault.id.eq_ignore_ascii_case(&id.to_string()) => {
             return Err(Refusal::new(409, "VaultAlreadyExists", properties::name_in_use(name)));
         }
         Some(vault) => return replace(cx, &id, &vault, &body),
@@ -90,7 +91,7 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, recover
     if !vault.subscription.eq_ignore_ascii_case(id.subscription().unwrap_or_default()) {
         return Err(Refusal::new(409, "VaultAlreadyExists", properties::name_in_use(&vault.name)));
     }
-    if !recover {
+    if !recover && Rule::DeletedVaultsKeepTheirNames.holds() {
         return Err(Refusal::new(
             409,
             "ConflictError",

@@ -9,6 +9,7 @@ use crate::cx::Cx;
 use crate::encryption::{self, CustomerKey, DataKey, Locked};
 use crate::keyvault::cmk::{self, CmkError, KeyAt};
 use crate::refusal::Refusal;
+use crate::rules::Rule;
 use crate::store::{millis, resources};
 
 /// How often an account without a pinned version looks for a newer one, on the cloud clock.
@@ -95,7 +96,7 @@ pub(super) fn adopt(cx: &mut Cx<'_>, account: &Account, choice: &Choice<'_>) -> 
     let mut key = encryption::get(cx.tx, &account.owner())?;
     let opened = encryption::unlock_to_change(cx, &key, choice.principal).map_err(for_leaving)?;
     let policy = cmk::vault_policy(cx, choice.vault_uri).map_err(|error| for_update(error.into()))?;
-    if !(policy.soft_delete && policy.purge_protection) {
+    if Rule::StorageKeysArePurgeProtected.holds() && !(policy.soft_delete && policy.purge_protection) {
         return Err(Refusal::new(400, "KeyVaultPolicyError", "Keyvault policy recoverable is not set"));
     }
     let pinned = choice.version.unwrap_or_default();

@@ -16,6 +16,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::resources::locations;
+use crate::rules::Rule;
 use crate::store::resources::{self, Resource};
 
 /// How long Azure takes to make an account, shortened: enough for a client to have to poll.
@@ -57,7 +58,7 @@ fn create(cx: &mut Cx<'_>, id: &ResourceId, body: &Value) -> Result<Answer, Refu
         return Err(Refusal::new(400, "AccountNameInvalid", name::account_rule(&name)));
     }
     let subscription = id.subscription().unwrap_or_default().to_owned();
-    if let Some(taken) = account::by_name(cx.tx, &name)? {
+    if let Some(taken) = account::by_name(cx.tx, &name)?.filter(|_| Rule::StorageNamesAreGlobal.holds()) {
         let here = ResourceId::parse(&taken.resource)
             .is_some_and(|taken| taken.subscription().is_some_and(|theirs| theirs.eq_ignore_ascii_case(&subscription)));
         return Err(if here {

@@ -8,6 +8,7 @@ use crate::cx::Cx;
 use crate::keyvault::cmk::{self, CmkError};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
+use crate::rules::Rule;
 
 /// A key with its version, as `keyUrl` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,17 +17,21 @@ pub(super) struct KeyUrl {
     pub vault_uri: String,
     /// Name.
     pub name: String,
-    /// Version.
+    /// Version; empty when the URL names none.
     pub version: String,
 }
 
 impl KeyUrl {
-    /// Parses `https://{vault}/keys/{name}/{version}`; None for anything else, a URL without version included.
+    /// Parses `https://{vault}/keys/{name}[/{version}]`; None for anything else.
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_at_checked(8)?;
         let segments: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
-        let [host, keys, name, version] = segments[..] else { return None };
-        let named = [host, name, version].iter().all(|text| !text.is_empty());
+        let (host, keys, name, version) = match segments[..] {
+            [host, keys, name, version] => (host, keys, name, version),
+            [host, keys, name] => (host, keys, name, ""),
+            _ => return None,
+        };
+        let named = !host.is_empty() && !name.is_empty();
         (scheme.eq_ignore_ascii_case("https://") && keys.eq_ignore_ascii_case("keys") && named).then(|| Self {
             vault_uri: format!("https://{}", host.to_ascii_lowercase()),
             name: name.to_owned(),
@@ -42,7 +47,8 @@ impl KeyUrl {
 /// lies in another subscription; `KeyVaultNotFound`.
 pub(super) fn check(cx: &mut Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result<Value, Refusal> {
     let url = given["keyUrl"].as_str().unwrap_or_default();
-    let key = KeyUrl::parse(url).ok_or_else(|| {
+    let versioned = |key: &KeyUrl| !key.version.is_empty() || !Rule::DiskSetsNameAKeyVersion.holds();
+    let key = KeyUrl::parse(url).filter(versioned).ok_or_else(|| {
         body::invalid_because(
             "activeKey.keyUrl",
             "the URL of a key with its version is needed, https://{vault}/keys/{name}/{version}.",
@@ -52,7 +58,7 @@ pub(super) fn check(cx: &mut Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result
         CmkError::Internal(refusal) => refusal,
         _ => Refusal::new(400, "KeyVaultNotFound", format!("The key vault '{}' was not found.", key.vault_uri)),
     })?;
-    if !vault.location.eq_ignore_ascii_case(draft.location()) {
+    if Rule::DiskSetsAreInTheRegionOfTheirVault.holds() && !vault.location.eq_ignore_ascii_case(draft.location()) {
         return Err(body::invalid_because(
             "activeKey.keyUrl",
             &format!(
@@ -71,7 +77,7 @@ pub(super) fn check(cx: &mut Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result
         check_source(&draft.id, source, &vault.id)?;
         shown["sourceVault"] = json!({ "id": source });
     }
-    if !vault.purge_protection {
+    if Rule::DiskSetsOnlyWarnOfPurges.holds() && !vault.purge_protection {
         // Azure no longer refuses it, but whoever purges the key loses the disks.
         tracing::warn!(vault = vault.id, set = %draft.id, "the key of a disk encryption set can be purged");
     }
@@ -98,15 +104,16 @@ mod tests {
     use super::KeyUrl;
 
     #[test]
-    fn a_key_needs_its_version() {
+    fn a_url_names_a_key_and_mostly_its_version() {
         for (url, expected) in [
             ("https://Lab.vault.azure.net/keys/cmk/0123", Some(("https://lab.vault.azure.net", "cmk", "0123"))),
             (
                 "HTTPS://lab.managedhsm.azure.net/keys/cmk/0123/",
                 Some(("https://lab.managedhsm.azure.net", "cmk", "0123")),
             ),
-            ("https://lab.vault.azure.net/keys/cmk", None),
-            ("https://lab.vault.azure.net/keys/cmk/", None),
+            ("https://lab.vault.azure.net/keys/cmk", Some(("https://lab.vault.azure.net", "cmk", ""))),
+            ("https://lab.vault.azure.net/keys/cmk/", Some(("https://lab.vault.azure.net", "cmk", ""))),
+            ("https://lab.vault.azure.net/keys", None),
             ("https://lab.vault.azure.net/secrets/cmk/0123", None),
             ("https://lab.vault.azure.net/keys/cmk/0123/x", None),
             ("http://lab.vault.azure.net/keys/cmk/0123", None),

@@ -14,6 +14,7 @@ use crate::operation::Params;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::resources::locations;
+use crate::rules::Rule;
 use crate::store::resources::Filter;
 
 /// Name of the long-running operation that makes or recovers a pool.
@@ -105,7 +106,7 @@ pub(in super::super) fn create_or_update(cx: &mut Cx<'_>, p: &Params) -> Result<
     let label = Kind::Hsm.label(name);
     match store::keystore(cx, &label)? {
         Some(pool) if pool.deletion.is_some() => return recover_or_refuse(cx, &id, &pool, recover),
-        Some(pool) if !pool.id.eq_ignore_ascii_case(&id.to_string()) => {
+        Some(pool) if Rule::HsmNamesAreGlobal.holds() && !pool.id.eq_ignore_ascii_case(&id.to_string()) => {
             return Err(Refusal::new(409, "ManagedHsmAlreadyExists", taken(name)));
         }
         Some(pool) => return replace(cx, &id, &pool, &body),
@@ -186,7 +187,7 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, pool: &KeyStore, recover:
     if !pool.subscription.eq_ignore_ascii_case(id.subscription().unwrap_or_default()) {
         return Err(Refusal::new(409, "ManagedHsmAlreadyExists", taken(&pool.name)));
     }
-    if !recover {
+    if !recover && Rule::DeletedHsmsKeepTheirNames.holds() {
         return Err(Refusal::new(
             409,
             "ConflictError",

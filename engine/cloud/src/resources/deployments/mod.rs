@@ -280,9 +280,9 @@ fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     store::put(cx, &deployment)?;
     let lro = run::start(cx, &deployment.id, Duration::zero())?;
     let status = if old.is_some() { 200 } else { 201 };
-    let url = format!("{}/operationStatuses/{}", deployment.id, deployment.operation);
-    let url = answers::async_operation(&url, answers::api_version(cx));
-    Ok(answers::started(cx, &lro, Answer::json(status, &deployment.document).header("azure-asyncoperation", url)))
+    let path = format!("{}/operationStatuses/{}", deployment.id, deployment.operation);
+    let answer = answers::started(cx, &lro, Answer::json(status, &deployment.document));
+    Ok(answers::asynchronous(answer, &path, answers::api_version(cx)))
 }
 
 /// `Deployments_Get`.

@@ -107,7 +107,7 @@ impl Lab<'_> {
 }
 
 /// An ordinary machine: Ubuntu, a password.
-pub(in crate::compute) fn ordinary(nic: &str) -> Value {
+pub(crate) fn ordinary(nic: &str) -> Value {
     json!({ "location": "westeurope", "properties": {
         "hardwareProfile": { "vmSize": "Standard_B2s" },
         "storageProfile": {

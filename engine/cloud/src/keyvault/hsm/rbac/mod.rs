@@ -9,7 +9,6 @@ mod rows;
 
 pub(super) use rows::{SCHEMA, purge};
 
-use chrono::Duration;
 use http::Method;
 use uuid::Uuid;
 
@@ -145,13 +144,4 @@ pub(super) fn make_administrator(cx: &Cx<'_>, label: &str, principal: &str) -> R
         effective: cx.now,
     };
     rows::add(cx, label, &assignment)
-}
-
-/// How long a new assignment takes to work.
-fn propagation(cx: &Cx<'_>) -> Result<Duration, Refusal> {
-    let delay = match crate::fault::rbac_delay(cx)? {
-        Some(delay) => delay,
-        None => cx.setting::<i64>(crate::store::settings::RBAC_DELAY)?.unwrap_or_default(),
-    };
-    Ok(Duration::milliseconds(delay))
 }

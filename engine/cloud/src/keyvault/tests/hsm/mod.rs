@@ -24,13 +24,13 @@ const ENCRYPTION_USER: &str = "33413926-3206-4cdd-b39a-83574fe37a17";
 const AUDITOR: &str = "2c18b078-7c48-4d3a-af88-5a3a1b3f82b3";
 
 /// Somebody who holds a share: a private key and its certificate.
-pub(in super::super) struct Custodian {
+pub(crate) struct Custodian {
     pub key: RsaKey,
     pub certificate: Vec<u8>,
 }
 
 /// Three of them, made once for all tests.
-pub(in super::super) static CUSTODIANS: LazyLock<Vec<Custodian>> = LazyLock::new(|| {
+pub(crate) static CUSTODIANS: LazyLock<Vec<Custodian>> = LazyLock::new(|| {
     let make = |_| {
         let key = RsaKey::generate(RsaBits::B2048);
         let document = key.to_pkcs8();
@@ -43,7 +43,7 @@ pub(in super::super) static CUSTODIANS: LazyLock<Vec<Custodian>> = LazyLock::new
 });
 
 /// The body of a download for these custodians.
-pub(in super::super) fn recipients(custodians: &[Custodian], required: u8) -> Value {
+pub(crate) fn recipients(custodians: &[Custodian], required: u8) -> Value {
     let certificates: Vec<Value> =
         custodians.iter().map(|c| json!({ "kty": "RSA", "x5c": [STANDARD.encode(&c.certificate)] })).collect();
     json!({ "certificates": certificates, "required": required })
