@@ -10,7 +10,7 @@ mod exports;
 use support::{Lab, az, consent, python, repository, shared};
 
 /// Checks that `sdk.py all` makes: fewer would mean that some were lost.
-const SDK_CHECKS: u32 = 113;
+const SDK_CHECKS: u32 = 138;
 /// Of these, the ones on sign-in.
 const IDENTITY_CHECKS: u32 = 9;
 /// Commands of `az_commands.txt`.

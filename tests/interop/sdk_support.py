@@ -81,13 +81,18 @@ class Lab:
     @cached_property
     def group(self) -> str:
         """Name of a resource group for whatever a check makes."""
-        for namespace in ("Microsoft.KeyVault", "Microsoft.Storage"):
+        self.register("Microsoft.KeyVault", "Microsoft.Storage")
+        return self.new_group("shared")
+
+    def register(self, *namespaces: str) -> None:
+        """Registers resource providers, and waits until they are."""
+        for namespace in namespaces:
             self.resources.providers.register(namespace)
+        for namespace in namespaces:
             until(
                 lambda namespace=namespace: self.resources.providers.get(namespace),
                 lambda provider: provider.registration_state == "Registered",
             )
-        return self.new_group("shared")
 
     @property
     def group_scope(self) -> str:

@@ -25,6 +25,8 @@ pub(crate) static PROVIDER: Network = Network;
 
 /// Api-versions of all types.
 pub(super) const API: &[&str] = &[
+    "2026-03-01",
+    "2026-01-01",
     "2025-09-01",
     "2025-07-01",
     "2025-05-01",
