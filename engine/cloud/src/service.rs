@@ -131,6 +131,17 @@ pub(crate) struct ResourceType {
     pub regional: bool,
 }
 
+/// Virtual machines that a resource runs on, itself or as nodes: what vCPU quotas count.
+#[derive(Clone, Debug)]
+pub(crate) struct Machines {
+    /// Id of the resource.
+    pub resource: String,
+    /// Size of each.
+    pub size: String,
+    /// How many.
+    pub count: u32,
+}
+
 /// A resource provider: a namespace on Azure Resource Manager with its tables, hooks and data planes.
 ///
 /// A folder without ARM types (Entra, Graph) is one too: it contributes services and a schema.
@@ -171,6 +182,11 @@ pub(crate) trait Provider: Sync {
     /// Services besides Azure Resource Manager (data planes).
     fn services(&self) -> &'static [&'static dyn Service] {
         &[]
+    }
+
+    /// The allocated machines of its resources in a subscription and region.
+    fn machines(&self, _cx: &Cx<'_>, _subscription: &str, _location: &str) -> Result<Vec<Machines>, Refusal> {
+        Ok(Vec::new())
     }
 
     /// Deletes one of its resources because the resource group goes: a vault is soft-deleted, an account vanishes.

@@ -78,11 +78,7 @@ impl Step for KeyVault {
         let id = i.id()?;
         if let Some(vault) = cx.azure().find(&id)? {
             cx.claim(&format!("A vault {}", i.name), &id, &vault)?;
-            let differences = i.differences(&vault["properties"]);
-            if !differences.is_empty() {
-                let message = format!("The vault {} is not as this step wants it: {}", i.name, differences.join("; "));
-                return Err(Problem::conflict(message, [id.as_str()]));
-            }
+            i.check(&id, &vault["properties"])?;
             return Ok(Check::Satisfied(out(id, &vault)?));
         }
         if let Some(deleted) = cx.azure().find(&i.deleted_id()?)? {
@@ -150,23 +146,14 @@ impl Step for KeyVault {
     fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {
         let what = format!("vault {}", i.name);
         let removed = cx.azure().take_back(cx, &past, "create", &what, &i.id()?)?;
-        // A run that was stopped between deleting and purging comes here again: look for what is left in any case.
-        let deleted_id = i.deleted_id()?;
-        let deleted = cx.azure().find(&deleted_id)?;
-        let Some(deleted) =
-            deleted.map(|mut d| d["properties"].take()).filter(|d| past.may_remove(cx, "create", mark(d)))
-        else {
-            return Ok(removed.into());
-        };
-        if deleted["purgeProtectionEnabled"] == true {
+        if let Some(kept) = cx.azure().purge(cx, &past, "create", &i.deleted_id()?)? {
             let why = "purge protection keeps it, and its name stays taken; it costs nothing meanwhile";
             return Ok(Undone::from(removed).leaving(
                 format!("soft-deleted {what}"),
                 why,
-                deleted["scheduledPurgeDate"].as_str(),
+                kept["scheduledPurgeDate"].as_str(),
             ));
         }
-        cx.azure().post("purge", &deleted_id.join("purge")?, json!({}))?;
         Ok(removed.into())
     }
 }
@@ -188,27 +175,25 @@ impl In {
         }
     }
 
-    /// What of an existing vault is not as wanted. None of it can be changed back afterwards, so none of it is changed.
-    fn differences(&self, found: &Value) -> Vec<String> {
-        let wanted = [
+    /// Refuses an existing vault that is not as wanted. None of it can be changed back afterwards, so none of it is
+    /// changed.
+    fn check(&self, id: &ArmId, found: &Value) -> Result<()> {
+        let settings = [
             ("sku", found["sku"]["name"].clone(), json!(self.sku_name())),
             ("RBAC mode", json!(found["enableRbacAuthorization"] == true), json!(true)),
             ("purge protection", json!(found["enablePurgeProtection"] == true), json!(self.purge_protection)),
             ("retention in days", found["softDeleteRetentionInDays"].clone(), json!(self.retention_days)),
         ];
-        let differs = wanted.into_iter().filter(|(_, is, should)| is != should);
-        differs.map(|(what, is, should)| format!("{what} is {is} instead of {should}")).collect()
+        Problem::unless_as_wanted(&format!("The vault {}", self.name), id.as_str(), settings)
     }
 
     fn name_is_kept(&self, deleted: &Value) -> Problem {
-        let until = deleted["scheduledPurgeDate"].as_str().unwrap_or("its retention ends");
-        let message = format!("A deleted vault still holds the name {} until {until}", self.name);
-        let fix = if deleted["purgeProtectionEnabled"] == true {
-            "Choose another name (another `suffix`): purge protection keeps this one from being freed.".to_owned()
-        } else {
-            format!("Choose another name (another `suffix`), or free it: az keyvault purge --name {}", self.name)
-        };
-        Problem::precondition(message, fix)
+        Problem::name_is_kept(
+            deleted,
+            &format!("A deleted vault still holds the name {}", self.name),
+            "",
+            format!("Choose another name (another `suffix`), or free it: az keyvault purge --name {}", self.name),
+        )
     }
 }
 

@@ -67,12 +67,7 @@ impl Step for ManagedHsm {
         let id = i.id()?;
         if let Some(pool) = cx.azure().find(&id)? {
             cx.claim(&format!("A managed HSM {}", i.name), &id, &pool)?;
-            let differences = i.differences(&pool["properties"]);
-            if !differences.is_empty() {
-                let message =
-                    format!("The managed HSM {} is not as this step wants it: {}", i.name, differences.join("; "));
-                return Err(Problem::conflict(message, [id.as_str()]));
-            }
+            i.check(&id, &pool["properties"])?;
             return Ok(Check::Satisfied(out(id, &pool)?));
         }
         if let Some(deleted) = cx.azure().find(&i.deleted_id()?)? {
@@ -144,17 +139,10 @@ impl Step for ManagedHsm {
     fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {
         let what = format!("managed HSM {}", i.name);
         let removed = cx.azure().take_back(cx, &past, "create", &what, &i.id()?)?;
-        // A run that was stopped between deleting and purging comes here again: a deleted one is paid for as well.
-        let deleted_id = i.deleted_id()?;
-        let deleted = cx.azure().find(&deleted_id)?;
-        let Some(deleted) =
-            deleted.map(|mut d| d["properties"].take()).filter(|d| past.may_remove(cx, "create", mark(d)))
-        else {
-            return Ok(removed.into());
-        };
-        if deleted["purgeProtectionEnabled"] == true {
+        // A deleted one is paid for as well.
+        if let Some(kept) = cx.azure().purge(cx, &past, "create", &i.deleted_id()?)? {
             let why = "purge protection keeps it until its retention ends, and it is paid for until then";
-            let until = deleted["scheduledPurgeDate"].as_str();
+            let until = kept["scheduledPurgeDate"].as_str();
             return Ok(Undone::from(removed).leaving_at_cost(
                 format!("soft-deleted {what}"),
                 why,
@@ -162,7 +150,6 @@ impl Step for ManagedHsm {
                 i.after_undo(),
             ));
         }
-        cx.azure().post("purge", &deleted_id.join("purge")?, json!({}))?;
         Ok(removed.into())
     }
 }
@@ -182,30 +169,24 @@ impl In {
         if self.purge_protection { USD_PER_HOUR * 24.0 * f64::from(self.retention_days) } else { 0.0 }
     }
 
-    fn differences(&self, found: &Value) -> Vec<String> {
-        let wanted = [
+    fn check(&self, id: &ArmId, found: &Value) -> Result<()> {
+        let settings = [
             ("purge protection", json!(found["enablePurgeProtection"] == true), json!(self.purge_protection)),
             ("retention in days", found["softDeleteRetentionInDays"].clone(), json!(self.retention_days)),
         ];
-        let differs = wanted.into_iter().filter(|(_, is, should)| is != should);
-        differs.map(|(what, is, should)| format!("{what} is {is} instead of {should}")).collect()
+        Problem::unless_as_wanted(&format!("The managed HSM {}", self.name), id.as_str(), settings)
     }
 
     fn name_is_kept(&self, deleted: &Value) -> Problem {
-        let until = deleted["scheduledPurgeDate"].as_str().unwrap_or("its retention ends");
-        let message = format!(
-            "A deleted managed HSM still holds the name {} until {until}, and costs {USD_PER_HOUR:.2} USD an hour as before",
-            self.name
-        );
-        let fix = if deleted["purgeProtectionEnabled"] == true {
-            "Choose another name (another `suffix`): purge protection keeps this one from being freed.".to_owned()
-        } else {
+        Problem::name_is_kept(
+            deleted,
+            &format!("A deleted managed HSM still holds the name {}", self.name),
+            &format!(", and costs {USD_PER_HOUR:.2} USD an hour as before"),
             format!(
                 "Purge it, which ends its bill: az keyvault purge --hsm-name {} --location {}",
                 self.name, self.location
-            )
-        };
-        Problem::precondition(message, fix)
+            ),
+        )
     }
 }
 

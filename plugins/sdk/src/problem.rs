@@ -1,6 +1,6 @@
 //! Why a step did not do its work.
 
-use serde_json::Error as JsonError;
+use serde_json::{Error as JsonError, Value};
 
 use crate::bindings::sealbook::plugin::types as wit;
 pub use wit::Problem;
@@ -23,6 +23,37 @@ impl Problem {
     pub fn conflict<C: Into<String>>(message: impl Into<String>, candidates: impl IntoIterator<Item = C>) -> Self {
         let candidates = candidates.into_iter().map(Into::into).collect();
         Self::Conflict(wit::Conflict { message: message.into(), candidates })
+    }
+
+    /// Refuses what stands there already but not as this step wants it: each setting that differs, with what it is and
+    /// what it should be.
+    ///
+    /// # Errors
+    /// A conflict, when a setting differs.
+    pub fn unless_as_wanted<'a>(
+        what: &str,
+        id: &str,
+        settings: impl IntoIterator<Item = (&'a str, Value, Value)>,
+    ) -> Result<()> {
+        let differs = settings.into_iter().filter(|(_, is, should)| is != should);
+        let differences: Vec<String> =
+            differs.map(|(setting, is, should)| format!("{setting} is {is} instead of {should}")).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Self::conflict(format!("{what} is not as this step wants it: {}", differences.join("; ")), [id]))
+    }
+
+    /// Refuses a name that Azure keeps for something deleted, whose `properties` these are. `holder` says what holds it,
+    /// `meanwhile` what else that means; `free` frees the name unless purge protection forbids it.
+    pub fn name_is_kept(properties: &Value, holder: &str, meanwhile: &str, free: impl Into<String>) -> Self {
+        let until = properties["scheduledPurgeDate"].as_str().unwrap_or("its retention ends");
+        let fix = if properties["purgeProtectionEnabled"] == true {
+            "Choose another name (another `suffix`): purge protection keeps this one from being freed.".to_owned()
+        } else {
+            free.into()
+        };
+        Self::precondition(format!("{holder} until {until}{meanwhile}"), fix)
     }
 
     /// A failure that may pass by itself; the engine tries again, after its own delay.

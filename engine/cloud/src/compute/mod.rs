@@ -12,7 +12,7 @@ mod body;
 mod disks;
 mod images;
 pub(crate) mod offer;
-mod quota;
+pub(crate) mod quota;
 mod sets;
 mod sizes;
 #[cfg(test)]
@@ -33,7 +33,7 @@ use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
-use crate::service::{Provider, ResourceType, Service};
+use crate::service::{Machines, Provider, ResourceType, Service};
 use sizes::{SIZES, Size};
 #[cfg(test)]
 pub(crate) use vm::tests::kit::ordinary;
@@ -120,6 +120,10 @@ impl Provider for Compute {
 
     fn services(&self) -> &'static [&'static dyn Service] {
         &[&volumes::Endpoint]
+    }
+
+    fn machines(&self, cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Machines>, Refusal> {
+        quota::machines(cx, subscription, location)
     }
 
     fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {
@@ -220,7 +224,7 @@ fn usages(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let Some(location) = locations::find(name) else {
         return Err(Refusal::new(400, "InvalidLocation", format!("The provided location '{name}' is not valid.")));
     };
-    let rows = quota::all(cx, params.get("subscription"), location.name)?;
+    let rows = quota::all(cx, params.get("subscription"), location.name, None)?;
     let mut value: Vec<Value> = rows.iter().map(quota::Quota::document).collect();
     value.extend(disks::usages(cx, params.get("subscription"), location.name)?);
     Ok(Answer::ok(&json!({ "value": value })))

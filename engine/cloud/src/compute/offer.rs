@@ -1,6 +1,6 @@
 //! What a region offers of a size, for the other providers whose resources run on machines.
 
-use super::sizes::{FAMILIES, SIZES};
+use super::sizes::SIZES;
 use crate::cx::Cx;
 use crate::fault;
 use crate::refusal::Refusal;
@@ -12,8 +12,6 @@ pub(crate) struct Offer {
     pub cpus: u32,
     /// Quota family.
     pub family: &'static str,
-    /// Quota of vCPUs of the family in the region.
-    pub limit: u32,
     /// Whether the subscription can have it there.
     pub available: bool,
 }
@@ -23,10 +21,7 @@ pub(crate) fn find(cx: &Cx<'_>, location: &str, size: &str) -> Result<Option<Off
     let known = SIZES.iter().find(|known| known.name.eq_ignore_ascii_case(size) && known.offered_in(location));
     let Some(size) = known else { return Ok(None) };
     let missing = fault::missing_skus(cx)?.iter().any(|lack| lack.covers(location, size.name));
-    let zero = fault::zero_quotas(cx)?.iter().any(|lack| lack.covers(location, size.family));
-    let limit = FAMILIES.iter().find(|family| family.name == size.family).map_or(0, |family| family.limit);
-    let limit = if zero { 0 } else { limit };
-    Ok(Some(Offer { cpus: size.cpus, family: size.family, limit, available: !missing }))
+    Ok(Some(Offer { cpus: size.cpus, family: size.family, available: !missing }))
 }
 
 /// Names of the sizes that a region offers.

@@ -1,4 +1,4 @@
-//! How many vCPUs a subscription may use in a region, and how many its machines use.
+//! How many vCPUs a subscription may use in a region, and how many its machines use, those of node pools included.
 //!
 //! Source: <https://learn.microsoft.com/azure/virtual-machines/quotas>.
 
@@ -9,18 +9,27 @@ use super::vm;
 use crate::cx::Cx;
 use crate::fault;
 use crate::refusal::Refusal;
+use crate::registry::PROVIDERS;
+use crate::resource_id::within;
+use crate::service::Machines;
 use crate::store::resources::{Filter, Resource};
 
 /// One quota of a subscription in a region.
 #[derive(Clone, Debug)]
-pub(super) struct Quota {
-    name: &'static str,
+pub(crate) struct Quota {
+    /// A family, or [`CORES`].
+    pub name: &'static str,
     text: &'static str,
     limit: u32,
     used: u32,
 }
 
 impl Quota {
+    /// What is left of it.
+    pub fn left(&self) -> u32 {
+        self.limit.saturating_sub(self.used)
+    }
+
     /// The document that `Usage_List` answers.
     pub fn document(&self) -> Value {
         json!({
@@ -33,33 +42,41 @@ impl Quota {
 }
 
 /// Quota of all vCPUs of a region.
-const CORES: &str = "cores";
+pub(crate) const CORES: &str = "cores";
 
-/// The machines of a subscription in a region.
-fn machines(cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Resource>, Refusal> {
+/// The virtual machines of a subscription in a region.
+fn virtual_machines(cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Resource>, Refusal> {
     let filter = Filter { subscription: Some(subscription), kind: Some(vm::NAME), ..Filter::default() };
     let mut machines = cx.resources(filter)?;
     machines.retain(|machine| machine.location.as_deref() == Some(location));
     Ok(machines)
 }
 
-/// All quotas of a subscription in a region. A deallocated machine uses no vCPUs.
-pub(super) fn all(cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Quota>, Refusal> {
-    of(cx, location, &machines(cx, subscription, location)?)
+/// What Compute's own machines count as. A deallocated one uses no vCPUs.
+pub(super) fn machines(cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Machines>, Refusal> {
+    let allocated = virtual_machines(cx, subscription, location)?.into_iter().filter(vm::is_allocated);
+    Ok(allocated.map(|vm| Machines { size: vm::size_of(&vm).to_owned(), resource: vm.id, count: 1 }).collect())
 }
 
-fn of(cx: &Cx<'_>, location: &str, machines: &[Resource]) -> Result<Vec<Quota>, Refusal> {
+/// All quotas of a subscription in a region, with what all providers' machines use of them; those of resources at or
+/// below `but` are not counted.
+pub(crate) fn all(cx: &Cx<'_>, subscription: &str, location: &str, but: Option<&str>) -> Result<Vec<Quota>, Refusal> {
     let zero = fault::zero_quotas(cx)?;
-    let allocated: Vec<&Size> =
-        machines.iter().filter(|m| vm::is_allocated(m)).filter_map(|m| sizes::find(vm::size_of(m))).collect();
+    let mut running: Vec<(&Size, u32)> = Vec::new();
+    for provider in PROVIDERS {
+        let machines = provider.machines(cx, subscription, location)?;
+        let counted = machines.into_iter().filter(|machines| !but.is_some_and(|but| within(&machines.resource, but)));
+        running.extend(counted.filter_map(|machines| Some((sizes::find(&machines.size)?, machines.count))));
+    }
     let used = |family: Option<&str>| {
-        allocated.iter().filter(|size| family.is_none_or(|family| size.family == family)).map(|size| size.cpus).sum()
+        let counted = running.iter().filter(|(size, _)| family.is_none_or(|family| size.family == family));
+        counted.fold(0u32, |sum, (size, count)| sum.saturating_add(size.cpus.saturating_mul(*count)))
     };
     let quota = |name: &'static str, text: &'static str, limit: u32, used: u32| {
         let limit = if zero.iter().any(|z| z.covers(location, name)) { 0 } else { limit };
         Quota { name, text, limit, used }
     };
-    let count = u32::try_from(machines.len()).unwrap_or(u32::MAX);
+    let count = u32::try_from(virtual_machines(cx, subscription, location)?.len()).unwrap_or(u32::MAX);
     let mut all = vec![
         quota("availabilitySets", "Availability Sets", 2_500, 0),
         quota(CORES, "Total Regional vCPUs", 100, used(None)),
@@ -77,9 +94,7 @@ pub(super) fn require(
     machine: &str,
     size: &Size,
 ) -> Result<(), Refusal> {
-    let mut others = machines(cx, subscription, location)?;
-    others.retain(|other| !other.id.eq_ignore_ascii_case(machine));
-    let quotas = of(cx, location, &others)?;
+    let quotas = all(cx, subscription, location, Some(machine))?;
     for (name, text) in [(size.family, size.family), (CORES, "Total Regional")] {
         let Some(quota) = quotas.iter().find(|quota| quota.name == name) else { continue };
         let needed = quota.used + size.cpus;

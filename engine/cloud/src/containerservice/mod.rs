@@ -22,9 +22,10 @@ mod tests;
 mod versions;
 
 use crate::arm::kind::Kind;
+use crate::cx::Cx;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
-use crate::service::{Provider, ResourceType};
+use crate::service::{Machines, Provider, ResourceType};
 
 /// The provider.
 pub(crate) static PROVIDER: ContainerService = ContainerService;
@@ -82,6 +83,10 @@ impl Provider for ContainerService {
             ResourceType { name, api: API, regional: false }
         }
         const { &[plain("locations"), plain("locations/kubernetesVersions"), plain("locations/operations")] }
+    }
+
+    fn machines(&self, cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Machines>, Refusal> {
+        sizes::machines(cx, subscription, location)
     }
 
     fn registered_at_first(&self) -> bool {

@@ -1,11 +1,12 @@
 //! Sizes of nodes, and the vCPUs that a subscription may use for them.
 
-use super::CLUSTERS;
-use super::POOLS;
+use super::{CLUSTERS, POOLS, profile};
 use crate::compute::offer::{self, Offer};
+use crate::compute::quota::{self, Quota};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::resource_id::within;
+use crate::service::Machines;
 use crate::store::resources::{Filter, Resource};
 
 /// Nodes that are asked for.
@@ -32,8 +33,8 @@ fn offered(cx: &Cx<'_>, location: &str, size: &str) -> Result<Offer, Refusal> {
     ))
 }
 
-/// vCPUs of a family that the pools of a subscription use in a region, those below `but` aside.
-fn used(cx: &Cx<'_>, subscription: &str, location: &str, family: &str, but: &str) -> Result<u32, Refusal> {
+/// The nodes of all pools of a subscription in a region. A stopped cluster has none.
+pub(super) fn machines(cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Machines>, Refusal> {
     let filter = |kind| Filter { subscription: Some(subscription), kind: Some(kind), ..Filter::default() };
     let clusters: Vec<Resource> = cx
         .resources(filter(CLUSTERS))?
@@ -41,19 +42,13 @@ fn used(cx: &Cx<'_>, subscription: &str, location: &str, family: &str, but: &str
         .filter(|cluster| cluster.location.as_deref() == Some(location))
         .filter(|cluster| cluster.body["properties"]["powerState"]["code"] != "Stopped")
         .collect();
-    let mut sum = 0;
-    for pool in cx.resources(filter(POOLS))? {
-        if within(&pool.id, but) || !clusters.iter().any(|cluster| within(&pool.id, &cluster.id)) {
-            continue;
-        }
-        let properties = &pool.body["properties"];
-        let size = properties["vmSize"].as_str().unwrap_or_default();
-        if let Some(offer) = offer::find(cx, location, size)?.filter(|offer| offer.family == family) {
-            let count = properties["count"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
-            sum += count.saturating_mul(offer.cpus);
-        }
-    }
-    Ok(sum)
+    let mut pools = cx.resources(filter(POOLS))?;
+    pools.retain(|pool| clusters.iter().any(|cluster| within(&pool.id, &cluster.id)));
+    let machines = pools.into_iter().map(|pool| {
+        let Nodes { size, count } = profile::nodes(&pool.body["properties"]);
+        Machines { resource: pool.id, size, count }
+    });
+    Ok(machines.collect())
 }
 
 /// Refuses nodes of a size that the region does not have, and more of them than the quota allows. Pools at or below
@@ -74,18 +69,28 @@ pub(super) fn check(
             None => asked.push((offer, cpus)),
         }
     }
-    for (offer, cpus) in asked {
-        let left = offer.limit.saturating_sub(used(cx, subscription, location, offer.family, but)?);
-        if cpus > left {
-            return Err(Refusal::new(
-                400,
-                "ErrCode_InsufficientVCPUQuota",
-                format!(
-                    "Insufficient vcpu quota requested {cpus}, remaining {left} for family {} for region {location}.",
-                    offer.family
-                ),
-            ));
+    let quotas = quota::all(cx, subscription, location, Some(but))?;
+    let left = |name: &str| quotas.iter().find(|quota| quota.name == name).map_or(0, Quota::left);
+    for (offer, cpus) in &asked {
+        let left = left(offer.family);
+        if *cpus > left {
+            return Err(insufficient(format!(
+                "Insufficient vcpu quota requested {cpus}, remaining {left} for family {} for region {location}.",
+                offer.family
+            )));
         }
     }
+    let cpus = asked.iter().fold(0u32, |sum, (_, cpus)| sum.saturating_add(*cpus));
+    let left = left(quota::CORES);
+    if cpus > left {
+        return Err(insufficient(format!(
+            "Insufficient regional vcpu quota left for location {location}. left regional vcpu quota {left}, requested \
+             quota {cpus}."
+        )));
+    }
     Ok(())
+}
+
+fn insufficient(message: String) -> Refusal {
+    Refusal::new(400, "ErrCode_InsufficientVCPUQuota", message)
 }

@@ -4,6 +4,7 @@
 mod address;
 pub(crate) mod cidr;
 mod common;
+mod matching;
 pub(crate) mod nic;
 mod nsg;
 mod pip;

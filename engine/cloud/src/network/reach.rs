@@ -8,7 +8,8 @@
 use std::net::Ipv4Addr;
 
 use super::cidr::Prefix;
-use super::rule::{self, Rule};
+use super::matching::Rule;
+use super::rule;
 
 /// The address from which Azure's load balancers probe.
 pub(super) const LOAD_BALANCER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);

@@ -1,6 +1,6 @@
 //! Azure Resource Manager, and Azure RBAC.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cx::{Cx, mark};
 use crate::ids::ArmId;
@@ -132,6 +132,22 @@ impl Azure {
             _ => return Ok(Removed::Nothing),
         };
         Ok(Removed::Kept(Undone::clean().leaving(what, why, None)))
+    }
+
+    /// Purges what the effect `made` created and Azure kept after its deletion, if it is there and still this run's. A run
+    /// that was stopped between deleting and purging comes here again. Returns its properties when purge protection
+    /// keeps it.
+    ///
+    /// # Errors
+    /// When Azure refuses to purge it.
+    pub fn purge<O>(&self, cx: &Cx, past: &Past<O>, made: &str, deleted: &ArmId) -> Result<Option<Value>> {
+        let found = self.find(deleted)?.map(|mut found| found["properties"].take());
+        let Some(found) = found.filter(|found| past.may_remove(cx, made, mark(found))) else { return Ok(None) };
+        if found["purgeProtectionEnabled"] == true {
+            return Ok(Some(found));
+        }
+        self.post("purge", &deleted.join("purge")?, json!({}))?;
+        Ok(None)
     }
 
     fn version(&self) -> Option<&str> {

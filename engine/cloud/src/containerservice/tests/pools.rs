@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ask, body, cluster, lab, make, outcome};
+use super::{ask, body, cluster, given, group, lab, make, outcome};
 use crate::testing::TestCloud;
 
 fn pool(cloud: &TestCloud, name: &str) -> String {
@@ -85,4 +85,27 @@ async fn a_stopped_cluster_uses_no_quota() {
     assert_eq!(outcome(&ask(&cloud, "PUT", &path, two).await), "201");
     let missing = format!("{}/stop", cluster(&cloud, "none"));
     assert_eq!(outcome(&ask(&cloud, "POST", &missing, Value::Null).await), "404 ResourceNotFound");
+}
+
+#[tokio::test]
+async fn nodes_and_virtual_machines_share_a_quota() {
+    let cloud = lab().await;
+    let region = format!("{}/providers/Microsoft.Compute/locations/westeurope/usages", cloud.subscription());
+    let used = async || {
+        let reply = cloud.learner().arm("GET", &format!("{region}?api-version=2024-07-01"), Value::Null).await;
+        let usages = reply.body["value"].as_array().unwrap().clone();
+        let of = |name: &str| usages.iter().find(|u| u["name"]["value"] == name).unwrap()["currentValue"].clone();
+        [of("cores"), of("standardBSFamily")]
+    };
+    let mut nine = body();
+    nine["properties"]["agentPoolProfiles"][0]["count"] = 9.into();
+    make(&cloud, "aks1", nine).await;
+    assert_eq!(used().await, [18, 18]);
+    let machine = format!("{}/providers/Microsoft.Compute/virtualMachines/vm", group(&cloud));
+    let running =
+        json!({ "location": "westeurope", "properties": { "hardwareProfile": { "vmSize": "Standard_B2s" } } });
+    given(&cloud, &machine, running);
+    assert_eq!(used().await, [20, 20]);
+    let one = ask(&cloud, "PUT", &cluster(&cloud, "aks2"), body()).await;
+    assert_eq!(outcome(&one), "400 ErrCode_InsufficientVCPUQuota");
 }
