@@ -62,6 +62,8 @@ impl Stated {
 struct Judged {
     passed: BTreeSet<String>,
     failed: BTreeSet<String>,
+    /// What the rule's own test saw instead of the refusal.
+    instead: String,
 }
 
 /// Runs the judging tests without a rule.
@@ -71,7 +73,7 @@ fn judge(without: Option<&Stated>, everything: bool) -> Judged {
         program.arg(HERE);
     }
     program.args(["--test-threads=1", "--skip", "each_rule_is_proved_by_its_test_alone"]);
-    program.env("RUST_BACKTRACE", "0").env_remove(OFF);
+    program.env("RUST_BACKTRACE", "0").env_remove(OFF).env_remove("RUST_TEST_NOCAPTURE");
     if let Some(stated) = without {
         program.env(OFF, stated.name());
     }
@@ -81,7 +83,10 @@ fn judge(without: Option<&Stated>, everything: bool) -> Judged {
         let line = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ... ")?.0.to_owned());
         text.lines().filter(|l| l.ends_with(&format!(" ... {word}"))).filter_map(line).collect()
     };
-    let judged = Judged { passed: ended("ok"), failed: ended("FAILED") };
+    let own = without.and_then(|stated| text.split_once(&format!("---- {} stdout ----", stated.test())));
+    let left = own.and_then(|(_, report)| report.lines().find_map(|line| line.strip_prefix("  left: ")));
+    let judged =
+        Judged { passed: ended("ok"), failed: ended("FAILED"), instead: left.unwrap_or_default().replace('"', "") };
     assert!(text.contains("\ntest result: "), "the tests did not end: {text}{output:?}");
     judged
 }
@@ -125,19 +130,26 @@ fn each_rule_is_proved_by_its_test_alone() {
     assert_eq!(of_rules(&with_all.failed), BTreeSet::new(), "tests of rules that fail anyway");
     assert_eq!(of_rules(&with_all.passed), expected.iter().map(String::as_str).collect(), "one test per rule");
 
-    let mut table = String::new();
+    let mut table =
+        "without                                     its test  the other rules' tests      what it saw\n".to_owned();
     let mut wrong = Vec::new();
     for (stated, judged) in ALL.iter().zip(without) {
         let (test, failed) = (stated.test(), of_rules(&judged.failed));
-        let own = if failed.contains(test.as_str()) { "fails" } else { "PASSES" };
-        let others = failed.len() - usize::from(failed.contains(test.as_str()));
-        let _ = write!(table, "{:<46} its test {own:<6}  {:>2} pass", stated.name(), of_rules(&judged.passed).len());
-        if others > 0 {
-            let _ = write!(table, "  {others} MORE FAIL");
-        }
+        let fails = failed.contains(test.as_str());
+        let others = failed.len() - usize::from(fails);
+        let _ = write!(
+            table,
+            "{:<43} {:<6} {:>2} of {} pass  {:>2} more fail  instead: {:.40}",
+            stated.name(),
+            if fails { "fails" } else { "PASSES" },
+            of_rules(&judged.passed).len(),
+            ALL.len() - 1,
+            others,
+            judged.instead,
+        );
         if everything {
             let beyond = judged.failed.difference(&with_all.failed).count() - failed.len();
-            let _ = write!(table, "  {beyond:>3} other tests of the crate notice");
+            let _ = write!(table, "  {beyond} other tests of the crate notice");
         }
         table.push('\n');
         if failed != BTreeSet::from([test.as_str()]) {

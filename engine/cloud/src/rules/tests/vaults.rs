@@ -40,6 +40,11 @@ async fn exportable(lab: &Lab<'_>, vault: &str, kty: &str, policy: bool) -> Repl
     lab.data(vault, "POST", "/keys/kek/create", body).await
 }
 
+/// The number of a refusal about key release.
+fn number(refused: &Reply) -> &str {
+    message(refused).split(": ").next().unwrap_or_default()
+}
+
 #[tokio::test]
 async fn standard_vaults_export_no_keys() {
     let cloud = kit::cloud().await;
@@ -47,7 +52,7 @@ async fn standard_vaults_export_no_keys() {
     for policy in [true, false] {
         let refused = exportable(&lab, "softvault", "EC", policy).await;
         assert_eq!(outcome(&refused), "400 BadParameter", "policy: {policy}");
-        assert!(message(&refused).starts_with("AKV.SKR.1001: "), "{refused:?}");
+        assert_eq!(number(&refused), "AKV.SKR.1001", "policy: {policy}");
     }
     assert_eq!(outcome(&exportable(&lab, "labvault01", "EC-HSM", true).await), "200");
 }
@@ -58,7 +63,7 @@ async fn exportable_keys_have_a_policy() {
     let lab = Lab::new(&cloud);
     let refused = exportable(&lab, "labvault01", "EC-HSM", false).await;
     assert_eq!(outcome(&refused), "400 BadParameter");
-    assert!(message(&refused).starts_with("AKV.SKR.1004: "), "{refused:?}");
+    assert_eq!(number(&refused), "AKV.SKR.1004");
     assert_eq!(outcome(&exportable(&lab, "labvault01", "EC-HSM", true).await), "200");
 }
 
