@@ -18,6 +18,8 @@ from judging import second
 
 _ROOT = Path(__file__).parents[2]
 _TABLES = _ROOT / "tests" / "contract"
+# What a playbook that costs money without being used wants to be told.
+_CONSENT = {"managed-hsm": ("--confirm", "3.20 USD an hour for each of two until they are purged")}
 
 
 def main() -> int:
@@ -63,7 +65,7 @@ def _played(sealbook: Path, scratch: Path) -> Path:
     playbooks = [each["id"] for each in json.loads(run("--output", "json", "list"))]
     environment["SEALBOOK_EXCHANGES"] = str(file)
     for playbook in playbooks:
-        for words in (("run", playbook, "--yes"), ("verify",), ("undo", "--yes")):
+        for words in (("run", playbook, "--yes", *_CONSENT.get(playbook, ())), ("verify",), ("undo", "--yes")):
             run(*words)
     if not file.is_file():
         sys.exit(f"{sealbook} recorded nothing: only a debug build does.")

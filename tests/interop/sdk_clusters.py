@@ -13,7 +13,7 @@ from azure.mgmt.containerservice.models import (
     TagsObject,
 )
 
-from sdk_customer_key import encryption_set
+from sdk_customer_key import compute, customer_key, encryption_set, encryption_set_of
 from sdk_support import PAUSE, REGION, Lab, check, equal, refused
 
 SIZE = "Standard_D4s_v5"
@@ -113,8 +113,12 @@ def cluster_refused(lab: Lab) -> None:
     with refused(400):
         client.begin_create_or_update(lab.group, "bad", poolless).result()
     shared_cluster(lab)
+    other = compute(lab).disk_encryption_sets.begin_create_or_update(
+        lab.group, "other-set", encryption_set_of(lab, customer_key(lab).key.id)
+    )
     with refused(400, "PropertyChangeNotAllowed"):
-        client.begin_create_or_update(lab.group, "shared", cluster_of()).result()
+        body = cluster_of(disk_encryption_set_id=other.result().id)
+        client.begin_create_or_update(lab.group, "shared", body).result()
     with refused(404, "ResourceNotFound"):
         client.get(lab.group, "bad")
 

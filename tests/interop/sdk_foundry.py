@@ -84,7 +84,7 @@ def account_life(lab: Lab) -> None:
     changed = client.begin_update(lab.group, made.name, Account(tags={"lab": "yes"})).result()
     equal(changed.tags, {"lab": "yes"})
     keys = client.list_keys(lab.group, made.name)
-    anew = client.regenerate_key(lab.group, made.name, {"keyName": "Key2"})
+    anew = client.regenerate_key(lab.group, made.name, "Key2")
     equal(anew.key1, keys.key1)
     assert anew.key2 != keys.key2
 

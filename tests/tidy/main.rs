@@ -7,5 +7,6 @@ mod codes;
 mod dependencies;
 mod files;
 mod parity;
+mod parity_page;
 mod readme;
 mod tree;

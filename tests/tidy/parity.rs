@@ -1,71 +1,92 @@
 //! The parity map, docs/parity.toml: what the embedded Azure offers, by its own operation tables, each with the test
-//! that shows it.
+//! that shows it; and the page that is rendered from it.
 //!
-//! `SEALBOOK_PARITY=write cargo test --workspace --test tidy parity` writes the columns that come from the tables anew
-//! and keeps those that are written by hand.
+//! `SEALBOOK_PARITY=write cargo test --workspace --test tidy parity` writes the columns that come from the tables anew,
+//! keeps those that are written by hand, and renders docs/parity.md.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use sealbook_cloud::{Cloud, Offered};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::parity_page::page;
 use crate::tree::{demand, root, sources};
 
 const FILE: &str = "docs/parity.toml";
+const PAGE: &str = "docs/parity.md";
+
+/// Service, namespace of the provider (empty but for Azure Resource Manager), operation id.
+pub type Key = (String, String, String);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Map {
+pub struct Map {
     #[serde(default)]
-    service: Vec<Service>,
+    pub service: Vec<Service>,
     #[serde(default)]
-    operation: Vec<Row>,
+    pub operation: Vec<Row>,
 }
 
-/// What holds of all operations of a service.
+/// What holds of all operations of a service, or of one provider of Azure Resource Manager.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Service {
-    name: String,
-    enforces: Vec<String>,
+pub struct Service {
+    pub name: String,
     #[serde(default)]
-    #[expect(dead_code, reason = "for readers")]
-    simplified: Vec<String>,
+    pub provider: String,
+    pub enforces: Vec<String>,
+    #[serde(default)]
+    pub simplified: Vec<String>,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Deserialize, Serialize, Clone, Default)]
 #[serde(deny_unknown_fields)]
-struct Row {
-    service: String,
-    name: String,
-    #[expect(dead_code, reason = "comes from the tables")]
-    request: String,
-    #[expect(dead_code, reason = "comes from the tables")]
-    requires: Option<String>,
-    #[expect(dead_code, reason = "comes from the tables")]
-    versions: Option<String>,
-    #[expect(dead_code, reason = "comes from the tables")]
-    long_running: Option<bool>,
-    /// The test in which it works.
-    #[serde(default)]
-    works: String,
+pub struct Row {
+    pub service: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub provider: String,
+    pub name: String,
+    pub request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub versions: Option<String>,
+    /// The test in which it works; an operation that is always refused has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub works: String,
     /// The test in which it is refused, where it can be.
-    refused: Option<String>,
-    simplified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simplified: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long_running: bool,
 }
 
-/// Operations by service and name; several paths may share a name.
-fn offered() -> BTreeMap<(String, String), Vec<Offered>> {
+impl Row {
+    fn key(&self) -> Key {
+        (self.service.clone(), self.provider.clone(), self.name.clone())
+    }
+
+    /// Whether the operation exists to be refused by its own name.
+    fn never_works(&self) -> bool {
+        self.works.is_empty() && self.simplified.as_deref().is_some_and(|text| text.starts_with("always refused: "))
+    }
+}
+
+/// Operations by their keys; several paths may share one.
+fn offered() -> BTreeMap<Key, Vec<Offered>> {
     let mut all: BTreeMap<_, Vec<Offered>> = BTreeMap::new();
     for offered in Cloud::operations() {
-        all.entry((offered.service.to_owned(), offered.name.to_owned())).or_default().push(offered);
+        let provider = offered.provider.unwrap_or_default().to_owned();
+        all.entry((offered.service.to_owned(), provider, offered.name.to_owned())).or_default().push(offered);
     }
     all
 }
 
-fn row(all: &[Offered], hand: &Row) -> String {
+/// A row of today's tables, with what was written by hand.
+fn row(all: &[Offered], hand: Row) -> Row {
     let first = &all[0];
     let request = |o: &Offered| {
         let when: Vec<String> = o.when.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -74,7 +95,6 @@ fn row(all: &[Offered], hand: &Row) -> String {
     };
     let mut requests: Vec<String> = all.iter().map(request).collect();
     requests.dedup();
-    let requests = requests.join(", ");
     let versions = match first.versions {
         [] => None,
         [only] => Some((*only).to_owned()),
@@ -83,75 +103,78 @@ fn row(all: &[Offered], hand: &Row) -> String {
             Some(format!("{} of them, {oldest} to {newest}", first.versions.len()))
         }
     };
-    let columns = [
-        ("service", Some(first.service)),
-        ("name", Some(first.name)),
-        ("request", Some(requests.as_str())),
-        ("requires", first.action),
-        ("versions", versions.as_deref()),
-        ("works", Some(&hand.works)),
-        ("refused", hand.refused.as_deref()),
-        ("simplified", hand.simplified.as_deref()),
-    ];
-    let mut out = String::from("\n[[operation]]\n");
-    for (key, value) in columns {
-        if let Some(value) = value {
-            let _ = writeln!(out, "{key} = {}", toml::Value::from(value));
-        }
+    Row {
+        service: first.service.to_owned(),
+        provider: first.provider.unwrap_or_default().to_owned(),
+        name: first.name.to_owned(),
+        request: requests.join(", "),
+        requires: first.action.map(str::to_owned),
+        versions,
+        long_running: first.long_running,
+        ..hand
     }
-    if first.long_running {
-        out.push_str("long_running = true\n");
+}
+
+/// Holds a file against what it ought to be, or writes it so.
+fn settle(file: &str, wanted: &str) {
+    let path = root().join(file);
+    if std::env::var_os("SEALBOOK_PARITY").is_some_and(|v| v == "write") {
+        fs::write(&path, wanted).unwrap();
+    } else {
+        assert!(
+            fs::read_to_string(&path).unwrap_or_default() == wanted,
+            "{file} does not say what the tables say: SEALBOOK_PARITY=write cargo test --workspace --test tidy parity"
+        );
     }
-    out
 }
 
 #[test]
 fn the_parity_map_is_complete_and_proved() {
-    let path = root().join(FILE);
-    let text = fs::read_to_string(&path).unwrap_or_default();
+    let text = fs::read_to_string(root().join(FILE)).unwrap_or_default();
     let map: Map = toml::from_str(&text).unwrap_or_else(|e| panic!("{FILE}: {e}"));
-    let by_hand: BTreeMap<(String, String), Row> =
-        map.operation.iter().map(|r| ((r.service.clone(), r.name.clone()), r.clone())).collect();
-    let offered = offered();
-    let head: String = text.split("\n[[operation]]").next().unwrap_or_default().trim_end().to_owned() + "\n";
-    let nothing = |(service, name): &(String, String)| Row {
-        service: service.clone(),
-        name: name.clone(),
-        request: String::new(),
-        requires: None,
-        versions: None,
-        long_running: None,
-        works: String::new(),
-        refused: None,
-        simplified: None,
-    };
-    let rows = offered.iter().map(|(key, all)| row(all, &by_hand.get(key).cloned().unwrap_or_else(|| nothing(key))));
-    let wanted: String = std::iter::once(head).chain(rows).collect();
-    if std::env::var_os("SEALBOOK_PARITY").is_some_and(|v| v == "write") {
-        fs::write(&path, &wanted).unwrap();
-    } else {
-        assert!(
-            text == wanted,
-            "{FILE} does not say what the tables say: SEALBOOK_PARITY=write cargo test --workspace --test tidy parity"
-        );
-    }
+    let by_hand: BTreeMap<Key, Row> = map.operation.iter().map(|r| (r.key(), r.clone())).collect();
+    let rows: Vec<Row> =
+        offered().iter().map(|(key, all)| row(all, by_hand.get(key).cloned().unwrap_or_default())).collect();
+    let head = text.split("\n[[operation]]").next().unwrap_or_default().trim_end().to_owned() + "\n";
+    let tables = rows.iter().map(|row| format!("\n[[operation]]\n{}", toml::to_string(row).unwrap()));
+    settle(FILE, &std::iter::once(head).chain(tables).collect::<String>());
+    settle(PAGE, &page(&map.service, &rows));
 
-    let tests: String = sources(&["engine/cloud", "tests"], &[".rs", ".py"]).into_iter().map(|s| s.text).collect();
-    let exists = |name: &str| {
-        let own = name.rsplit("::").next().unwrap_or_default();
-        !own.is_empty() && (tests.contains(&format!("fn {own}(")) || tests.contains(&format!("@check(\"{name}")))
-    };
-    let mut unproved = Vec::new();
-    for key in offered.keys() {
-        let hand = by_hand.get(key).cloned().unwrap_or_else(|| nothing(key));
-        if !exists(&hand.works) || hand.refused.as_deref().is_some_and(|name| !exists(name)) {
-            unproved.push(format!("{} {}: works = {:?}, refused = {:?}", key.0, key.1, hand.works, hand.refused));
+    let tests = sources(&["engine/cloud", "tests"], &[".rs", ".py"]);
+    let exists = |name: &str| match name.rsplit_once("::") {
+        Some((module, test)) => {
+            let file = format!("engine/cloud/src/{}", module.replace("::", "/"));
+            let files = [format!("{file}.rs"), format!("{file}/mod.rs")];
+            // A module of tests may stand at the end of the file that it tests.
+            let outer =
+                module.rsplit_once("::").map(|(outer, _)| format!("engine/cloud/src/{}", outer.replace("::", "/")));
+            let outer = outer.map(|o| [format!("{o}.rs"), format!("{o}/mod.rs")]);
+            tests.iter().any(|source| {
+                let here = files.iter().chain(outer.iter().flatten()).any(|file| source.path.ends_with(file));
+                here && source.text.contains(&format!("fn {test}("))
+            })
         }
-    }
+        None => tests.iter().any(|source| source.text.contains(&format!("@check(\"{name}\""))),
+    };
+    let proved = |row: &Row| {
+        let refused = row.refused.as_deref();
+        let works = exists(&row.works) || (row.never_works() && refused.is_some());
+        works && refused.is_none_or(exists)
+    };
+    let unproved: Vec<String> = rows
+        .iter()
+        .filter(|row| !proved(row))
+        .map(|row| {
+            let Row { service, provider, name, works, refused, .. } = row;
+            format!("{service} {provider} {name}: works = {works:?}, refused = {refused:?}")
+        })
+        .collect();
     demand("operations without a test that shows them", &unproved);
 
-    let described: Vec<&str> = map.service.iter().filter(|s| !s.enforces.is_empty()).map(|s| s.name.as_str()).collect();
-    let silent: Vec<String> =
-        offered.keys().map(|(s, _)| s.clone()).filter(|s| !described.contains(&s.as_str())).collect();
-    demand("services without a word on what they enforce", &silent);
+    let described = |row: &Row| {
+        map.service.iter().any(|s| (&s.name, &s.provider) == (&row.service, &row.provider) && !s.enforces.is_empty())
+    };
+    let silent: BTreeSet<String> =
+        rows.iter().filter(|row| !described(row)).map(|row| format!("{} {}", row.service, row.provider)).collect();
+    demand("services without a word on what they enforce", &silent.into_iter().collect::<Vec<_>>());
 }

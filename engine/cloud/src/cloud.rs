@@ -11,15 +11,17 @@ use rusqlite::{Transaction, TransactionBehavior};
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
+use crate::arm::Arm;
 use crate::config::{CloudConfig, CloudError, Wall};
 use crate::dispatch::{self, Outcome};
 use crate::entra::device;
 use crate::fault::{self, Fault};
 use crate::http::{Answer, Request};
 use crate::identity::{principals, tenants};
-use crate::operation::Access;
+use crate::operation::{Access, Operation};
 use crate::refusal::Refusal;
 use crate::seed::{self, Seed};
+use crate::service::Service;
 use crate::store::pool::Pool;
 use crate::store::{log, resources, settings};
 use crate::{audit, opening, registry};
@@ -47,6 +49,9 @@ pub struct MachineIdentities(pub Vec<String>);
 pub struct Offered {
     /// Service, such as `arm` or `keyvault`.
     pub service: &'static str,
+    /// Namespace of the resource provider, such as `Microsoft.Compute`, for what Azure Resource Manager passes on:
+    /// operation ids are unique within a provider alone.
+    pub provider: Option<&'static str>,
     /// Official operation id.
     pub name: &'static str,
     /// Verb.
@@ -61,6 +66,25 @@ pub struct Offered {
     pub action: Option<&'static str>,
     /// Whether it answers with a long-running operation.
     pub long_running: bool,
+}
+
+impl Offered {
+    fn new(service: &'static str, provider: Option<&'static str>, operation: &'static Operation) -> Self {
+        Self {
+            service,
+            provider,
+            name: operation.name,
+            method: operation.method.as_str(),
+            path: operation.path,
+            when: operation.when,
+            versions: operation.api,
+            action: match operation.access {
+                Access::Open | Access::Authenticated => None,
+                Access::Control(action) | Access::Data(action) => Some(action),
+            },
+            long_running: operation.lro,
+        }
+    }
 }
 
 /// The last year that the cloud clock may stand in: what is ninety days or ten years later can still be written.
@@ -343,24 +367,17 @@ impl Cloud {
     /// Everything that can be asked, out of the operation tables that also route and authorise: for contract tests and
     /// the parity map.
     pub fn operations() -> Vec<Offered> {
-        registry::services()
-            .flat_map(|service| {
-                let tables = service.tables().into_iter().flatten();
-                tables.map(move |operation| Offered {
-                    service: service.name(),
-                    name: operation.name,
-                    method: operation.method.as_str(),
-                    path: operation.path,
-                    when: operation.when,
-                    versions: operation.api,
-                    action: match operation.access {
-                        Access::Open | Access::Authenticated => None,
-                        Access::Control(action) | Access::Data(action) => Some(action),
-                    },
-                    long_running: operation.lro,
-                })
-            })
-            .collect()
+        let rows = registry::PROVIDERS.iter().flat_map(|provider| {
+            let namespace = Some(provider.namespace());
+            let control = provider.operations().into_iter().flatten();
+            let control = control.map(move |operation| Offered::new(Arm.name(), namespace, operation));
+            let data = provider.services().iter().flat_map(|service| {
+                let operations = service.tables().into_iter().flatten();
+                operations.map(|operation| Offered::new(service.name(), None, operation))
+            });
+            control.chain(data)
+        });
+        rows.collect()
     }
 
     fn with<T>(&self, work: impl FnOnce(&Transaction<'_>, &Inner) -> Result<T, Refusal>) -> Result<T, CloudError> {

@@ -16,20 +16,20 @@ from contract.match import Match
 from contract.validate import Validator
 
 from . import tables
-from .prerequisites import TABLE, Values, localise
+from .needs import needs
+from .prerequisites import Values, localise
 from .report import Report
 from .tables import Excuse, Expected
-from .world import MANAGEMENT, Unmet, World
+from .world import MANAGEMENT, Unmet, World, state_of
 
 # The contracts whose operations the embedded Azure claims.
-_SCOPE = re.compile(
-    r"Microsoft\.KeyVault/stable/2023-07-01/(keyvault|keys)\.json$"
-    r"|Microsoft\.KeyVault/stable/7\.5/keys\.json$"
-    r"|Microsoft\.(Authorization|BlobStorage|Resources|Storage)/stable/"
-)
+# IMDS answers where a machine's identity is lent, which needs `--identity`; attestation has no data plane here.
+_SCOPE = re.compile(r"^(?!.*/(imds|attestation)/data-plane/)azure-rest-api-specs/.*/stable/")
 _GAP = "x-sealbook-gap"
 # A role comes into force late; until then, the services that need it refuse with these.
-_NOT_YET = frozenset({"KeyVaultAuthenticationFailure"})
+_NOT_YET = frozenset({"KeyVaultAuthenticationFailure", "KeyVaultAccessForbidden"})
+# What is made for these counts against quotas, and goes when it was judged.
+_TRANSIENT = frozenset({"AgentPools_CreateOrUpdate", "ManagedClusters_CreateOrUpdate", "VirtualMachines_CreateOrUpdate"})
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ class Example:
 
     @property
     def title(self) -> str:
-        """Names the example by its operation and its file."""
-        return f"{self.operation.definition['operationId']}/{self.name}"
+        """Names the example by its operation and its file; those of a pool of HSMs share both with a vault's."""
+        plane = "managedhsm " if self.operation.plane == "managedhsm" else ""
+        return f"{plane}{self.operation.definition['operationId']}/{self.name}"
 
 
 def replay(specs: Path, table: Path) -> bool:
     """Prints what became of every example; says whether all is well."""
     library = Library(specs)
-    operations = [each for each in library.operations if _SCOPE.search(each.document) and each.plane != "managedhsm"]
+    operations = [each for each in library.operations if _SCOPE.search(each.document)]
     examples = [example for operation in operations for example in _examples(library, operation)]
     entries = tables.read(table)
     expected = {kind: [Expected(**entry) for entry in entries.get(kind, [])] for kind in ("refused", "gap")}
@@ -82,17 +83,18 @@ def _replay(
     for example in examples:
         operation = example.operation
         try:
-            exchange = _send(world, example)
+            exchange, end = _send(world, example)
         except Unmet as unmet:
             report.find("example", example.title, "was not sent, because what it needs could not be made", str(unmet))
             continue
-        outcome = _outcome(exchange)
+        outcome = _outcome(exchange, end)
         outcomes[operation][outcome] += 1
         gap = exchange.answer_headers.get(_GAP, "")
-        print(f"{outcome:8} {exchange.status} {example.title} {exchange.error_code()} {gap}".rstrip(), file=sys.stderr)
+        code = end.error_code() if outcome == "refused" else exchange.error_code()
+        print(f"{outcome:8} {exchange.status} {example.title} {code} {gap}".rstrip(), file=sys.stderr)
         report.add(Match(operation, operation.version), exchange, validator.judge(operation, exchange), exceptions)
         if outcome != "accepted":
-            _expect(example, outcome, exchange, expected[outcome], report)
+            _expect(example, outcome, end if exchange.status < 400 else exchange, expected[outcome], report)
     return outcomes, report
 
 
@@ -114,19 +116,21 @@ def _examples(library: Library, operation: Operation) -> Iterator[Example]:
         yield Example(operation, Path(document).stem, content["parameters"])
 
 
-def _send(world: World, example: Example) -> Exchange:
-    """Makes what an example needs, sends it, and waits for what it starts."""
+def _send(world: World, example: Example) -> tuple[Exchange, Exchange]:
+    """Makes what an example needs, sends it, and waits for what it starts; gives the first exchange and the last."""
     operation = example.operation
     # One example forgets its version.
     values = localise(world, {"api-version": operation.version, **example.parameters})
-    for prerequisite in TABLE.get(operation.definition["operationId"], ()):
+    for prerequisite in needs(operation):
         prerequisite(world, values)
     body, headers, query = _request(operation, values)
-    base = MANAGEMENT if operation.plane == "arm" else values["vaultBaseUrl"]
+    base = MANAGEMENT if operation.plane == "arm" else str(values["vaultBaseUrl"]).rstrip("/")
     url = base + _path(operation, values) + (f"?{urlencode(query, quote_via=quote)}" if query else "")
     exchange = world.until(lambda: world.send(operation.method, url, body, headers), _NOT_YET)
-    world.settle(exchange)
-    return exchange
+    end = world.settle(exchange)
+    if operation.definition["operationId"] in _TRANSIENT and exchange.status < 400:
+        world.settle(world.send("DELETE", url))
+    return exchange, end
 
 
 def _request(operation: Operation, values: Values) -> tuple[Any, dict[str, str], dict[str, str]]:
@@ -149,7 +153,8 @@ def _path(operation: Operation, values: Values) -> str:
     return re.sub(r"\{([^}]+)\}", lambda found: quote(str(values[found[1]]), safe="/"), operation.template)
 
 
-def _outcome(exchange: Exchange) -> str:
+def _outcome(exchange: Exchange, end: Exchange) -> str:
     if _GAP in exchange.answer_headers:
         return "gap"
-    return "accepted" if exchange.status < 400 else "refused"
+    failed = exchange.status >= 400 or end.status >= 400 or state_of(end) == "Failed"
+    return "refused" if failed else "accepted"

@@ -84,8 +84,9 @@ class Oav:
 def judge(oav: Oav, recorded: list[Path], uncovered: Path, excused: Path, *, whole: bool) -> bool:
     """Prints what oav says of every exchange; says whether all is well. Of a whole run, the tables fit exactly."""
     exchanges, report = [exchange for path in recorded for exchange in read(path)], Report()
-    entries = [Uncovered(**entry) for entry in tables.read(uncovered).get("exchange", [])]
-    exceptions = [Excuse(**entry) for entry in tables.read(excused).get("exception", [])]
+    own = tables.read(excused)
+    entries = [Uncovered(**entry) for table in (tables.read(uncovered), own) for entry in table.get("exchange", [])]
+    exceptions = [Excuse(**entry) for entry in own.get("exception", [])]
     covered = 0
     for exchange, verdict in zip(exchanges, oav.judge(exchanges), strict=True):
         if verdict["covered"]:

@@ -27,14 +27,32 @@ _GROUPS = "2024-03-01"
 _KEYS = "7.5"
 _CRYPTO_OFFICER = "14b46e9e-c2b7-41b4-b07b-48a6ebf60603"
 _ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
-_AUDIENCES = {".vault.azure.net": "https://vault.azure.net", ".blob.core.windows.net": "https://storage.azure.com"}
-_NAMESPACES = ("Microsoft.KeyVault", "Microsoft.Storage")
+_AUDIENCES = {
+    ".vault.azure.net": "https://vault.azure.net",
+    ".managedhsm.azure.net": "https://managedhsm.azure.net",
+    ".blob.core.windows.net": "https://storage.azure.com",
+}
+_NAMESPACES = (
+    *("Microsoft.Attestation", "Microsoft.CognitiveServices", "Microsoft.Compute", "Microsoft.ContainerService"),
+    *("Microsoft.KeyVault", "Microsoft.ManagedIdentity", "Microsoft.Network", "Microsoft.Storage"),
+)
 _PATIENCE = 120
 _ACCEPTED = 202
+# A security domain succeeds in a word of its own.
+_OVER = frozenset({"Canceled", "Failed", "Succeeded", "Success"})
 
 
 class Unmet(Exception):
     """Something that an example needs could not be made."""
+
+
+def state_of(exchange: Exchange) -> str:
+    """The state that a poll of a long-running operation tells; of anything else, that it is over."""
+    try:
+        body = json.loads(exchange.answer_body)
+    except ValueError:
+        return "Succeeded"
+    return body.get("status", "Succeeded") if isinstance(body, dict) and "properties" not in body else "Succeeded"
 
 
 class World:
@@ -49,7 +67,7 @@ class World:
         self._tag = secrets.token_hex(3)
         self._named = 0
         for namespace in _NAMESPACES:
-            self._register(namespace)
+            self.register(namespace)
 
     def name(self, prefix: str) -> str:
         """Makes a name that was never used, fit for an account too: letters and digits in lower case."""
@@ -76,11 +94,21 @@ class World:
     def settle(self, exchange: Exchange) -> Exchange:
         """Polls until an accepted operation has ended; gives the last exchange."""
         deadline = time.monotonic() + _PATIENCE
-        while exchange.status == _ACCEPTED and time.monotonic() < deadline:
+        where = None
+        while self._pending(exchange, where) and time.monotonic() < deadline:
             time.sleep(int(exchange.answer_headers.get("retry-after", "1")))
-            where = exchange.answer_headers.get("azure-asyncoperation") or exchange.answer_headers.get("location")
-            exchange = self.send("GET", where or exchange.url)
+            headers = exchange.answer_headers
+            where = headers.get("azure-asyncoperation") or headers.get("location") or where or exchange.url
+            exchange = self.send("GET", where)
         return exchange
+
+    @staticmethod
+    def _pending(exchange: Exchange, where: str | None) -> bool:
+        if exchange.status == _ACCEPTED:
+            return True
+        if where is None:
+            return exchange.method != "GET" and "azure-asyncoperation" in exchange.answer_headers
+        return state_of(exchange) not in _OVER
 
     def until(self, ask: Callable[[], Exchange], refusals: frozenset[str] | None = None) -> Exchange:
         """Asks until there is no refusal, or none with one of the codes `refusals`; gives the last exchange."""
@@ -120,7 +148,7 @@ class World:
     def new_group(self) -> str:
         """Makes a resource group."""
         name = self.name("g")
-        self._made("PUT", f"{self.subscription_url}/resourcegroups/{name}", _GROUPS, {"location": LOCATION})
+        self.made("PUT", f"{self.subscription_url}/resourcegroups/{name}", _GROUPS, {"location": LOCATION})
         return name
 
     def new_vault(self, **protection: bool) -> str:
@@ -128,7 +156,7 @@ class World:
         name = self.name("v")
         sku = {"family": "A", "name": "premium"}
         properties = {"tenantId": self.tenant, "sku": sku, "enableRbacAuthorization": True, **protection}
-        self._made("PUT", MANAGEMENT + self.vault_id(name), _VAULTS, {"location": LOCATION, "properties": properties})
+        self.made("PUT", MANAGEMENT + self.vault_id(name), _VAULTS, {"location": LOCATION, "properties": properties})
         return name
 
     def new_account(self) -> str:
@@ -141,28 +169,39 @@ class World:
             "identity": {"type": "SystemAssigned"},
             "properties": {},
         }
-        self._made("PUT", f"{MANAGEMENT}{self.account_id(name)}", _ACCOUNTS, body)
+        self.made("PUT", f"{MANAGEMENT}{self.account_id(name)}", _ACCOUNTS, body)
         return name
 
     def new_key(self, vault: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Makes a key, in the shared vault and RSA unless told otherwise; gives its bundle."""
         url = f"{self.vault_url(vault or self.vault)}/keys/{self.name('k')}/create"
-        return self._made("POST", url, _KEYS, {"kty": "RSA", **parameters})
+        return self.made("POST", url, _KEYS, {"kty": "RSA", **parameters})
 
     def delete_key(self, bundle: Mapping[str, Any]) -> None:
         """Deletes a key, and waits until it is among the deleted ones."""
         vault, _, name = bundle["key"]["kid"].rsplit("/", 1)[0].rpartition("/keys/")
-        self._made("DELETE", f"{vault}/keys/{name}", _KEYS)
+        self.made("DELETE", f"{vault}/keys/{name}", _KEYS)
         self.until(lambda: self.send("GET", f"{vault}/deletedkeys/{name}?api-version={_KEYS}"))
 
     def cipher(self, kid: str, operation: str, algorithm: str) -> str:
         """Encrypts or wraps a few bytes with a key."""
         body = {"alg": algorithm, "value": "5ka5IVsnGrzufA"}
-        return self._made("POST", f"{kid}/{operation}", _KEYS, body)["value"]
+        return self.made("POST", f"{kid}/{operation}", _KEYS, body)["value"]
 
     def delete_vault(self, name: str) -> None:
         """Deletes a vault, which can be recovered."""
-        self._made("DELETE", MANAGEMENT + self.vault_id(name), _VAULTS)
+        self.made("DELETE", MANAGEMENT + self.vault_id(name), _VAULTS)
+
+    def make(self, url: str, version: str, body: Any) -> dict[str, Any]:
+        """Makes a resource, waits until it is there, and gives it."""
+        self.made("PUT", url, version, body)
+        made = self.until(lambda: self.send("GET", f"{url}?api-version={version}"))
+        return json.loads(made.answer_body)
+
+    @staticmethod
+    def uuid() -> str:
+        """Makes a name of the kind that role assignments have."""
+        return str(uuid.uuid4())
 
     def let_encrypt(self, principal: str) -> None:
         """Lets an identity use the shared vault's keys to encrypt a resource."""
@@ -177,21 +216,21 @@ class World:
             "principalType": "ServicePrincipal",
         }
         url = f"{MANAGEMENT}{scope}/providers/Microsoft.Authorization/roleAssignments/{name}"
-        self._made("PUT", url, _ROLES, {"properties": properties})
+        self.made("PUT", url, _ROLES, {"properties": properties})
         return name
 
     def unassign(self, scope: str, role: str) -> None:
         """Takes a role at a scope from the application, if it has it: there can be no second assignment like it."""
         url = f"{MANAGEMENT}{scope}/providers/Microsoft.Authorization/roleAssignments"
-        found = self._made("GET", url, _ROLES)["value"]
+        found = self.made("GET", url, _ROLES)["value"]
         for properties, name in ((each["properties"], each["name"]) for each in found):
             same = properties["scope"] == scope and properties["principalId"] == self.principal
             if same and properties["roleDefinitionId"].endswith(role):
-                self._made("DELETE", f"{url}/{name}", _ROLES)
+                self.made("DELETE", f"{url}/{name}", _ROLES)
 
     def identity_of(self, account: str) -> str:
         """Gives the principal of a storage account's own identity."""
-        return self._made("GET", MANAGEMENT + self.account_id(account), _ACCOUNTS)["identity"]["principalId"]
+        return self.made("GET", MANAGEMENT + self.account_id(account), _ACCOUNTS)["identity"]["principalId"]
 
     @property
     def subscription_url(self) -> str:
@@ -220,11 +259,12 @@ class World:
         """Gives the URL of a vault's data."""
         return f"https://{name}.vault.azure.net"
 
-    def _register(self, namespace: str) -> None:
+    def register(self, namespace: str) -> None:
+        """Registers a resource provider, and waits until it is."""
         url = f"{self.subscription_url}/providers/{namespace}"
-        self._made("POST", f"{url}/register", _GROUPS)
+        self.made("POST", f"{url}/register", _GROUPS)
         deadline = time.monotonic() + _PATIENCE
-        while self._made("GET", url, _GROUPS)["registrationState"] != "Registered":
+        while self.made("GET", url, _GROUPS)["registrationState"] != "Registered":
             if time.monotonic() > deadline:
                 raise Unmet(f"{namespace} was never registered.")
             time.sleep(0.5)
@@ -235,11 +275,11 @@ class World:
         self.until(lambda: self.send("GET", f"{self.vault_url(name)}/keys?api-version={_KEYS}"))
         return name
 
-    def _made(self, method: str, url: str, version: str, body: Any = None) -> dict[str, Any]:
+    def made(self, method: str, url: str, version: str, body: Any = None) -> dict[str, Any]:
         """Does something that has to succeed; gives the answer's body."""
         first = self.send(method, f"{url}?api-version={version}", body)
         last = self.settle(first)
-        if last.status >= 400:
+        if last.status >= 400 or state_of(last) == "Failed":
             raise Unmet(f"A prerequisite failed: {method} {url}: {last.status} {last.answer_body}")
         return json.loads(last.answer_body) if last.answer_body else {}
 

@@ -7,7 +7,7 @@ pub(crate) mod kind;
 pub(crate) mod linked;
 pub(crate) mod resource;
 pub(crate) mod rows;
-mod version;
+pub(crate) mod version;
 
 use crate::cx::Cx;
 use crate::http::{Answer, Request};

@@ -15,6 +15,11 @@ fn missing() -> Refusal {
     )
 }
 
+/// Whether the caller asked in version `first` or a later one: an earlier one does not know what came with it.
+pub(crate) fn since(cx: &Cx<'_>, first: &str) -> bool {
+    cx.request.query("api-version").is_none_or(|asked| asked >= first)
+}
+
 /// Namespace and type (without namespace) that a path names, collections included.
 pub(super) fn named(cx: &Cx<'_>) -> Option<(String, String)> {
     let segments = &cx.request.segments;

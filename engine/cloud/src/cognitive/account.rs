@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::settings::{self, Kind as AccountKind, SKU};
 use super::{ACCOUNTS, API, cmk, deleted, invalid, project, regional, row};
 use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
+use crate::arm::version;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::rules::Rule;
@@ -65,9 +66,21 @@ impl Kind for Account {
         row::delete(cx, resource)
     }
 
-    fn shown(&self, _: &Cx<'_>, resource: &Resource) -> Result<Value, Refusal> {
-        Ok(resource.body.clone())
+    fn shown(&self, cx: &Cx<'_>, resource: &Resource) -> Result<Value, Refusal> {
+        Ok(known(cx, resource.body.clone()))
     }
+}
+
+/// A document without what the caller's version does not know: projects came in 2025.
+pub(super) fn known(cx: &Cx<'_>, mut document: Value) -> Value {
+    if !version::since(cx, "2025-04-01")
+        && let Some(properties) = document["properties"].as_object_mut()
+    {
+        for name in ["allowProjectManagement", "associatedProjects", "defaultProject"] {
+            properties.shift_remove(name);
+        }
+    }
+    document
 }
 
 fn create(cx: &mut Cx<'_>, draft: &mut Draft<'_>, id: &str) -> Result<(), Refusal> {

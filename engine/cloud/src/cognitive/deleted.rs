@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::ACCOUNTS;
 use super::row::{self, Deletion, Row};
+use super::{ACCOUNTS, account};
 use crate::arm::identity;
 use crate::arm::kind::Draft;
 use crate::cx::Cx;
@@ -25,8 +25,8 @@ fn id(subscription: &str, group: &str, name: &str) -> String {
 }
 
 /// The document of a deleted account.
-fn document(row: &Row, deletion: &Deletion) -> Value {
-    let mut body = deletion.body.clone();
+fn document(cx: &Cx<'_>, row: &Row, deletion: &Deletion) -> Value {
+    let mut body = account::known(cx, deletion.body.clone());
     let id = ResourceId::parse(&row.resource);
     let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
     let (subscription, group) = id.as_ref().map(|id| (part(id.subscription()), part(id.group()))).unwrap_or_default();
@@ -52,7 +52,7 @@ pub(super) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> 
         let here = ResourceId::parse(&row.resource);
         let here = here.is_some_and(|id| id.subscription().is_some_and(|s| s.eq_ignore_ascii_case(wanted)));
         if let Some(deletion) = row.deletion.as_ref().filter(|_| here) {
-            value.push(document(&row, deletion));
+            value.push(document(cx, &row, deletion));
         }
     }
     Ok(Answer::ok(&json!({ "value": value })))
@@ -70,7 +70,7 @@ fn named(cx: &Cx<'_>, params: &Params) -> Result<Option<(Row, Deletion)>, Refusa
 /// `DeletedAccounts_Get`.
 pub(super) fn get(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (row, deletion) = named(cx, params)?.ok_or_else(|| missing(params.get("name")))?;
-    Ok(Answer::ok(&document(&row, &deletion)))
+    Ok(Answer::ok(&document(cx, &row, &deletion)))
 }
 
 /// `DeletedAccounts_Purge`.

@@ -116,7 +116,7 @@ impl Kind for Cluster {
         for pool in pools(cx, &cluster.id)? {
             let mut entry = json!({ "name": pool.name });
             if let (Some(entry), Some(properties)) = (entry.as_object_mut(), pool.body["properties"].as_object()) {
-                entry.extend(properties.clone());
+                entry.extend(profile::known(cx, properties.clone()));
             }
             if state == "Creating" || state == "Failed" {
                 entry["provisioningState"] = state.clone();

@@ -23,6 +23,17 @@ impl Kind for AgentPool {
         &FACTS
     }
 
+    fn shown(&self, cx: &Cx<'_>, pool: &Resource) -> Result<Value, Refusal> {
+        let mut body = pool.body.clone();
+        if let Some(body) = body.as_object_mut() {
+            body.shift_remove("systemData");
+        }
+        if let Some(properties) = body["properties"].as_object_mut() {
+            *properties = profile::known(cx, std::mem::take(properties));
+        }
+        Ok(body)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), Refusal> {
         profile::check_name(name)
     }

@@ -1,10 +1,12 @@
 //! The properties of an agent pool: what may be asked, and what stays as it was made.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::sizes::Nodes;
 use super::versions::{self, Version};
 use super::{fixed, invalid, lacking};
+use crate::arm::version;
+use crate::cx::Cx;
 use crate::refusal::Refusal;
 
 /// Settings whose only values are these; a new pool has the first.
@@ -26,6 +28,14 @@ const HIDDEN: &[&str] = &["scaleSetPriority", "workloadRuntime"];
 /// Settings that a pool shows and that are off.
 const OFF: &[&str] =
     &["enableAutoScaling", "enableNodePublicIP", "enableEncryptionAtHost", "enableUltraSSD", "enableFIPS"];
+
+/// Properties of a pool without what the caller's version does not know: trusted launch came in the middle of 2024.
+pub(super) fn known(cx: &Cx<'_>, mut properties: Map<String, Value>) -> Map<String, Value> {
+    if !version::since(cx, "2024-05-01") {
+        properties.shift_remove("securityProfile");
+    }
+    properties
+}
 
 /// Plain data that goes to the nodes.
 const PLAIN: &[&str] = &["nodeLabels", "nodeTaints", "tags", "upgradeSettings"];

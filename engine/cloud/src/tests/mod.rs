@@ -11,6 +11,8 @@ pub(crate) mod fixture;
 mod gadgets;
 mod groups;
 mod kinds;
+mod polling;
+mod refusals;
 mod resources;
 mod robustness;
 mod sign_in;

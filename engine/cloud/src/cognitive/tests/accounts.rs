@@ -147,3 +147,20 @@ async fn skus_quotas_and_names_are_told_before_they_are_used() {
     let refused = ask(&cloud, "PUT", &account(&cloud, "second"), body()).await;
     assert_eq!(outcome(&refused), "400 InsufficientQuota");
 }
+
+#[tokio::test]
+async fn an_older_version_does_not_know_of_projects() {
+    let cloud = lab().await;
+    let made = make(&cloud, "foundry", body()).await;
+    assert_eq!(made["properties"]["allowProjectManagement"], true);
+    let path = account(&cloud, "foundry");
+    let list = path.rsplit_once('/').unwrap().0;
+    for (version, knows) in [("2023-05-01", false), ("2024-10-01", false), ("2025-06-01", true)] {
+        let one = cloud.learner().arm("GET", &format!("{path}?api-version={version}"), Value::Null).await.body;
+        let all = cloud.learner().arm("GET", &format!("{list}?api-version={version}"), Value::Null).await.body;
+        for shown in [&one, &all["value"][0]] {
+            assert_eq!(shown["properties"]["allowProjectManagement"].is_null(), !knows, "{version}: {shown}");
+            assert_eq!(shown["properties"]["provisioningState"], "Succeeded", "{version}");
+        }
+    }
+}

@@ -109,3 +109,22 @@ async fn nodes_and_virtual_machines_share_a_quota() {
     let one = ask(&cloud, "PUT", &cluster(&cloud, "aks2"), body()).await;
     assert_eq!(outcome(&one), "400 ErrCode_InsufficientVCPUQuota");
 }
+
+#[tokio::test]
+async fn an_older_version_does_not_know_of_trusted_launch() {
+    let cloud = lab().await;
+    make(&cloud, "aks", body()).await;
+    let path = cluster(&cloud, "aks");
+    for (version, knows) in [("2024-02-01", false), ("2024-05-01", true)] {
+        let get = async |path: String| {
+            cloud.learner().arm("GET", &format!("{path}?api-version={version}"), Value::Null).await.body
+        };
+        let (whole, pool) = (get(path.clone()).await, get(format!("{path}/agentPools/nodepool1")).await);
+        let all = get(format!("{path}/agentPools")).await;
+        let pools = [&whole["properties"]["agentPoolProfiles"][0], &pool["properties"], &all["value"][0]["properties"]];
+        for properties in pools {
+            assert_eq!(properties["securityProfile"].is_null(), !knows, "{version}: {properties}");
+            assert_eq!(properties["vmSize"], "Standard_B2s", "{version}");
+        }
+    }
+}

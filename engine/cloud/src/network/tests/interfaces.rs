@@ -152,3 +152,31 @@ async fn a_public_address_belongs_to_one_interface() {
     cloud.advance(2);
     assert_eq!(lab.ask("DELETE", "publicIPAddresses/one", Value::Null).await.status, 202);
 }
+
+#[tokio::test]
+async fn every_type_is_listed_and_tagged() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    lab.network().await;
+    let group = format!("{}/resourceGroups/lab/providers/Microsoft.Network", cloud.subscription());
+    let everywhere = format!("{}/providers/Microsoft.Network", cloud.subscription());
+    let table = [
+        ("networkInterfaces", lab.nic("a")),
+        ("networkSecurityGroups", json!({})),
+        ("publicIPAddresses", json!({ "publicIPAllocationMethod": "Static" })),
+        ("virtualNetworks", super::kit::network(&["10.1.0.0/16"], &[])),
+    ];
+    for (kind, properties) in table {
+        let path = format!("{kind}/listed");
+        let reply = lab.ask("PUT", &path, at(properties)).await;
+        assert_eq!(reply.status, 201, "{kind}: {reply:?}");
+        cloud.advance(2);
+        let tagged = lab.ask("PATCH", &path, json!({ "tags": { "lab": kind } })).await;
+        assert_eq!((tagged.status, &tagged.body["tags"]["lab"]), (200, &json!(kind)), "{kind}: {tagged:?}");
+        for list in [&group, &everywhere] {
+            let found = lab.me.arm("GET", &format!("{list}/{kind}?api-version=2024-07-01"), Value::Null).await;
+            let listed = found.body["value"].as_array().unwrap();
+            assert!(listed.iter().any(|each| each["id"] == tagged.body["id"]), "{kind}: {found:?}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{API, HOST, account, account_body, account_path, group, lab};
+use super::{API, HOST, account, account_body, account_path, blob, group, lab, ready};
 use crate::{Fault, FaultKind};
 
 #[tokio::test]
@@ -284,4 +284,22 @@ async fn a_resource_group_takes_its_accounts_along() {
     assert_eq!(gone.status, 404, "{gone:?}");
     assert_eq!(cloud.cloud.identity_of(shown["id"].as_str().unwrap()).unwrap(), None);
     assert_eq!(check_name(&cloud, "labdata01").await["nameAvailable"], true);
+}
+
+#[tokio::test]
+async fn no_operation_on_blobs_answers_without_a_credential() {
+    let cloud = ready().await;
+    let nobody = cloud.anonymous();
+    let mut asked = 0;
+    for offered in crate::Cloud::operations().into_iter().filter(|o| o.service == "blob") {
+        let path = offered.path.replace("{container}", "data").replace("{*blob}", "a").replace("{blob}", "a");
+        let when = offered.when.iter().copied();
+        let (headers, query): (Vec<_>, Vec<_>) = when.partition(|(name, _)| name.starts_with("x-ms-"));
+        let query: Vec<String> = query.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let reply = blob(&nobody, offered.method, &format!("{path}?{}", query.join("&")), &headers, "").await;
+        assert!(matches!(reply.status, 401 | 403 | 409), "{} {path}: {reply:?}", offered.name);
+        assert!(!reply.header("x-ms-error-code").is_empty(), "{}: {reply:?}", offered.name);
+        asked += 1;
+    }
+    assert!(asked > 25, "{asked}");
 }

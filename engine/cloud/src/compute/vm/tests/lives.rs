@@ -83,7 +83,12 @@ async fn power_goes_on_and_off() {
         let reply = lab.vm("POST", &format!("vm/{action}"), Value::Null).await;
         assert_eq!(reply.status, status, "{action}: {reply:?}");
         assert_eq!(reply.header("azure-asyncoperation").is_empty(), status != 202, "{action}");
+        let result = reply.header("location").to_owned();
         cloud.advance(2);
+        if status == 202 {
+            let done = lab.me.send("GET", &result, None).await.status;
+            assert!(matches!(done, 200 | 204), "{action}: {done} at {result}");
+        }
         assert_eq!(lab.power("vm").await, power, "{action}");
         assert_eq!(cores().await, (json!(used), json!(used), json!(1)), "{action}");
     }

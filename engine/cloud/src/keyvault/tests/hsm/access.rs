@@ -36,6 +36,7 @@ async fn before_activation_only_the_security_domain_answers() {
         ("POST", "/keys/kek/create"),
         ("POST", "/rng"),
         ("GET", "/providers/Microsoft.Authorization/roleAssignments"),
+        ("GET", "/providers/Microsoft.Authorization/roleDefinitions"),
     ] {
         let reply = lab.hsm("pool", method, path, json!({})).await;
         assert_eq!(refusal(&reply), (403, "Forbidden", ""), "{method} {path}");

@@ -124,3 +124,24 @@ async fn keys_come_in_by_transfer_blobs() {
         assert_eq!(reply.status, status, "{i}: {}", reply.body);
     }
 }
+
+#[tokio::test]
+async fn signatures_are_made_and_verified() {
+    let cloud = testing::cloud();
+    let lab = Lab::with_pool(&cloud).await;
+    lab.local_role("pool", super::CRYPTO_USER, &super::oid(&lab.me).await, "/").await;
+    lab.hsm_key("signer", json!({ "key_ops": ["sign", "verify"] })).await;
+    let (digest, other) = ("A".repeat(43), "B".repeat(42) + "A");
+    let sign = json!({ "alg": "PS256", "value": digest });
+    let signed = lab.hsm("pool", "POST", "/keys/signer/sign", sign).await;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    for (digest, fits) in [(&digest, true), (&other, false)] {
+        let verify = json!({ "alg": "PS256", "digest": digest, "value": signed.body["value"] });
+        let judged = lab.hsm("pool", "POST", "/keys/signer/verify", verify).await;
+        assert_eq!(judged.body["value"], fits, "{digest}: {judged:?}");
+    }
+    let short = json!({ "alg": "PS512", "value": digest });
+    assert_eq!(lab.hsm("pool", "POST", "/keys/signer/sign", short).await.code(), "BadParameter");
+    let short = json!({ "alg": "PS512", "digest": digest, "value": signed.body["value"] });
+    assert_eq!(lab.hsm("pool", "POST", "/keys/signer/verify", short).await.code(), "BadParameter");
+}
