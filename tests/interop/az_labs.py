@@ -40,14 +40,14 @@ FOLDER = Path(__file__).with_name("az")
 #: The labs, and how many commands each has.
 LABS = {
     "key_vault_premium": 47,
-    "managed_hsm": 38,
-    "storage": 39,
-    "disks_aks": 52,
-    "ai_foundry": 35,
-    "os_disk_vault": 27,
-    "os_disk_hsm": 30,
-    "byok": 31,
-    "hardening": 39,
+    "managed_hsm": 39,
+    "storage": 40,
+    "disks_aks": 53,
+    "ai_foundry": 36,
+    "os_disk_vault": 30,
+    "os_disk_hsm": 33,
+    "byok": 32,
+    "hardening": 41,
 }
 
 #: How long a command may take, in seconds.

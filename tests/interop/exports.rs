@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::support::{Lab, az, consent};
+use crate::support::{Lab, az, consent, playbooks};
 
 /// Ids that differ from cloud to cloud and from run to run.
 static IDS: LazyLock<Regex> = LazyLock::new(|| {
@@ -46,21 +46,11 @@ fn compared(playbook: &str, az: &str) {
 
 const SIGN_IN: &str = r#"az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD" --output none"#;
 
-/// Playbooks whose export is compared on demand, in minutes rather than seconds.
-fn on_demand(lab: &Lab) -> Vec<String> {
-    let listed = lab.run(&["--output", "json", "list"]).expect(0).json();
-    let all = listed.as_array().unwrap().iter().filter_map(|p| p["id"].as_str().map(str::to_owned));
-    if std::env::var("SEALBOOK_LABS").is_ok_and(|labs| labs == "full") {
-        all.collect()
-    } else {
-        all.filter(|id| id == "cmk-storage").collect()
-    }
-}
-
+/// All playbooks on demand, in minutes; of each change, one.
 #[test]
 fn exported_scripts_end_where_their_playbooks_end() {
     let Some(az) = az() else { return };
-    for playbook in on_demand(&Lab::warm()) {
+    for playbook in playbooks("cmk-storage") {
         compared(&playbook, &az);
     }
 }

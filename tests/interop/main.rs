@@ -6,6 +6,7 @@
 mod support;
 
 mod exports;
+mod hands_on;
 
 use support::{Lab, az, consent, python, repository, shared};
 

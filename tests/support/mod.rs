@@ -243,6 +243,19 @@ pub fn az() -> Option<String> {
     skipped(&format!("{az} is no Azure CLI: pip install -r tests/interop/az_requirements.txt"))
 }
 
+/// The playbooks that a test with the Azure CLI takes: with `SEALBOOK_LABS=full` all, or those that `SEALBOOK_LABS`
+/// names (with commas), else `usual` alone. Each takes a minute or more.
+pub fn playbooks(usual: &str) -> Vec<String> {
+    match std::env::var("SEALBOOK_LABS").as_deref() {
+        Ok("full") => {
+            let listed = Lab::warm().run(&["--output", "json", "list"]).expect(0).json();
+            listed.as_array().unwrap().iter().filter_map(|p| p["id"].as_str().map(str::to_owned)).collect()
+        }
+        Ok(named) if !named.is_empty() => named.split(',').map(str::to_owned).collect(),
+        _ => vec![usual.to_owned()],
+    }
+}
+
 /// The official contracts and the recorded evidence, which are other people's data: `SEALBOOK_SHARED`, else `shared`
 /// beside the checkout.
 pub fn shared(what: &str) -> Option<PathBuf> {

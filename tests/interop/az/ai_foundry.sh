@@ -3,6 +3,9 @@
 az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD"
 #= .[0].user.name = "$SEALBOOK_USER"
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
 az provider register --namespace Microsoft.CognitiveServices --wait
 #= ok
 

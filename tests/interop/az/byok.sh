@@ -14,6 +14,9 @@ APP_OID=$(az ad sp show --id "$AZURE_CLIENT_ID" --query id --output tsv)
 az ad signed-in-user show
 #= refused 1
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
 GROUP=byok-$SUFFIX VAULT=byok-$SUFFIX
 #= ok
 

@@ -9,6 +9,12 @@ az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD"
 USER_OID=$(az ad signed-in-user show --query id --output tsv)
 #= $USER_OID has "-"
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
+az provider register --namespace Microsoft.ManagedIdentity --wait
+#= ok
+
 az provider register --namespace Microsoft.OperationalInsights --wait
 #= ok
 

@@ -8,6 +8,9 @@ az login --username "$SEALBOOK_USER" --password "$SEALBOOK_PASSWORD"
 USER_OID=$(az ad signed-in-user show --query id --output tsv)
 #= $USER_OID has "-"
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
 GROUP=hsm-$SUFFIX HSM=cmk-hsm-$SUFFIX
 #= ok
 

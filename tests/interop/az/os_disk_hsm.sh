@@ -18,6 +18,15 @@ az ad sp show --id "$ORCHESTRATOR" || az ad sp create --id "$ORCHESTRATOR"
 ORCHESTRATOR_OID=$(az ad sp show --id "$ORCHESTRATOR" --query id --output tsv)
 #= $ORCHESTRATOR_OID has "-"
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
+az provider register --namespace Microsoft.Compute --wait
+#= ok
+
+az provider register --namespace Microsoft.Network --wait
+#= ok
+
 GROUP=cvm-hsm-$SUFFIX HSM=cvm-hsm-$SUFFIX
 #= ok
 

@@ -17,6 +17,15 @@ az ad sp list --filter "appId eq '$ORCHESTRATOR'" --query '[].displayName'
 ORCHESTRATOR_OID=$(az ad sp show --id "$ORCHESTRATOR" --query id --output tsv)
 #= $ORCHESTRATOR_OID has "-"
 
+az provider register --namespace Microsoft.KeyVault --wait
+#= ok
+
+az provider register --namespace Microsoft.Compute --wait
+#= ok
+
+az provider register --namespace Microsoft.Network --wait
+#= ok
+
 GROUP=cvm-disk-$SUFFIX VAULT=cvm-disk-$SUFFIX
 #= ok
 

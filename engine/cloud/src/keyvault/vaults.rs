@@ -73,8 +73,14 @@ fn write(cx: &mut Cx<'_>, id: &ResourceId, mut body: Value) -> Result<Answer, Re
     body["properties"]["vaultUri"] = Kind::Vault.uri(id.name()).into();
     body["properties"]["provisioningState"] = "Succeeded".into();
     cx.put_resource(id, body)?;
-    // Its name takes a moment to be resolvable; without this, clients look again after half a minute.
-    Ok(Answer::ok(&keystore::existing(cx, id.name())?.document(cx)).header("retry-after", "1"))
+    Ok(answer(cx, &keystore::existing(cx, id.name())?))
+}
+
+/// A vault's document. Its name takes a moment to be resolvable, and clients look again and again until it is: after
+/// half a minute each time, unless they are told otherwise.
+fn answer(cx: &Cx<'_>, vault: &KeyStore) -> Answer {
+    let answer = Answer::ok(&vault.document(cx));
+    if cx.now < vault.ready { answer.header("retry-after", "1") } else { answer }
 }
 
 fn replace(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, body: &Value) -> Result<Answer, Refusal> {
@@ -107,7 +113,7 @@ fn recover_or_refuse(cx: &mut Cx<'_>, id: &ResourceId, vault: &KeyStore, recover
         ));
     }
     let vault = vault.recover(cx)?;
-    Ok(Answer::ok(&vault.document(cx)))
+    Ok(answer(cx, &vault))
 }
 
 /// Changes some properties of a vault (`Vaults_Update`).
@@ -131,7 +137,8 @@ pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 
 /// Answers a vault (`Vaults_Get`).
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    Ok(Answer::ok(&live(cx, p)?.document(cx)))
+    let vault = live(cx, p)?;
+    Ok(answer(cx, &vault))
 }
 
 /// Soft-deletes a vault (`Vaults_Delete`).

@@ -10,10 +10,14 @@ async fn a_vault_is_made_shown_changed_and_listed() {
     let cloud = testing::cloud();
     let lab = Lab::new(&cloud).await;
     let made = lab.vault("Lab-Vault", json!({ "enablePurgeProtection": true })).await;
-    assert_eq!(made.body["properties"]["provisioningState"], "RegisteringDns");
+    let early = lab.arm("GET", &lab.vault_id("lab-vault"), Value::Null).await;
+    for reply in [&made, &early] {
+        assert_eq!(reply.body["properties"]["provisioningState"], "RegisteringDns");
+        assert_eq!(reply.header("retry-after"), "1", "clients wait half a minute otherwise");
+    }
     lab.cloud.advance(1);
     let shown = lab.arm("GET", &lab.vault_id("lab-vault"), Value::Null).await;
-    assert_eq!(shown.status, 200);
+    assert_eq!((shown.status, shown.headers.contains_key("retry-after")), (200, false));
     assert_eq!((&shown.body["name"], &shown.body["type"]), (&json!("Lab-Vault"), &json!("Microsoft.KeyVault/vaults")));
     assert_eq!(shown.body["id"], lab.vault_id("Lab-Vault"));
     assert_eq!(shown.body["location"], "westeurope");

@@ -97,8 +97,8 @@ fn status(cx: &Cx<'_>, which: Transfer) -> Result<Answer, Refusal> {
     let done = state::transfer(cx, &pool.label, which)?.ok_or_else(|| {
         Refusal::new(404, "NotFound", "There has been no such transfer of the security domain of this managed HSM.")
     })?;
-    let status = if cx.now < done { "InProgress" } else { "Success" };
-    Ok(Answer::ok(&json!({ "status": status, "status_details": "" })))
+    let answer = |status: &str| Answer::ok(&json!({ "status": status, "status_details": "" }));
+    Ok(if cx.now < done { answer("InProgress").header("retry-after", "1") } else { answer("Success") })
 }
 
 /// Tells where the last download stands (`HSMSecurityDomain_DownloadPending`).
