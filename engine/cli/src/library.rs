@@ -137,7 +137,7 @@ fn find(name: &str) -> Result<Found, Problem> {
 pub fn changes(home: &Home, started: &RunStarted) -> Vec<String> {
     let stored = home.store().get(&started.bundle).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let Some(before) = stored.and_then(|text| Bundle::from_json(&text).ok()) else { return Vec::new() };
-    match (find(started.source.as_ref().unwrap_or(&started.playbook)), &started.source) {
+    match (find(started.source.as_deref().unwrap_or(&started.playbook)), &started.source) {
         (Ok(found), _) => before.changes(&found.bundle),
         (Err(_), Some(source)) => vec![format!("{source} is gone")],
         // An older journal does not say where its playbook was.
