@@ -6,9 +6,8 @@ pub(crate) mod id;
 
 use std::sync::Arc;
 
-use azure_core::http::headers::{HeaderName, Headers};
-use azure_core::http::{Context, Method, PipelineSendOptions, Request, Url};
-use bytes::Bytes;
+use azure_core::http::headers::HeaderName;
+use azure_core::http::{Method, Request, Url};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -16,8 +15,8 @@ pub use follow::{Answer, Follow, Polled, Style, Verb};
 
 use crate::azure::{ARM_HOST, Inner};
 use crate::error::{AzureError, Effect, Kind};
+use crate::exchange::{self, Reply};
 use crate::guard::OneHost;
-use crate::retry::Repeatable;
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 
@@ -44,37 +43,6 @@ const NOT_ABSENT: [&str; 7] = [
 pub struct Arm {
     inner: Arc<Inner>,
     correlation: Option<Uuid>,
-}
-
-/// An answer, read to its end.
-pub(crate) struct Reply {
-    pub status: u16,
-    pub headers: Headers,
-    pub body: Bytes,
-}
-
-impl Reply {
-    /// Reads the body; `None` when there is none.
-    pub fn json(&self) -> Result<Option<Value>, AzureError> {
-        if self.body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
-        serde_json::from_slice(&self.body).map(Some).map_err(|error| {
-            AzureError::new(Kind::Other, "UnreadableAnswer", format!("Resource Manager answered no JSON: {error}"))
-        })
-    }
-
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub fn error(&self, effect: Effect) -> AzureError {
-        AzureError::from_answer(self.status, &self.headers, &self.body, effect)
-    }
-
-    pub fn header(&self, name: &'static str) -> Option<String> {
-        self.headers.get_optional_string(&HeaderName::from_static(name))
-    }
 }
 
 impl Arm {
@@ -232,23 +200,10 @@ impl Arm {
         effect: Effect,
     ) -> Result<Reply, AzureError> {
         let mut request = Request::new(url, method);
-        request.insert_header("accept", "application/json");
         if let Some(id) = self.correlation {
             request.insert_header(CORRELATION, id.to_string());
         }
-        let failed = |error: azure_core::Error| AzureError::from_core(&error, effect);
-        if let Some(body) = body {
-            request.insert_header("content-type", "application/json");
-            request.set_json(body).map_err(failed)?;
-        }
-        let context = match effect {
-            Effect::Read => Context::new().with_value(Repeatable),
-            Effect::Write => Context::new(),
-        };
-        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        let answer = self.inner.arm.send(&context, &mut request, Some(options)).await.map_err(failed)?;
-        let (status, headers, body) = answer.deconstruct();
-        Ok(Reply { status: status.into(), headers, body: body.into() })
+        exchange::send(&self.inner.arm, request, body, effect).await
     }
 }
 

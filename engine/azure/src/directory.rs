@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use azure_core::http::{Context, Method, PipelineSendOptions, Request, Url};
+use azure_core::http::{Method, Request, Url};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::account::Graph;
-use crate::arm::Reply;
 use crate::azure::Inner;
 use crate::error::{AzureError, Effect, Kind};
-use crate::retry::Repeatable;
+use crate::exchange;
 
 /// Service principals of the tenant.
 #[derive(Debug, Clone)]
@@ -52,28 +51,11 @@ impl Directory {
         body: Option<&Value>,
         effect: Effect,
     ) -> Result<Value, AzureError> {
-        let failed = |error: azure_core::Error| AzureError::from_core(&error, effect);
         let url: Url = format!("https://{}/v1.0/{path}", Graph::HOST)
             .parse()
-            .map_err(|error| failed(azure_core::Error::from(error)))?;
-        let mut request = Request::new(url, method);
-        request.insert_header("accept", "application/json");
-        if let Some(body) = body {
-            request.insert_header("content-type", "application/json");
-            request.set_json(body).map_err(failed)?;
-        }
-        let context = match effect {
-            Effect::Read => Context::new().with_value(Repeatable),
-            Effect::Write => Context::new(),
-        };
-        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        let answer = self.inner.graph.send(&context, &mut request, Some(options)).await.map_err(failed)?;
-        let (status, headers, body) = answer.deconstruct();
-        let reply = Reply { status: status.into(), headers, body: body.into() };
-        if !reply.is_success() {
-            return Err(reply.error(effect));
-        }
+            .map_err(|error| AzureError::from_core(&azure_core::Error::from(error), effect))?;
+        let reply = exchange::send(&self.inner.graph, Request::new(url, method), body, effect).await?;
         let nothing = || AzureError::new(Kind::Other, "UnreadableAnswer", "the directory answered without a body");
-        reply.json()?.ok_or_else(nothing)
+        reply.ok(effect)?.ok_or_else(nothing)
     }
 }

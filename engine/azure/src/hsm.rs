@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use azure_core::http::{Context, Method, PipelineSendOptions, Request, Url};
+use azure_core::http::{Method, Request, Url};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sealbook_crypto::security_domain::certificate;
 use serde_json::{Value, json};
 
-use crate::arm::Reply;
 use crate::azure::Inner;
 use crate::error::{AzureError, Effect, Kind};
+use crate::exchange;
 use crate::guard::OneHost;
-use crate::retry::Repeatable;
 
 /// Scope of the tokens.
 const SCOPE: &str = "https://managedhsm.azure.net/.default";
@@ -193,23 +192,8 @@ impl Hsms {
         if !OneHost(host.clone()).covers(&url) {
             return Err(refused(uri));
         }
-        let mut request = Request::new(url, method);
-        request.insert_header("accept", "application/json");
-        let failed = |error: azure_core::Error| AzureError::from_core(&error, effect);
-        if let Some(body) = body {
-            request.insert_header("content-type", "application/json");
-            request.set_json(body).map_err(failed)?;
-        }
-        let context = match effect {
-            Effect::Read => Context::new().with_value(Repeatable),
-            Effect::Write => Context::new(),
-        };
-        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         let pipeline = self.inner.pipeline(&host, SCOPE);
-        let answer = pipeline.send(&context, &mut request, Some(options)).await.map_err(failed)?;
-        let (status, headers, body) = answer.deconstruct();
-        let reply = Reply { status: status.into(), headers, body: body.into() };
-        if reply.is_success() { reply.json() } else { Err(reply.error(effect)) }
+        exchange::send(&pipeline, Request::new(url, method), body, effect).await?.ok(effect)
     }
 }
 

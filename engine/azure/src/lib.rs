@@ -16,6 +16,7 @@ mod blobs;
 mod credential;
 mod directory;
 mod error;
+mod exchange;
 mod guard;
 mod hsm;
 mod keys;
