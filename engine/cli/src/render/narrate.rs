@@ -69,7 +69,9 @@ pub fn lines(event: &Event) -> Vec<Line> {
 /// What stays, why, until when, and what it costs.
 pub fn leftover(left: &Leftover) -> Line {
     let until = left.until.as_ref().map_or_else(|| "until somebody removes it".to_owned(), |t| format!("until {t}"));
-    line(Tone::Warn, "stays", format!("{}, {until}, at {}: {}", safe(&left.what), usd(left.usd), safe(&left.why)))
+    let price =
+        if left.usd_per_hour > 0.0 { format!("{} an hour on Azure", usd(left.usd_per_hour)) } else { usd(left.usd) };
+    line(Tone::Warn, "stays", format!("{}, {until}, at {price}: {}", safe(&left.what), safe(&left.why)))
 }
 
 /// An error with its cure.

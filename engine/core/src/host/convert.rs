@@ -95,6 +95,7 @@ pub(crate) fn leftovers(leftovers: Vec<types::Leftover>) -> Result<Vec<Leftover>
             why: one_line(&l.why, TEXT),
             until: until.map_err(|_| Fault::BadAnswer("`until` of a leftover is no RFC 3339 instant".into()))?,
             usd: amount(l.usd)?,
+            usd_per_hour: 0.0,
         })
     };
     entries("leftovers", leftovers)?.into_iter().map(one).collect()

@@ -1,7 +1,7 @@
 //! Hands-on mode: the learner acts, the engine judges.
 
 use sealbook_model::expr::Template;
-use sealbook_model::journal::{Finding, Record, Stage};
+use sealbook_model::journal::{Finding, Preview, Record, Stage};
 use serde_json::Value;
 
 use super::attempt::{AtStage, StepRun};
@@ -13,7 +13,7 @@ use crate::step::{Checked, StepError};
 /// How the learner's work looks.
 enum Judged {
     Good(Value),
-    Missing(Vec<String>),
+    Missing { missing: Vec<String>, wanted: Option<Box<Preview>> },
 }
 
 impl StepRun<'_> {
@@ -30,11 +30,16 @@ impl StepRun<'_> {
         };
         // Looked at before it is asked for: after a kill he may have done it already.
         let mut judged = self.look_at_it().await?;
+        // What was missing before he did anything is what he makes: its price, and what stays of it.
+        let mut first = None;
         loop {
             match judged {
-                Judged::Good(outputs) => return self.done_by_hand(task.tried > 0, outputs).await,
-                // At the first time nothing is missing yet: nothing was done.
-                Judged::Missing(missing) => task.missing = if task.tried == 0 { Vec::new() } else { missing },
+                Judged::Good(outputs) => return self.done_by_hand(task.tried > 0, outputs, first).await,
+                Judged::Missing { missing, wanted } => {
+                    first = first.or(wanted);
+                    // At the first time nothing is missing yet: nothing was done.
+                    task.missing = if task.tried == 0 { Vec::new() } else { missing };
+                }
             }
             judged = match self.ask(learner.by_hand(&task)).await? {
                 HandsOn::Done => {
@@ -43,11 +48,11 @@ impl StepRun<'_> {
                 }
                 HandsOn::Hint => {
                     self.give_hint().await?;
-                    Judged::Missing(std::mem::take(&mut task.missing))
+                    Judged::Missing { missing: std::mem::take(&mut task.missing), wanted: None }
                 }
                 HandsOn::DoItForMe => {
                     let step = self.facts.path.clone();
-                    self.record(Stage::Check, Record::HandsOnDone { step, by_learner: false }).await?;
+                    self.record(Stage::Check, Record::HandsOnDone { step, by_learner: false, wanted: None }).await?;
                     return self.auto().await;
                 }
                 HandsOn::Stop => return Err(stop(Stop::Interrupted)),
@@ -55,10 +60,15 @@ impl StepRun<'_> {
         }
     }
 
-    async fn done_by_hand(&self, by_learner: bool, outputs: Value) -> Result<Value, AtStage> {
+    async fn done_by_hand(
+        &self,
+        by_learner: bool,
+        outputs: Value,
+        wanted: Option<Box<Preview>>,
+    ) -> Result<Value, AtStage> {
         let step = self.facts.path.clone();
         self.record(Stage::Check, self.checked(Finding::Satisfied { outputs: outputs.clone() })).await?;
-        self.record(Stage::Check, Record::HandsOnDone { step: step.clone(), by_learner }).await?;
+        self.record(Stage::Check, Record::HandsOnDone { step: step.clone(), by_learner, wanted }).await?;
         self.send(Event::StepSatisfied { step });
         self.judge(outputs).await
     }
@@ -69,20 +79,22 @@ impl StepRun<'_> {
             Ok(found) => found,
             Err(Trouble::Failed(failure, retries)) => match &failure.error {
                 StepError::Precondition { message, fix } => {
-                    return Ok(Judged::Missing(vec![message.clone(), fix.clone()]));
+                    return Ok(Judged::Missing { missing: vec![message.clone(), fix.clone()], wanted: None });
                 }
                 StepError::Conflict { message, .. } | StepError::Permanent { message } => {
-                    return Ok(Judged::Missing(vec![message.clone()]));
+                    return Ok(Judged::Missing { missing: vec![message.clone()], wanted: None });
                 }
                 _ => return Err((Stage::Check, Trouble::Failed(failure, retries))),
             },
             Err(trouble) => return Err((Stage::Check, trouble)),
         };
         Ok(match found {
-            Checked::Needed(preview) => Judged::Missing(preview.changes),
+            Checked::Needed(preview) => {
+                Judged::Missing { missing: preview.changes.clone(), wanted: Some(Box::new(preview)) }
+            }
             Checked::Satisfied(outputs) => match self.expectations(&outputs) {
                 Ok(()) => Judged::Good(outputs),
-                Err(failure) => Judged::Missing(vec![failure.to_string()]),
+                Err(failure) => Judged::Missing { missing: vec![failure.to_string()], wanted: None },
             },
         })
     }

@@ -145,6 +145,9 @@ pub struct Leftover {
     pub until: Option<String>,
     /// US dollars it costs until then.
     pub usd: f64,
+    /// US dollars an hour, for what stays until somebody removes it.
+    #[serde(default)]
+    pub usd_per_hour: f64,
 }
 
 /// An effect that is about to happen.

@@ -4,6 +4,7 @@
 //! prefix of every list, since a run may be killed after any record. Records are version [`FORMAT`] of the on-disk
 //! format; a change that an older engine would misread raises it.
 
+mod by_hand;
 mod facts;
 mod record;
 mod state;

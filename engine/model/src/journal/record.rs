@@ -162,6 +162,9 @@ pub enum Record {
         step: StepPath,
         /// Whether the learner did it; else the engine did at the learner's word.
         by_learner: bool,
+        /// What was missing before the learner did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wanted: Option<Box<Preview>>,
     },
     /// Clean-up began: from here on the run only goes back.
     UndoStarted {

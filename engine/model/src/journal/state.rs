@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Consent, Cost, End, Entry, Evidence, Failure, Finding, Goal, Leftover, Operation, Preview, Record, RunStarted,
-    Stage,
+    Stage, by_hand,
 };
 use crate::id::{Digest, StepPath};
 use crate::plugin::PluginRef;
@@ -92,6 +92,8 @@ pub struct StepState {
     pub hints: u32,
     /// Whether the learner did it by hand; none: nobody was asked.
     pub by_learner: Option<bool>,
+    /// What was missing before the learner did it by hand.
+    pub wanted: Option<Box<Preview>>,
     /// Its effects, in the order in which they were intended, with their generation.
     pub effects: Vec<(u32, Operation)>,
     index: BTreeMap<(u32, String), usize>,
@@ -250,7 +252,11 @@ impl RunState {
                 let state = self.step_mut(&step);
                 state.hints = state.hints.max(tier);
             }
-            Record::HandsOnDone { step, by_learner } => self.step_mut(&step).by_learner = Some(by_learner),
+            Record::HandsOnDone { step, by_learner, wanted } => {
+                let step = self.step_mut(&step);
+                step.by_learner = Some(by_learner);
+                step.wanted = wanted;
+            }
         }
     }
 
@@ -277,12 +283,12 @@ impl RunState {
         }
     }
 
-    /// What costs by the hour and stands: from the previews of the steps that were not taken back.
+    /// What costs by the hour and stands: from the previews of the steps that were not taken back, the learner's too.
     pub fn live(&self) -> impl Iterator<Item = (&StepPath, &Cost)> {
         self.steps
             .iter()
             .filter(|(_, step)| step.phase != Phase::Undone)
-            .filter_map(|(path, step)| Some((path, step.preview.as_deref()?)))
+            .filter_map(|(path, step)| Some((path, step.preview.as_deref().or(step.wanted.as_deref())?)))
             .flat_map(|(path, preview)| preview.costs.iter().map(move |cost| (path, cost)))
             .filter(|(_, cost)| cost.usd_per_hour > 0.0)
     }
@@ -295,12 +301,7 @@ impl RunState {
         for path in &self.order {
             let step = &self.steps[path];
             if step.by_learner == Some(true) && step.preview.is_none() {
-                leftovers.push(Leftover {
-                    what: format!("step {path}"),
-                    why: "done by hand, so it is yours to take back if it still stands".into(),
-                    until: None,
-                    usd: 0.0,
-                });
+                leftovers.push(by_hand::leftover(path, step.outputs.as_ref(), step.wanted.as_deref()));
             }
         }
         leftovers

@@ -102,7 +102,7 @@ fn failed(step: &str, stage: Stage) -> Record {
 }
 
 fn undone(step: &str) -> Record {
-    let leftover = Leftover { what: step.into(), why: "soft-deleted".into(), until: None, usd: 0.0 };
+    let leftover = Leftover { what: step.into(), why: "soft-deleted".into(), until: None, usd: 0.0, usd_per_hour: 0.0 };
     Record::UndoStepDone { step: path(step), leftovers: vec![leftover] }
 }
 
@@ -219,18 +219,27 @@ fn an_undo_that_was_killed_keeps_its_generation_and_a_new_one_gets_another() {
 
 #[test]
 fn what_was_done_by_hand_is_named_among_the_leftovers() {
+    let cost = Cost { item: "HSM".into(), usd_per_hour: 3.2, usd_after_undo: 0.0 };
+    let leaves = vec!["its name stays taken for 7 days".to_owned()];
+    let wanted = Preview { costs: vec![cost], leaves, ..Preview::default() };
+    let made = json!({ "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/managedHSMs/h" });
     let by_hand = [
         step_started("a"),
-        satisfied("a"),
-        Record::HandsOnDone { step: path("a"), by_learner: true },
-        succeeded("a"),
+        Record::StepChecked { step: path("a"), finding: Finding::Satisfied { outputs: made.clone() } },
+        Record::HandsOnDone { step: path("a"), by_learner: true, wanted: Some(Box::new(wanted)) },
+        Record::StepSucceeded { step: path("a"), outputs: made, evidence: Vec::new() },
         step_started("b"),
-        Record::HandsOnDone { step: path("b"), by_learner: false },
+        Record::HandsOnDone { step: path("b"), by_learner: false, wanted: None },
         needed("b", Value::Null),
     ];
-    assert!(fold(by_hand.clone()).leftovers().is_empty());
+    let before = fold(by_hand.clone());
+    assert!(before.leftovers().is_empty());
+    assert_eq!(before.live().map(|(step, cost)| (step.as_str(), cost.usd_per_hour)).next(), Some(("a", 3.2)));
     let state = fold(by_hand.into_iter().chain([Record::UndoStarted { generation: 1 }]));
-    assert_eq!(state.leftovers().iter().map(|l| l.what.as_str()).collect::<Vec<_>>(), ["step a"]);
+    let [left] = &state.leftovers()[..] else { panic!("one is left: {:?}", state.leftovers()) };
+    let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/managedHSMs/h";
+    assert_eq!((left.what.as_str(), left.usd_per_hour), (format!("{id} (step a)").as_str(), 3.2));
+    assert!(left.why.contains(&format!(": az resource delete --ids {id}; then its name stays")), "{}", left.why);
 }
 
 #[test]
@@ -305,7 +314,11 @@ fn any_record() -> impl Strategy<Value = Record> {
         (any_step(), 0u32..4).prop_map(|(s, tier)| Record::HintShown { step: path(&s), tier }),
         (any_step(), any::<bool>()).prop_map(|(s, right)| Record::QuizAnswered { step: path(&s), choice: None, right }),
         any_step().prop_map(|s| Record::PausePassed { step: path(&s) }),
-        (any_step(), any::<bool>()).prop_map(|(s, by)| Record::HandsOnDone { step: path(&s), by_learner: by }),
+        (any_step(), any::<bool>()).prop_map(|(s, by)| Record::HandsOnDone {
+            step: path(&s),
+            by_learner: by,
+            wanted: None
+        }),
         any_step().prop_map(|s| Record::LessonSeen { step: path(&s), detail: "403".into() }),
         (1u32..4).prop_map(|generation| Record::UndoStarted { generation }),
         any_step().prop_map(|s| undone(&s)),

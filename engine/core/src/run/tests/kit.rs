@@ -489,6 +489,7 @@ impl Host for ScriptHost {
             why: "soft-deleted".into(),
             until: Some("2026-01-01T00:00:00Z".into()),
             usd: 0.0,
+            usd_per_hour: 0.0,
         };
         Ok(if keeps { vec![leftover] } else { Vec::new() })
     }
