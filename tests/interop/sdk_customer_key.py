@@ -25,7 +25,7 @@ ENCRYPTION_USER = "Key Vault Crypto Service Encryption User"
 
 @dataclass(frozen=True)
 class CustomerKey:
-    """A key of 2048 bits in a premium vault with purge protection, and a user-assigned identity that may wrap with it."""
+    """A key in a premium vault with purge protection, and a user-assigned identity that may wrap with it."""
 
     vault: Vault
     key: KeyVaultKey

@@ -132,7 +132,11 @@ def disk_bytes(lab: Lab) -> None:
     with refused(409):
         client.begin_delete(lab.group, "read-disk").wait()
     client.begin_revoke_access(lab.group, "read-disk").wait()
-    for ask in (blob.get_blob_properties, lambda: blob.download_blob(offset=0, length=512), lambda: list(blob.list_page_ranges())):
+    for ask in (
+        blob.get_blob_properties,
+        lambda: blob.download_blob(offset=0, length=512),
+        lambda: list(blob.list_page_ranges()),
+    ):
         with refused(403):
             ask()
     client.begin_delete(lab.group, "read-disk").wait()

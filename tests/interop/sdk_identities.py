@@ -13,7 +13,7 @@ GUID = 36
 
 @check("identities: an identity from creation to deletion")
 def identity_life(lab: Lab) -> None:
-    """An identity is made with a principal, kept by a second request, changed, listed, and deleted with its principal."""
+    """An identity is made with a principal, kept, changed, listed, and deleted with its principal."""
     client = identities(lab).user_assigned_identities
     made = client.create_or_update(lab.group, "life-identity", Identity(location=REGION))
     equal((len(made.principal_id), len(made.client_id), made.tenant_id), (GUID, GUID, lab.tenant))

@@ -1,4 +1,4 @@
-"""What the examples of disks, machines, clusters, AI accounts and pools refer to; made once, or anew where it is used up."""
+"""What the examples of disks, machines, clusters, AI accounts and pools refer to: made once, or anew if used up."""
 
 from functools import cache
 from typing import Any

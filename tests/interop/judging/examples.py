@@ -29,7 +29,9 @@ _GAP = "x-sealbook-gap"
 # A role comes into force late; until then, the services that need it refuse with these.
 _NOT_YET = frozenset({"KeyVaultAuthenticationFailure", "KeyVaultAccessForbidden"})
 # What is made for these counts against quotas, and goes when it was judged.
-_TRANSIENT = frozenset({"AgentPools_CreateOrUpdate", "ManagedClusters_CreateOrUpdate", "VirtualMachines_CreateOrUpdate"})
+_TRANSIENT = frozenset(
+    {"AgentPools_CreateOrUpdate", "ManagedClusters_CreateOrUpdate", "VirtualMachines_CreateOrUpdate"}
+)
 
 
 @dataclass(frozen=True)

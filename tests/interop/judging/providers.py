@@ -1,4 +1,4 @@
-"""What the examples need of Compute, ContainerService, CognitiveServices, ManagedIdentity, Attestation and Key Vault."""
+"""What the examples of Compute, clusters, AI accounts, identities, attestation, pools of HSMs and secrets need."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ class Fresh:
         self._parameter, self._prefix = parameter, prefix
 
     def __call__(self, world: World, values: Values) -> None:
+        """Puts the name where the example has another one."""
         values[self._parameter] = world.name(self._prefix)
 
 
@@ -26,6 +27,7 @@ class Named:
         self._parameter, self._make = parameter, make
 
     def __call__(self, world: World, values: Values) -> None:
+        """Puts the name where the example has another one."""
         made = self._make(world)
         values[self._parameter] = made if isinstance(made, str) else made["name"]
         values |= {"location": LOCATION} if "location" in values else {}
@@ -135,8 +137,7 @@ COMPUTE = {
         *(f"VirtualMachineRunCommands_{verb}" for verb in ("GetByVirtualMachine", "ListByVirtualMachine")),
     ),
     **{
-        f"VirtualMachineImages_{verb}": (image,)
-        for verb in ("Get", "List", "ListOffers", "ListPublishers", "ListSkus")
+        f"VirtualMachineImages_{verb}": (image,) for verb in ("Get", "List", "ListOffers", "ListPublishers", "ListSkus")
     },
 }
 

@@ -287,4 +287,3 @@ class World:
         host = urlsplit(url).hostname or ""
         audience = next((each for suffix, each in _AUDIENCES.items() if host.endswith(suffix)), MANAGEMENT)
         return self._credential.get_token(f"{audience}/.default").token
-

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::testing;
 
-/// `Location` of a deletion, or the address of its state with the condition that asks for the result.
+/// `Location`, or the address of its state with the condition that asks for the result.
 fn result_of(reply: &testing::Reply) -> String {
     match reply.header("location") {
         "" => format!("{}&monitor=true", reply.header("azure-asyncoperation")),
@@ -31,7 +31,11 @@ async fn each_provider_tells_the_state_and_the_result() {
                 "properties": { "dnsPrefix": "lab", "agentPoolProfiles": [pool] },
             }),
         ),
-        ("Microsoft.Network/publicIPAddresses", "2024-07-01", json!({ "properties": {} })),
+        (
+            "Microsoft.Network/publicIPAddresses",
+            "2024-07-01",
+            json!({ "sku": { "name": "Standard" }, "properties": { "publicIPAllocationMethod": "Static" } }),
+        ),
         ("Microsoft.OperationalInsights/workspaces", "2025-02-01", json!({ "properties": {} })),
     ];
     for namespace in table.iter().map(|(kind, ..)| kind.split('/').next().unwrap()).chain(["Microsoft.Compute"]) {
@@ -46,14 +50,21 @@ async fn each_provider_tells_the_state_and_the_result() {
         body["location"] = "westeurope".into();
         let made = me.arm("PUT", &path, body).await;
         assert!(matches!(made.status, 200 | 201), "{kind}: {made:?}");
-        cloud.advance(10);
-        let gone = me.arm("DELETE", &path, Value::Null).await;
-        assert_eq!(gone.status, 202, "{kind}: {gone:?}");
-        let (state, result) = (gone.header("azure-asyncoperation").to_owned(), result_of(&gone));
+        // A workspace is gone at once: its making is what takes time.
+        let polled = if kind.ends_with("/workspaces") {
+            made
+        } else {
+            cloud.advance(10);
+            let gone = me.arm("DELETE", &path, Value::Null).await;
+            assert_eq!(gone.status, 202, "{kind}: {gone:?}");
+            gone
+        };
+        let (state, result) = (polled.header("azure-asyncoperation").to_owned(), result_of(&polled));
         assert_eq!(me.send("GET", &result, None).await.status, 202, "{kind}");
         assert_eq!(me.send("GET", &state, None).await.body["status"], "InProgress", "{kind}");
         cloud.advance(10);
-        assert_eq!(me.send("GET", &result, None).await.status, 204, "{kind}");
+        let end = me.send("GET", &result, None).await.status;
+        assert!(matches!(end, 200 | 204), "{kind}: {end}");
         assert_eq!(me.send("GET", &state, None).await.body["status"], "Succeeded", "{kind}");
         let (path, query) = result.split_once('?').unwrap();
         let nothing = format!("{}/{}?{query}", path.rsplit_once('/').unwrap().0, uuid::Uuid::nil());

@@ -65,19 +65,13 @@ async fn each_control_operation_asks_for_its_own_action() {
     for offered in Cloud::operations() {
         let (true, Some(action)) = (offered.service == "arm", offered.action) else { continue };
         let reply = ask(&tools, &cloud, "management.azure.com", &offered).await;
-        assert_eq!(
-            (reply.status, reply.code()),
-            (403, "AuthorizationFailed"),
-            "{} {}: {reply:?}",
-            offered.name,
-            offered.path
-        );
-        let message = reply.body["error"]["message"].as_str().unwrap_or_default();
-        assert!(
-            message.to_lowercase().contains(&format!("'{}'", action.to_lowercase())),
-            "{}: {message}",
-            offered.name
-        );
+        assert_eq!(reply.status, 403, "{} {}: {reply:?}", offered.name, offered.path);
+        // The answer to a HEAD has no body that could say more.
+        if offered.method != "HEAD" {
+            assert_eq!(reply.code(), "AuthorizationFailed", "{}: {reply:?}", offered.name);
+            let message = reply.body["error"]["message"].as_str().unwrap_or_default().to_lowercase();
+            assert!(message.contains(&format!("'{}'", action.to_lowercase())), "{}: {message}", offered.name);
+        }
         asked += 1;
     }
     assert!(asked > 200, "{asked}");
