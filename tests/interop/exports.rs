@@ -17,7 +17,8 @@ static IDS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Instants differ likewise.
-static TIMES: LazyLock<Regex> = LazyLock::new(|| Regex::new("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\\+00:00)").unwrap());
+static TIMES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\\+00:00)").unwrap());
 
 /// What exists in a home's cloud: kinds and ids, with how many there are.
 fn inventory(lab: &Lab) -> BTreeMap<String, usize> {
@@ -32,7 +33,14 @@ fn inventory(lab: &Lab) -> BTreeMap<String, usize> {
 }
 
 /// What runs and clouds write down for themselves: a run's mark, addresses that are drawn, digests of passwords.
-const OWN: &[&str] = &[".tags.sealbook-", ".properties.macAddress", ".withheld"];
+const OWN: &[&str] = &[
+    ".tags.sealbook-",
+    ".properties.macAddress",
+    ".properties.fqdn",
+    ".properties.azurePortalFQDN",
+    ".properties.resourceUID",
+    ".withheld",
+];
 
 /// The documents in a home's cloud: every value with its path, by kind and id.
 fn documents(lab: &Lab) -> BTreeMap<String, BTreeSet<String>> {
@@ -77,7 +85,8 @@ fn compared(playbook: &str, az: &str) {
     let theirs = documents(&exported);
     for (name, ours) in documents(&own) {
         // `az` says some defaults aloud, so the other way round there is more.
-        let lacking: Vec<_> = ours.iter().filter(|leaf| !theirs.get(&name).is_some_and(|t| t.contains(*leaf))).collect();
+        let lacking: Vec<_> =
+            ours.iter().filter(|leaf| !theirs.get(&name).is_some_and(|t| t.contains(*leaf))).collect();
         assert!(lacking.is_empty(), "{playbook}: after its export, {name} is without {lacking:#?}");
     }
 }
