@@ -99,11 +99,22 @@ fn shown(said: &str) -> String {
     lines.map(|line| line.get(MARGIN.len()..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
+/// What the learner says beforehand: what to store is a secret, which the playbook does not repeat to him. He means what
+/// it shows in its place.
+fn own_words(lab: &Lab, playbook: &str) -> Option<[String; 2]> {
+    let note = lab.home().join("desk/note");
+    (playbook == "cmk-storage").then(|| {
+        fs::write(&note, "your note").unwrap();
+        ["--set-file".into(), format!("note={}", note.display())]
+    })
+}
+
 /// Runs a playbook hands-on; returns at how many steps it was the learner's turn.
 fn by_hand(lab: &Lab, playbook: &str, az: &str) -> usize {
     let mut desk = Desk::new(lab, az);
-    let mut command = lab.command(&[&["--ui", "plain", "run", playbook, "--hands-on"], consent(playbook)].concat());
-    command.stdin(Stdio::inherit());
+    let start = ["--ui", "plain", "run", playbook, "--hands-on"];
+    let mut command = lab.command(&[&start, consent(playbook)].concat());
+    command.args(own_words(lab, playbook).into_iter().flatten()).stdin(Stdio::inherit());
     let options = Options::new().timeout_ms(Some(SILENCE)).strip_ansi_escape_codes(true);
     let mut terminal: PtySession = spawn_with_options(command, options).unwrap();
     let (mut turns, mut done) = (0, false);

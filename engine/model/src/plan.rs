@@ -31,7 +31,7 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// The choices as they are answered.
     pub choices: Vec<PlannedChoice>,
-    /// What the chosen options cost while they stand, in US dollars per hour.
+    /// What the chosen options and the steps cost while they stand, in US dollars per hour.
     pub usd_per_hour: f64,
     /// What undo can't stop, in US dollars.
     pub usd_after_undo: f64,
@@ -135,7 +135,11 @@ pub fn plan(
             })
         })
         .collect();
-    let costs = || choices.iter().filter_map(|c| c.cost);
+    let of_steps = nodes.iter().filter_map(|node| match node {
+        Node::Step(step) => step.cost.map(|cost| (cost.usd_per_hour, cost.usd_after_undo)),
+        Node::Enter(_) | Node::Leave(_) => None,
+    });
+    let costs: Vec<(f64, f64)> = choices.iter().filter_map(|c| c.cost).chain(of_steps).collect();
     let embedded = context.cloud == CloudName::Embedded;
     Ok(Plan {
         playbook: lab.id.clone(),
@@ -145,8 +149,8 @@ pub fn plan(
         cloud: context.cloud,
         minutes: if embedded { lab.minutes.embedded } else { lab.minutes.azure },
         steps,
-        usd_per_hour: costs().map(|c| c.0).sum(),
-        usd_after_undo: costs().map(|c| c.1).sum(),
+        usd_per_hour: costs.iter().map(|c| c.0).sum(),
+        usd_after_undo: costs.iter().map(|c| c.1).sum(),
         leaves: frames.last().map(|scope| lab.leaves.iter().map(|t| t.preview(scope)).collect()).unwrap_or_default(),
         choices,
     })

@@ -44,22 +44,9 @@ pub struct In {
     /// How undo takes a `put` or `patch` back, where the usual way will not do.
     #[serde(default)]
     undo: Option<Undo>,
-    /// What a `put` costs while it stands.
-    #[serde(default)]
-    cost: Option<Cost>,
     /// Id under which Azure keeps the resource after its deletion; undo deletes that, too.
     #[serde(default)]
     purge: Option<ArmId>,
-}
-
-/// What something costs while it stands.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Cost {
-    /// What is charged for.
-    item: String,
-    /// US dollars per hour.
-    usd_per_hour: f64,
 }
 
 /// A way to take something back.
@@ -132,13 +119,7 @@ impl Step for Arm {
                 let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
                 Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
             }
-            (Task::Put(wanted), None) => {
-                let check = Check::needed(format!("Create {name}")).az(i.az(id, wanted));
-                Ok(match &i.cost {
-                    Some(cost) => check.costs(&cost.item, cost.usd_per_hour),
-                    None => check,
-                })
-            }
+            (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
             (Task::Post(action), Some(found)) => match i.looked(cx, found)? {
                 found if i.expect.is_some() && fits(i.expected(), &found) => Ok(Check::Satisfied(Out(found))),
                 _ => Ok(Check::needed(format!("Run {action} on {name}"))

@@ -48,6 +48,8 @@ pub struct Out {
     exportable: bool,
     /// What it may be used for.
     key_ops: Vec<String>,
+    /// Whether somebody imported it by hand, out of a blob of his own: then nobody else can tell which key it is.
+    by_hand: bool,
 }
 
 /// Imports a key.
@@ -157,6 +159,7 @@ impl In {
             kty: key["kty"].as_str().unwrap_or_default().into(),
             exportable: bundle["attributes"]["exportable"] == true,
             key_ops: ops.unwrap_or_default(),
+            by_hand: mark(bundle).is_none(),
         })
     }
 }
@@ -189,6 +192,7 @@ mod tests {
         assert!(done.evidence.iter().all(|e| e.passed), "{:?}", done.evidence);
         assert_eq!(done.outputs.clone().unwrap()["kid"], format!("{URI}/{:032x}", 1));
         assert_eq!(fake.key_bundle(URI).unwrap()["key"]["n"], "modulus");
+        assert_eq!(done.outputs.clone().unwrap()["by_hand"], false);
         let fake = world();
         let done = step(&fake).run().unwrap();
         let left = step(&fake).undo(done).unwrap().0;
@@ -200,6 +204,9 @@ mod tests {
     fn a_strangers_key_and_one_for_another_use_are_conflicts() {
         let fake = world().key(URI, &json!({})).unmark_key(URI);
         assert!(matches!(step(&fake).check(), Err(Problem::Conflict(_))));
+        let ops = json!({ "key": { "key_ops": ["unwrapKey", "wrapKey"] } });
+        let fake = world().key(URI, &ops).unmark_key(URI).adopting();
+        assert_eq!(step(&fake).check().unwrap().satisfied().unwrap()["by_hand"], true);
         let fake = world().key(URI, &json!({ "key": { "key_ops": ["sign"] } }));
         let Err(Problem::Conflict(c)) = step(&fake).check() else { panic!("no conflict") };
         assert!(c.message.contains("sign instead of unwrapKey, wrapKey"), "{c:?}");

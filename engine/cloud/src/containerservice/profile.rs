@@ -92,6 +92,10 @@ pub(super) fn settle(given: &Value, old: Option<&Value>, cluster: &Version, netw
             pool[name] = given[name].clone();
         }
     }
+    // Whoever leaves it open, by empty settings too, gets Azure's default.
+    if pool["upgradeSettings"]["maxSurge"].is_null() {
+        pool["upgradeSettings"]["maxSurge"] = "10%".into();
+    }
     security(&mut pool, &given["securityProfile"])?;
     version(&mut pool, given, cluster)?;
     if pool["vmSize"].is_null() {
@@ -139,7 +143,6 @@ fn fresh(network: &Value) -> Value {
         "osDiskSizeGB": 128,
         "maxPods": pods,
         "powerState": { "code": "Running" },
-        "upgradeSettings": { "maxSurge": "10%" },
         "securityProfile": { "enableVTPM": false, "enableSecureBoot": false },
     });
     for (name, words) in ONLY.iter().filter(|(name, _)| !HIDDEN.contains(name)) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sealbook_model::expr::{Scope, Template};
 use sealbook_model::journal::{Finding, Record, Stage};
-use sealbook_model::playbook::{LessonKind, Refusal, Step};
+use sealbook_model::playbook::{LessonKind, Price, Refusal, Step};
 use sealbook_model::problem::Problem;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Attempt, Facts, bounded};
 use super::failure::{Trouble, as_failure};
 use crate::event::Event;
-use crate::step::{Checked, Evidence, Failure, Preview, StepError};
+use crate::step::{Checked, Cost, Evidence, Failure, Preview, StepError};
 
 /// How long evidence may need to show: Azure's reads lag a little behind its writes.
 const EVIDENCE_LAG: Duration = Duration::from_secs(15);
@@ -82,9 +82,18 @@ impl<'a> StepRun<'a> {
     pub(super) async fn check(&self) -> Result<Checked, Trouble> {
         let call = self.attempt.looking(&self.facts, &self.cancel);
         let within = self.attempt.patience(self.step.retry_within);
-        self.attempt
+        let mut found = self
+            .attempt
             .patient(&self.facts.path, within, || bounded(self.deadline, &self.cancel, self.attempt.host.check(&call)))
-            .await
+            .await?;
+        if let (Checked::Needed(preview), Some(Price { usd_per_hour, usd_after_undo })) = (&mut found, self.step.cost) {
+            preview.costs.push(Cost { item: self.step.title.clone(), usd_per_hour, usd_after_undo });
+        }
+        // The author knows better than the plugin what a person would type.
+        if let (Checked::Needed(preview), Some(by_hand)) = (&mut found, &self.step.by_hand) {
+            preview.az = Some(by_hand.preview(self.scope));
+        }
+        Ok(found)
     }
 
     /// Records what is to be done, which registers the undo, before anything is done.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sealbook_model::id::StepPath;
-use sealbook_model::journal::{Operation, Phase, RunState};
+use sealbook_model::journal::{Operation, Phase, RunState, StepState};
 use serde_json::Value;
 
 use super::Verdict;
@@ -53,13 +53,26 @@ fn passed(state: &RunState, path: &StepPath) -> bool {
 
 /// What a step has switched: keys by their attributes, resources by an action.
 fn switched(state: &RunState, path: &StepPath) -> BTreeSet<String> {
-    let operations = state.step(path).map(|step| step.operations()).unwrap_or_default();
+    let Some(step) = state.step(path) else { return BTreeSet::new() };
+    let operations = step.operations();
+    if operations.is_empty() {
+        return meant(step);
+    }
     let target = |operation: &Operation| match operation.intent.kind.as_str() {
         "key-update" => Some(operation.intent.target.clone()),
         "arm-post" => operation.intent.target.rsplit_once('/').map(|(resource, _)| resource.to_owned()),
         _ => None,
     };
     operations.iter().filter_map(target).collect()
+}
+
+/// What a step was to switch. The learner's own doing leaves no operations: inputs and grants say what it was about.
+fn meant(step: &StepState) -> BTreeSet<String> {
+    let keys = step.grants.iter().filter_map(|grant| {
+        let (verbs, target) = grant.strip_prefix("keyvault:")?.split_once(' ')?;
+        verbs.split(',').any(|verb| verb == "update").then(|| target.to_owned())
+    });
+    keys.chain(step.inputs["post"].as_str().map(str::to_owned)).collect()
 }
 
 async fn look(attempt: &Attempt, step: &StepPath, outputs: &Value) -> Result<Vec<Evidence>, Trouble> {

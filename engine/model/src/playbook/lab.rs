@@ -105,16 +105,16 @@ pub struct ChoiceOption {
     /// The input that takes it, once it is given.
     pub given: Option<String>,
     /// What it costs.
-    pub cost: Option<OptionCost>,
+    pub cost: Option<Price>,
     /// What the learner types before it is taken; `--yes` does not answer it.
     pub confirm: Option<String>,
     /// The part it runs.
     pub part: String,
 }
 
-/// What an option costs, in US dollars.
+/// What an option or a step costs, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct OptionCost {
+pub struct Price {
     /// Per hour while it stands.
     pub usd_per_hour: f64,
     /// What undo can't stop.

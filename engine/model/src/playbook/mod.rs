@@ -21,5 +21,5 @@ pub use authored::{part_schema, schema};
 pub use bundle::Bundle;
 pub use compile::compile;
 pub use frames::Scopes;
-pub use lab::{Answers, Choice, ChoiceOption, Enter, Lab, Leave, Minutes, Node, OptionCost, matching_leave};
+pub use lab::{Answers, Choice, ChoiceOption, Enter, Lab, Leave, Minutes, Node, Price, matching_leave};
 pub use step::{Expect, Lesson, LessonKind, Place, Quiz, Refusal, Step, Text};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::lab::Price;
 use crate::CloudName;
 use crate::expr::{Expr, ExprError, Scope, Template, With};
 use crate::grant::{Capability, Gate, Grant, Verb};
@@ -37,6 +38,8 @@ pub struct Step {
     pub retry_within: Option<Duration>,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
+    /// What it costs, beyond what its plugin tells.
+    pub cost: Option<Price>,
     /// What a person would type.
     pub by_hand: Option<Template>,
     /// Hints, each saying more than the one before.

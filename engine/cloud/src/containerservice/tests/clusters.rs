@@ -32,6 +32,7 @@ async fn a_cluster_lives_with_its_node_group() {
     assert!(properties["fqdn"].as_str().unwrap().ends_with(".hcp.westeurope.azmk8s.io"), "{properties}");
     let pool = &properties["agentPoolProfiles"][0];
     assert_eq!(pool["securityProfile"], json!({ "enableVTPM": true, "enableSecureBoot": true }));
+    assert_eq!(pool["upgradeSettings"]["maxSurge"], "10%");
     assert_eq!((&pool["count"], &pool["currentOrchestratorVersion"]), (&json!(1), &json!("1.34.4")));
 
     let nodes = format!("{}/resourceGroups/MC_lab_aks1_westeurope", cloud.subscription());

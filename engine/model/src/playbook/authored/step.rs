@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::lab::Price;
 use super::Text;
 use crate::document::{At, LooseAt};
 
@@ -59,6 +60,9 @@ pub(crate) struct StepSpec {
     /// How long one attempt may take.
     #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]{1,6}(s|m|h)$"), example = &"10m")]
     pub(crate) timeout: Option<Text>,
+    /// What the step costs, where its plugin can't know: an option's cost is told with the option.
+    #[schemars(with = "Option<CostSpec>")]
+    pub(crate) cost: Option<At<CostSpec>>,
     /// What a person would type.
     #[schemars(with = "Option<String>", length(max = 4000))]
     pub(crate) by_hand: Option<Text>,
@@ -109,7 +113,7 @@ pub(crate) struct OptionSpec {
     pub(crate) confirm: Option<String>,
 }
 
-/// What an option costs.
+/// What an option or a step costs.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a cost")]
@@ -120,6 +124,15 @@ pub(crate) struct CostSpec {
     /// US dollars that undo can't stop.
     #[schemars(range(min = 0, max = 100000000))]
     pub(crate) usd_after_undo: Option<f64>,
+}
+
+impl CostSpec {
+    pub(crate) fn price(self) -> Price {
+        Price {
+            usd_per_hour: self.usd_per_hour.unwrap_or_default(),
+            usd_after_undo: self.usd_after_undo.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

@@ -236,7 +236,7 @@ impl<'a> File<'a> {
 
 /// Keys that only a plugin step has.
 const PLUGIN_KEYS: &[&str] =
-    &["where", "grants", "adopt", "retry", "timeout", "by_hand", "hints", "expect", "lesson", "quiz", "pause"];
+    &["where", "grants", "adopt", "retry", "timeout", "cost", "by_hand", "hints", "expect", "lesson", "quiz", "pause"];
 
 /// Where a key's value stands; none: the key is not given.
 fn place(spec: &StepSpec, key: &str) -> Option<Range<usize>> {
@@ -255,6 +255,7 @@ fn place(spec: &StepSpec, key: &str) -> Option<Range<usize>> {
         "adopt" => of(&spec.adopt),
         "retry" => of(&spec.retry),
         "timeout" => of(&spec.timeout),
+        "cost" => of(&spec.cost),
         "by_hand" => of(&spec.by_hand),
         "hints" => first(&spec.hints),
         "expect" => first(&spec.expect),

@@ -53,6 +53,7 @@ pub(super) fn step(
         adopt: spec.adopt.as_ref().is_some_and(|a| *a.value()),
         retry_within,
         timeout,
+        cost: spec.cost.as_ref().map(|cost| cost.value().price()),
         by_hand,
         hints,
         expect,

@@ -14,7 +14,7 @@ pub(crate) use registry::{Part, Registry};
 
 use super::authored::Text;
 use super::checked::{Checked, CheckedOption, File, Kind, See};
-use super::lab::{Block, Choice, ChoiceItem, ChoiceOption, Item, OptionCost, PartItem};
+use super::lab::{Block, Choice, ChoiceItem, ChoiceOption, Item, PartItem};
 use super::step::Step;
 use crate::document::snake;
 use crate::grant::shown;
@@ -267,15 +267,11 @@ fn item(file: &File<'_>, step: Checked<'_>, known: Known<'_>) -> Option<Item> {
 
 fn choice_option(option: &CheckedOption<'_>) -> Option<ChoiceOption> {
     let spec = option.spec;
-    let cost = spec.cost.map(|cost| OptionCost {
-        usd_per_hour: cost.usd_per_hour.unwrap_or_default(),
-        usd_after_undo: cost.usd_after_undo.unwrap_or_default(),
-    });
     Some(ChoiceOption {
         id: spec.id.as_ref()?.value().clone(),
         when: spec.when.clone(),
         given: spec.given.as_ref().map(|given| given.value().clone()),
-        cost,
+        cost: spec.cost.map(|cost| cost.price()),
         confirm: spec.confirm.clone(),
         part: spec.part.as_ref()?.value().clone(),
     })
