@@ -10,10 +10,8 @@ use crate::support::{Lab, copy, repository};
 fn killed() -> Lab {
     let lab = Lab::warm();
     lab.cloud().set_role_delay(std::time::Duration::ZERO).unwrap();
-    let dead = lab.run_with(
-        &["run", "key-vault-premium", "--yes"],
-        &[("SEALBOOK_CRASH_AT", "before-record:effect-completed:2")],
-    );
+    let dead = lab
+        .run_with(&["run", "key-vault-premium", "--yes"], &[("SEALBOOK_CRASH_AT", "before-record:effect-completed:2")]);
     assert_eq!(dead.code, None, "{}", dead.stderr);
     lab
 }
@@ -78,7 +76,11 @@ fn an_edited_playbook_is_named_and_the_run_goes_on_with_what_it_began_with() {
     // The copy has another home, and the playbook is where it was.
     assert_eq!(first["event"], "playbook-changed", "{first}");
     let said = lab.run(&["resume"]).expect(0).stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in ["come in another order: preflight, rg, key_store, key, harden, proof", "texts/proof.md says", "goes on with what it began"] {
+    for word in [
+        "come in another order: preflight, rg, key_store, key, harden, proof",
+        "texts/proof.md says",
+        "goes on with what it began",
+    ] {
         assert!(said.contains(word), "{word} is not in {said}");
     }
     let order = |word: &str| said.rfind(word).unwrap();

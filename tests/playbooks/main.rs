@@ -7,6 +7,6 @@ mod faults;
 mod forms;
 mod runs;
 mod sharing;
-mod variants;
 #[path = "../support/mod.rs"]
 mod support;
+mod variants;

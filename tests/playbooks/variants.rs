@@ -88,7 +88,8 @@ fn every_variant_runs_through_kills_verifies_and_undoes() {
         assert!((stays - variant.stays).abs() < 0.05, "{what}: {leftovers:#?}");
         // What is deleted and still paid for is not forgotten.
         let shown = lab.run(&["--output", "json", "cloud", "show"]).expect(0).json();
-        let bills: Vec<&Value> = shown.as_array().unwrap().iter().map(|item| &item["bill"]).filter(|bill| !bill.is_null()).collect();
+        let bills: Vec<&Value> =
+            shown.as_array().unwrap().iter().map(|item| &item["bill"]).filter(|bill| !bill.is_null()).collect();
         let to_come: f64 = bills.iter().filter_map(|bill| bill["usd_to_come"].as_f64()).sum();
         assert!((to_come - variant.stays).abs() < 0.05, "{what}: {bills:#?}");
         for command in [&["doctor"][..], &["cloud", "show"]] {

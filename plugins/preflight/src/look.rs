@@ -61,8 +61,7 @@ impl In {
             None => {
                 // Geographies like `europe` are listed too; nothing can be made there.
                 let physical = |r: &&Value| r["metadata"]["regionType"] != "Logical";
-                let mut names: Vec<&str> =
-                    regions.iter().filter(physical).filter_map(|r| r["name"].as_str()).collect();
+                let mut names: Vec<&str> = regions.iter().filter(physical).filter_map(|r| r["name"].as_str()).collect();
                 names.sort_unstable();
                 cure(
                     format!("The input `region` can't be `{}`: this subscription has no such region", self.location),

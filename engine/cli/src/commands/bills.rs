@@ -56,8 +56,6 @@ impl Bills {
             format!("az keyvault purge --hsm-name {name} ends it")
         };
         let (until, to_come) = (until.to_rfc3339_opts(SecondsFormat::Secs, true), amount(bill.remaining(self.now)));
-        format!(
-            "the managed HSM {name} is deleted and still billed, until {until}: {rate}, {to_come} to come; {end}"
-        )
+        format!("the managed HSM {name} is deleted and still billed, until {until}: {rate}, {to_come} to come; {end}")
     }
 }

@@ -99,9 +99,8 @@ fn changed_steps(path: &str, was: &str, is: &str) -> Vec<String> {
         all.iter().filter(|step| !other.contains(step)).map(String::as_str).collect::<Vec<_>>().join(", ")
     };
     let (gone, new) = (without(&was, &is), without(&is, &was));
-    let kept = |all: &[String], other: &[String]| {
-        all.iter().filter(|step| other.contains(step)).cloned().collect::<Vec<_>>()
-    };
+    let kept =
+        |all: &[String], other: &[String]| all.iter().filter(|step| other.contains(step)).cloned().collect::<Vec<_>>();
     let mut changes = Vec::new();
     if !gone.is_empty() {
         changes.push(format!("{path} has no step {gone} any more"));
@@ -222,7 +221,8 @@ mod tests {
             files.insert(path.into(), text.into());
             before.changes(&read(&files))
         };
-        let step = |name: &str| format!("[[step]]\nname = \"{name}\"\nuse = \"resource-group@0.1\"\npart = \"vault@1\"\n");
+        let step =
+            |name: &str| format!("[[step]]\nname = \"{name}\"\nuse = \"resource-group@0.1\"\npart = \"vault@1\"\n");
         for (path, text, expected) in [
             (
                 "lab/playbook.toml",

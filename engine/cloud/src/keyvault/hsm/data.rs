@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::super::audit;
 use super::super::keystore::{self, KeyStore, Kind};
-use super::super::{lacking, network};
 use super::super::operations::{self, API};
 use super::super::requests::{self, bad};
+use super::super::{lacking, network};
 use super::{domain, rbac, state};
 use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
