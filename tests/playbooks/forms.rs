@@ -7,6 +7,9 @@ use rexpect::session::{Options, spawn_with_options};
 
 use crate::support::{Lab, at_once, consent};
 
+/// Columns of a terminal that does not say how many it has.
+const WIDTH: usize = 80;
+
 /// What a terminal shows once it has obeyed everything that was written to it.
 #[derive(Default)]
 struct Screen {
@@ -29,6 +32,9 @@ impl Screen {
                 '\n' => screen.row += 1,
                 c if c.is_control() => panic!("a stray control character {c:?} in {text:?}"),
                 c => {
+                    if screen.column == WIDTH {
+                        (screen.row, screen.column) = (screen.row + 1, 0);
+                    }
                     let line = screen.lines.entry(screen.row).or_default();
                     line.resize(line.len().max(screen.column + 1), ' ');
                     line[screen.column] = c;
@@ -128,7 +134,9 @@ fn at_terminal(lab: &Lab, args: &[&str]) -> String {
     let mut command = lab.command(args);
     command.stdin(std::process::Stdio::inherit()).env("TERM", "xterm-256color");
     let mut terminal = spawn_with_options(command, Options::new().timeout_ms(Some(300_000))).unwrap();
-    let text = terminal.exp_eof().unwrap();
+    // What comes is a character for each byte.
+    let bytes: Vec<u8> = terminal.exp_eof().unwrap().chars().map(|c| u8::try_from(c).unwrap()).collect();
+    let text = String::from_utf8(bytes).unwrap();
     let status = format!("{:?}", terminal.process().wait().unwrap());
     assert!(status.starts_with("Exited") && status.ends_with("0)"), "{status}:\n{text}");
     text

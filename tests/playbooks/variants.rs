@@ -43,10 +43,10 @@ const VARIANTS: [Variant; 7] = [
 
 /// Runs a command to its end through two kills, one in the run and one in the resume.
 fn through_kills(lab: &Lab, run: &[&str], what: &str) -> String {
-    let killed = lab.run_with(run, &[("SEALBOOK_CRASH_AT", "after:commit:14")]);
+    let killed = lab.run_with(run, &[("SEALBOOK_CRASH_AT", "after:commit:4")]);
     assert_eq!(killed.code, None, "{what} should have died:\n{}\n{}", killed.stdout, killed.stderr);
     let again = ["--output", "json", "resume", "--yes"];
-    let killed = lab.run_with(&again, &[("SEALBOOK_CRASH_AT", "before-record:effect-completed:3")]);
+    let killed = lab.run_with(&again, &[("SEALBOOK_CRASH_AT", "before-record:effect-completed:2")]);
     assert_eq!(killed.code, None, "resume of {what} should have died:\n{}\n{}", killed.stdout, killed.stderr);
     let last = lab.run(&again).expect(0).last();
     assert_eq!(last["status"], "succeeded", "{what}: {last}");
