@@ -53,7 +53,24 @@ impl ResourceId {
 
     /// Position of the last `providers` segment.
     fn provider(&self) -> Option<usize> {
-        self.segments.iter().rposition(|s| s.eq_ignore_ascii_case("providers"))
+        let mut next = if self.group().is_some() {
+            4
+        } else if self.subscription().is_some() {
+            2
+        } else {
+            0
+        };
+        let is_literal = |at: usize| self.segments.get(at).is_some_and(|s| s.eq_ignore_ascii_case("providers"));
+        let mut found = None;
+        // Only where a type could stand is it the literal: a resource may have that name.
+        while is_literal(next) {
+            found = Some(next);
+            next += 2;
+            while next < self.segments.len() && !is_literal(next) {
+                next += 2;
+            }
+        }
+        found
     }
 
     /// Namespace of the (innermost) provider.
@@ -156,6 +173,22 @@ mod tests {
         assert_eq!(id.to_string(), format!("{vnet}/subnets/n"));
         assert_eq!(id.parent().unwrap().to_string(), vnet);
         assert!(id.parent().unwrap().parent().is_none());
+    }
+
+    #[test]
+    fn a_name_is_no_literal() {
+        let group = "/subscriptions/s/resourceGroups/providers";
+        let table = [
+            (group.to_owned(), "Microsoft.Resources/resourceGroups", "providers"),
+            (format!("{group}/providers/A.b/c/providers"), "A.b/c", "providers"),
+            (format!("{group}/providers/A.b/c/providers/d/e"), "A.b/c/d", "e"),
+            (format!("{group}/providers/A.b/c/providers/providers/D.e/f/g"), "D.e/f", "g"),
+            ("/providers/A.b/c/d".to_owned(), "A.b/c", "d"),
+        ];
+        for (id, kind, name) in table {
+            let id = ResourceId::parse(&id).unwrap();
+            assert_eq!((id.kind().as_str(), id.name()), (kind, name), "{id}");
+        }
     }
 
     #[test]

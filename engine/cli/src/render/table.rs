@@ -1,9 +1,14 @@
 //! Aligned columns for lists.
 
+use super::text::safe;
+
 /// Lays out rows under a header. Every cell but the last is padded to its column's width.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    // A cell is one line, and nothing in it steers the terminal.
+    let cell = |text: &String| safe(text).replace('\n', "\\u{a}").replace('\t', " ");
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let mut widths: Vec<usize> = header.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -17,7 +22,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         padded.collect::<String>().trim_end().to_owned() + "\n"
     };
     let mut out = lay(header.to_vec());
-    for row in rows {
+    for row in &rows {
         out.push_str(&lay(row.iter().map(String::as_str).collect()));
     }
     out
@@ -33,5 +38,11 @@ mod tests {
         k3f7qa  succeeded
         b       failed
         ");
+    }
+
+    #[test]
+    fn cells_are_lines_and_steer_nothing() {
+        let rows = vec![vec!["a\u{1b}[31mb\nc\td".into(), "e".into()]];
+        assert_eq!(super::table(&["A", "B"], &rows), "A                     B\na\\u{1b}[31mb\\u{a}c d  e\n");
     }
 }

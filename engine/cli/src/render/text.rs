@@ -44,17 +44,19 @@ pub fn command(label: &'static str, text: impl Into<String>) -> Line {
 const MARGIN: usize = 10;
 
 impl Line {
-    /// Lays the line out for `width` columns.
+    /// Lays the line out for `width` columns. What a terminal would obey in its text becomes visible: answers of Azure
+    /// and names out of playbooks are in it.
     pub fn layout(&self, width: usize, color: bool) -> String {
+        let text = safe(&self.text);
         if self.tone == Tone::Head {
-            return paint(&self.text, self.tone, color);
+            return paint(&text, self.tone, color);
         }
         let room = width.saturating_sub(MARGIN).max(20);
         let mut rows = Vec::new();
         if self.verbatim {
-            rows.extend(self.text.lines().map(str::to_owned));
+            rows.extend(text.lines().map(str::to_owned));
         } else {
-            rows.extend(paragraphs(&self.text).iter().flat_map(|p| wrap(p, room)));
+            rows.extend(paragraphs(&text).iter().flat_map(|p| wrap(p, room)));
         }
         if rows.is_empty() {
             rows.push(String::new());
@@ -186,6 +188,18 @@ mod tests {
     fn commands_are_never_broken() {
         let text = "az keyvault key create --id https://some-vault.vault.azure.net/keys/k --kty RSA-HSM";
         assert!(command("az", text).layout(40, false).contains(text));
+    }
+
+    #[test]
+    fn no_line_steers_the_terminal() {
+        for shown in [
+            line(Tone::Head, "", "a\u{1b}]0;b\u{7}c"),
+            line(Tone::Warn, "wait", "a\u{9b}31mb\rc"),
+            command("try", "az x\u{1b}[2K\u{202e}y"),
+        ] {
+            let text = shown.layout(40, false);
+            assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
     }
 
     #[test]

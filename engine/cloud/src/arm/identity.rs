@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::linked;
 use crate::cx::Cx;
 use crate::identity::principals;
+use crate::managedidentity::USER_ASSIGNED;
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 
@@ -126,7 +127,9 @@ fn gone(cx: &Cx<'_>, held: &Value) -> Result<bool, Refusal> {
 
 /// An identity that the caller may give to the resource, as the resource shows it.
 fn assignable(cx: &Cx<'_>, resource: &ResourceId, id: &str) -> Result<Value, Refusal> {
-    let identity = cx.resource(id)?.ok_or_else(|| {
+    // What another type calls its `principalId` is not that of an identity.
+    let found = cx.resource(id)?.filter(|found| found.kind.eq_ignore_ascii_case(USER_ASSIGNED));
+    let identity = found.ok_or_else(|| {
         Refusal::new(
             400,
             "FailedIdentityOperation",

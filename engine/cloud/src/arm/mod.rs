@@ -130,8 +130,10 @@ impl Service for Arm {
     }
 
     fn before(&self, cx: &mut Cx<'_>, _: &'static Operation, _: &Params) -> Result<(), Refusal> {
-        // An encoded slash would make one segment here and two in the id, and so another scope.
-        if cx.request.segments.iter().any(|s| s.contains('/') || s == "." || s == "..") {
+        // An encoded slash would make one segment here and two in the id, and so another scope; a control character in
+        // a name would reach the terminals of all who list it.
+        let odd = |s: &String| s.contains('/') || s == "." || s == ".." || s.contains(char::is_control);
+        if cx.request.segments.iter().any(odd) {
             return Err(Refusal::new(
                 400,
                 "InvalidRequestUri",

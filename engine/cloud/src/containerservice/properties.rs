@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{fixed, invalid, lacking, network};
 use crate::refusal::Refusal;
+use crate::resources::groups;
 
 /// Properties that are dealt with one by one.
 const HANDLED: &[&str] = &[
@@ -107,10 +108,10 @@ pub(super) fn fresh(asked: &Value, group: &str, name: &str, location: &str, uid:
         Some(nodes) => nodes.to_owned(),
         None => format!("MC_{group}_{name}_{location}").chars().take(80).collect(),
     };
-    if nodes.chars().count() > 80 || nodes.eq_ignore_ascii_case(group) {
+    if nodes.chars().count() > 80 || !groups::name_is_valid(&nodes) || nodes.eq_ignore_ascii_case(group) {
         return Err(invalid(
             "nodeResourceGroup",
-            "it has at most 80 characters and is not the resource group of the cluster",
+            "it is the name of a resource group, has at most 80 characters and is not the resource group of the cluster",
         ));
     }
     let host = format!("{prefix}-{}", uid.get(..8).unwrap_or(uid)).to_ascii_lowercase();

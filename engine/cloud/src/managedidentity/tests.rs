@@ -247,3 +247,16 @@ async fn machines_get_tokens_for_the_identities_that_they_hold() {
         assert_eq!(ask(held, query.clone()).await, expected, "{query}");
     }
 }
+
+#[tokio::test]
+async fn only_an_identity_is_given_as_one() {
+    let cloud = lab().await;
+    let me = cloud.learner();
+    let own = json!({ "location": "westus", "identity": { "type": "SystemAssigned" }, "properties": { "size": 1 } });
+    let other = format!("{}/providers/Test.Fixture/gadgets/other", group(&cloud));
+    assert_eq!(me.arm("PUT", &format!("{other}?api-version=2026-01-01"), own).await.status, 202);
+    let url = format!("{}/providers/Test.Fixture/gadgets/g?api-version=2026-01-01", group(&cloud));
+    let body = json!({ "location": "westus", "identity": holds(&other), "properties": {} });
+    let refused = me.arm("PUT", &url, body).await;
+    assert_eq!((refused.status, refused.code()), (400, "FailedIdentityOperation"), "{refused:?}");
+}

@@ -23,7 +23,16 @@ const TAKES: Duration = Duration::milliseconds(500);
 
 fn id(subscription: &str, group: &str) -> Result<ResourceId, Refusal> {
     ResourceId::parse(&format!("/subscriptions/{subscription}/resourceGroups/{group}"))
+        // A name with a slash in it would be somewhere below another group.
+        .filter(|id| id.segments().len() == 4)
         .ok_or_else(|| invalid_name(group))
+}
+
+/// Whether a group can have a name: 1 to 90 letters, digits, `-`, `_`, `.`, `(` and `)`, no `.` at the end.
+pub(crate) fn name_is_valid(group: &str) -> bool {
+    (1..=90).contains(&group.chars().count())
+        && !group.ends_with('.')
+        && group.chars().all(|c| c.is_alphanumeric() || "-_.()".contains(c))
 }
 
 fn invalid_name(group: &str) -> Refusal {
@@ -93,10 +102,7 @@ pub(super) fn list(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> 
 /// `ResourceGroups_CreateOrUpdate`.
 pub(super) fn put(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
     let (subscription, group) = (params.get("subscription"), params.get("group"));
-    let fits = (1..=90).contains(&group.chars().count())
-        && !group.ends_with('.')
-        && group.chars().all(|c| c.is_alphanumeric() || "-_.()".contains(c));
-    if !fits {
+    if !name_is_valid(group) {
         return Err(invalid_name(group));
     }
     let body = cx.request.json()?;

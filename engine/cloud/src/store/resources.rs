@@ -134,12 +134,12 @@ pub(crate) fn list(tx: &Connection, filter: Filter<'_>) -> Result<Vec<Resource>,
 }
 
 /// Resources whose documents contain an id as a whole text, without case, in order of id; the resource itself and what
-/// lies below it aside.
+/// lies below it aside. Tags do not count: anybody can write anything into them.
 pub(crate) fn naming(tx: &Connection, id: &str) -> Result<Vec<Resource>, Refusal> {
     let text = serde_json::Value::from(id).to_string();
     let mut statement = tx.prepare_cached(
         "SELECT * FROM resources
-         WHERE instr(lower(body), lower(?2)) > 0
+         WHERE instr(lower(json_remove(body, '$.tags')), lower(?2)) > 0
            AND id <> ?1
            AND substr(id, 1, length(?1) + 1) <> ?1 || '/' COLLATE NOCASE
          ORDER BY id",

@@ -138,3 +138,24 @@ async fn subscription_and_tenant_are_listed() {
     assert!(found.body["value"].as_array().unwrap().iter().any(|l| l["name"] == "italynorth"));
     assert!(!found.header("x-ms-ratelimit-remaining-subscription-reads").is_empty());
 }
+
+#[tokio::test]
+async fn odd_names_are_names_or_refused() {
+    let cloud = testing::cloud();
+    let me = cloud.learner();
+    let groups = format!("{}/resourceGroups", cloud.subscription());
+    let at = json!({ "location": "westus" });
+    let group = format!("{groups}/providers");
+    let made = me.arm("PUT", &format!("{group}?api-version=2024-11-01"), at.clone()).await;
+    assert_eq!((made.status, &made.body["type"]), (201, &json!("Microsoft.Resources/resourceGroups")), "{made:?}");
+    let listed = me.arm("GET", &format!("{groups}?api-version=2024-11-01"), Value::Null).await;
+    assert_eq!(listed.body["value"][0]["name"], "providers");
+    let thing = format!("{group}/providers/Test.Fixture/things/providers?api-version=2026-01-01");
+    let made = me.arm("PUT", &thing, at.clone()).await;
+    assert_eq!((made.status, &made.body["type"]), (200, &json!("Test.Fixture/things")), "{made:?}");
+    for name in ["%1b%5b31mred", "two%0alines", "bell%07", "%7f", "%c2%9b31m"] {
+        let path = format!("{group}/providers/Test.Fixture/things/{name}?api-version=2026-01-01");
+        let refused = me.arm("PUT", &path, at.clone()).await;
+        assert_eq!((refused.status, refused.code()), (400, "InvalidRequestUri"), "{name}");
+    }
+}

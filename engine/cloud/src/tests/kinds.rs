@@ -171,6 +171,17 @@ async fn what_is_in_use_is_not_deleted_but_goes_with_its_group() {
 }
 
 #[tokio::test]
+async fn a_tag_that_names_something_does_not_use_it() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    lab.ask("PUT", "gadgets/a", at("westus")).await;
+    let mut tagged = at("westus");
+    tagged["tags"] = json!({ "friend": lab.id("gadgets/a") });
+    assert_eq!(lab.ask("PUT", "widgets/b", tagged).await.status, 201);
+    assert_eq!(lab.ask("DELETE", "gadgets/a", Value::Null).await.status, 202);
+}
+
+#[tokio::test]
 async fn entity_tags_guard_changes() {
     let cloud = testing::cloud();
     let lab = lab(&cloud).await;

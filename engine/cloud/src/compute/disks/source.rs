@@ -9,6 +9,7 @@ use crate::compute::body::{fixed, invalid, invalid_because};
 use crate::compute::volumes::image::PlatformImage;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
+use crate::resource_id::ResourceId;
 use crate::store::resources::Resource;
 
 /// Bytes of a virtual hard disk's footer, which an upload brings along.
@@ -98,18 +99,15 @@ fn image(given: &Value) -> Result<(Value, Origin), Refusal> {
 
 fn copy(cx: &Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result<(Value, Origin), Refusal> {
     let id = given["sourceResourceId"].as_str().unwrap_or_default();
-    let lower = id.to_ascii_lowercase();
-    let action = if lower.contains("/snapshots/") {
+    let kind = ResourceId::parse(id).map(|id| id.kind()).unwrap_or_default();
+    let action = if kind.eq_ignore_ascii_case(SNAPSHOTS) {
         "Microsoft.Compute/snapshots/beginGetAccess/action"
-    } else if lower.contains("/disks/") {
+    } else if kind.eq_ignore_ascii_case(DISKS) {
         "Microsoft.Compute/disks/beginGetAccess/action"
     } else {
         return Err(invalid("creationData.sourceResourceId"));
     };
     let source = linked::require(cx, &draft.id, id, action)?;
-    if source.kind != DISKS && source.kind != SNAPSHOTS {
-        return Err(invalid("creationData.sourceResourceId"));
-    }
     if source.location.as_deref() != Some(draft.location()) {
         return Err(invalid_because("creationData.sourceResourceId", "the source must be in the same region.")
             .gap("copies between regions"));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CONFIDENTIAL, CUSTOMER, LINE, Lab};
+use crate::compute::vm::tests::kit as vm;
 use crate::testing;
 
 impl Lab<'_> {
@@ -124,4 +125,27 @@ async fn refused_snapshots() {
     let other = json!({ "securityProfile": { "securityType": "TrustedLaunch" } });
     let reply = lab.ask("PUT", "snapshots/open", lab.copy_of("disks/secret", other)).await;
     assert_eq!((reply.status, reply.code()), (400, "InvalidParameter"));
+}
+
+#[tokio::test]
+async fn the_name_of_a_group_gives_no_right_to_its_disks() {
+    let cloud = testing::cloud();
+    let lab = vm::lab(&cloud).await;
+    lab.demote(&["Microsoft.Compute/snapshots/*"]).await;
+    let group = format!("{}/resourceGroups/snapshots", cloud.subscription());
+    lab.me.arm("PUT", &format!("{group}?api-version=2024-11-01"), json!({ "location": "westeurope" })).await;
+    let compute = format!("{group}/providers/Microsoft.Compute");
+    let api = super::API;
+    let at = |data: Value| json!({ "location": "westeurope", "properties": { "creationData": data, "diskSizeGB": 4 } });
+    for disk in ["plain", "snapshots"] {
+        let made =
+            lab.me.arm("PUT", &format!("{compute}/disks/{disk}?{api}"), at(json!({ "createOption": "Empty" }))).await;
+        assert_eq!(made.status, 202, "{made:?}");
+        cloud.advance(1);
+        for spelled in [format!("{compute}/disks/{disk}"), format!("{compute}/disks/{disk}/")] {
+            let copy = at(json!({ "createOption": "Copy", "sourceResourceId": spelled }));
+            let reply = cloud.tools().arm("PUT", &format!("{compute}/snapshots/mine?{api}"), copy).await;
+            assert_eq!((reply.status, reply.code()), (403, "LinkedAuthorizationFailed"), "{spelled}: {reply:?}");
+        }
+    }
 }

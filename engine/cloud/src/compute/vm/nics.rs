@@ -85,7 +85,20 @@ fn one(cx: &Cx<'_>, draft: &Draft<'_>, given: &Value) -> Result<Value, Refusal> 
     }
     if !properties["deleteOption"].is_null() {
         let option = word(&properties["deleteOption"], "networkInterfaces.deleteOption", &["Delete", "Detach"])?;
+        if option == "Delete" && !goes_already(draft, &found.id) {
+            // It will be deleted in the name of whoever deletes the machine, who may have no right to it.
+            linked::authorize(cx, &draft.id, &found.id, "Microsoft.Network/networkInterfaces/delete")?;
+        }
         entry["properties"]["deleteOption"] = option.into();
     }
     Ok(entry)
+}
+
+/// Whether the machine is to take an interface with it since an earlier request.
+fn goes_already(draft: &Draft<'_>, interface: &str) -> bool {
+    let held = draft.old.and_then(|old| old.body["properties"]["networkProfile"]["networkInterfaces"].as_array());
+    held.into_iter().flatten().any(|held| {
+        held["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(interface))
+            && held["properties"]["deleteOption"] == "Delete"
+    })
 }

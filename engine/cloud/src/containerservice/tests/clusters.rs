@@ -197,3 +197,22 @@ async fn versions_are_listed_per_region() {
         "400 LocationNotAvailableForResourceType"
     );
 }
+
+#[tokio::test]
+async fn the_nodes_get_a_group_of_their_own_and_nothing_of_another() {
+    let cloud = lab().await;
+    let victim = format!("{}/resourceGroups/victim", cloud.subscription());
+    let precious = format!("{victim}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/precious");
+    let me = cloud.learner();
+    let at = || json!({ "location": "westeurope" });
+    assert_eq!(me.arm("PUT", &format!("{victim}?api-version=2024-11-01"), at()).await.status, 201);
+    assert_eq!(me.arm("PUT", &format!("{precious}?api-version=2024-11-30"), at()).await.status, 201);
+    for name in ["victim/providers/Microsoft.ManagedIdentity", "victim/x", "a b", "dot.", "..", "a%2fb", "a\u{1b}b"] {
+        let path = cluster(&cloud, "one");
+        let refused = ask(&cloud, "PUT", &path, with("/properties/nodeResourceGroup", json!(name))).await;
+        assert_eq!(refused.status, 400, "{name:?}: {refused:?}");
+        ask(&cloud, "DELETE", &path, Value::Null).await;
+        cloud.advance(10);
+    }
+    assert_eq!(me.arm("GET", &format!("{precious}?api-version=2024-11-30"), Value::Null).await.status, 200);
+}

@@ -131,9 +131,7 @@ impl Scope {
     }
 
     fn value(&self, document: &Value, reference: &mut Reference<'_>, depth: usize) -> Result<Value, Refusal> {
-        if depth > DEEPEST {
-            return Err(invalid("the template is nested too deep, or a variable refers to itself"));
-        }
+        check_depth(depth)?;
         self.spend(0)?;
         Ok(match document {
             Value::String(text) => self.text(text, reference, depth)?,
@@ -170,7 +168,10 @@ impl Scope {
         reference: &mut Reference<'_>,
         depth: usize,
     ) -> Result<Value, Refusal> {
+        // A variable's own depth comes on top of the depth of the expression that names it.
+        check_depth(depth)?;
         self.spend(0)?;
+        let depth = depth + 1;
         match expression {
             Expression::Text(text) => Ok(text.clone().into()),
             Expression::Number(number) => Ok((*number).into()),
@@ -268,6 +269,13 @@ pub(super) fn full_id(subscription: &str, group: &str, kind: &str, names: &[&str
         id = format!("{id}/{kind}/{name}");
     }
     ResourceId::parse(&id).map(|id| id.to_string())
+}
+
+fn check_depth(depth: usize) -> Result<(), Refusal> {
+    if depth <= DEEPEST {
+        return Ok(());
+    }
+    Err(invalid("the template is nested too deep, or a variable refers to itself"))
 }
 
 fn missing(name: &str) -> Refusal {

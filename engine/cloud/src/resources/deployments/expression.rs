@@ -4,8 +4,11 @@
 
 /// Longest expression.
 const LONGEST: usize = 24_576;
-/// Deepest nesting.
+/// Deepest nesting: calls in calls, and members of members.
 const DEEPEST: usize = 64;
+
+/// An expression, and how deep it is as a tree.
+type Measured = (Expression, usize);
 
 /// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(super) fn read(text: &str) -> Result<Text, String> {
         return Err(format!("the expression has more than {LONGEST} characters"));
     }
     let mut reader = Reader { rest: inner, depth: 0 };
-    let expression = reader.expression()?;
+    let (expression, _) = reader.expression()?;
     reader.space();
     if reader.rest.is_empty() {
         return Ok(Text::Expression(expression));
@@ -106,30 +109,34 @@ impl Reader<'_> {
         }
     }
 
-    fn expression(&mut self) -> Result<Expression, String> {
+    fn expression(&mut self) -> Result<Measured, String> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(format!("the expression is nested deeper than {DEEPEST}"));
+            return Err(too_deep());
         }
-        let mut value = self.value()?;
-        // A chain of members is as deep as it is long once it is a tree.
-        for _ in 0..=DEEPEST {
+        let (mut value, mut height) = self.value()?;
+        loop {
             if self.eat('.') {
                 value = Expression::Member(Box::new(value), self.name()?);
             } else if self.eat('[') {
-                value = Expression::Index(Box::new(value), Box::new(self.expression()?));
+                let (at, inner) = self.expression()?;
+                value = Expression::Index(Box::new(value), Box::new(at));
+                height = height.max(inner);
                 self.need(']')?;
             } else {
                 self.depth -= 1;
-                return Ok(value);
+                return Ok((value, height));
+            }
+            height += 1;
+            if height > DEEPEST {
+                return Err(too_deep());
             }
         }
-        Err(format!("the expression is nested deeper than {DEEPEST}"))
     }
 
-    fn value(&mut self) -> Result<Expression, String> {
+    fn value(&mut self) -> Result<Measured, String> {
         if self.eat('\'') {
-            return Ok(Expression::Text(self.text()?));
+            return Ok((Expression::Text(self.text()?), 1));
         }
         if self.rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
             let sign = usize::from(self.rest.starts_with('-'));
@@ -137,22 +144,28 @@ impl Reader<'_> {
             let (digits, rest) = self.rest.split_at(end);
             let number = digits.parse().map_err(|_| format!("'{digits}' is no integer"))?;
             self.rest = rest;
-            return Ok(Expression::Number(number));
+            return Ok((Expression::Number(number), 1));
         }
         let name = self.name()?;
         self.need('(')?;
-        let mut arguments = Vec::new();
+        let (mut arguments, mut height) = (Vec::new(), 0);
         if !self.eat(')') {
             loop {
-                arguments.push(self.expression()?);
+                let (argument, inner) = self.expression()?;
+                arguments.push(argument);
+                height = height.max(inner);
                 if self.eat(')') {
                     break;
                 }
                 self.need(',')?;
             }
         }
-        Ok(Expression::Call(name, arguments))
+        Ok((Expression::Call(name, arguments), height + 1))
     }
+}
+
+fn too_deep() -> String {
+    format!("the expression is nested deeper than {DEEPEST}")
 }
 
 #[cfg(test)]
@@ -184,6 +197,7 @@ mod tests {
     fn texts() {
         let deep = format!("[{}'x'{}]", "concat(".repeat(70), ")".repeat(70));
         let chain = format!("[a(){}]", ".b".repeat(70));
+        let both = format!("[{}a(){}]", "concat(".repeat(30), format!("{})", ".b".repeat(30)).repeat(30));
         let long = format!("['{}']", "x".repeat(LONGEST));
         let table = [
             ("plain", "=plain"),
@@ -203,6 +217,7 @@ mod tests {
             ("[99999999999999999999]", "-"),
             (&deep, "-"),
             (&chain, "-"),
+            (&both, "-"),
             (&long, "-"),
         ];
         for (text, expected) in table {

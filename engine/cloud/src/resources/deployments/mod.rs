@@ -40,6 +40,9 @@ use crate::store::millis;
 /// Type of a deployment.
 const KIND: &str = "Microsoft.Resources/deployments";
 
+/// Largest deployment, in bytes: template and parameters.
+const LARGEST: usize = 4 << 20;
+
 macro_rules! deployments {
     ($rest:literal) => {
         concat!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Resources/deployments", $rest)
@@ -155,6 +158,13 @@ fn require_ended(deployment: &Deployment) -> Result<(), Refusal> {
 
 /// Judges a deployment as a whole: its template, and whether the caller may make each of its resources.
 fn plan(cx: &mut Cx<'_>, params: &Params) -> Result<(Work, Value), Refusal> {
+    if cx.request.body.len() > LARGEST {
+        return Err(Refusal::new(
+            413,
+            "RequestContentTooLarge",
+            format!("The request content size exceeds the maximum size of {} MB.", LARGEST >> 20),
+        ));
+    }
     let given = body::object(cx)?;
     let asked = &given["properties"];
     for (gap, path) in [

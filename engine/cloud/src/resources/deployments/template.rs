@@ -2,6 +2,8 @@
 //!
 //! Source: <https://learn.microsoft.com/azure/azure-resource-manager/templates/syntax>.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +14,9 @@ use crate::resource_id::ResourceId;
 
 /// Most resources of a template.
 const MOST: usize = 800;
+
+/// Most of what else a template names ("Template limits").
+const LIMITS: &[(&str, usize)] = &[("parameters", 256), ("variables", 256), ("outputs", 64)];
 
 /// A resource of a template.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +73,14 @@ pub(super) fn check(template: &Value) -> Result<(), Refusal> {
     }
     if !template["resources"].is_array() {
         return Err(invalid("The template has no list 'resources'"));
+    }
+    for (member, limit) in LIMITS {
+        let actual = template[member].as_object().map_or(0, Map::len);
+        if actual > *limit {
+            return Err(invalid(format!(
+                "The number of template {member} limit exceeded. Limit: '{limit}' and actual: '{actual}'"
+            )));
+        }
     }
     evaluate::check(template)
 }
@@ -136,10 +149,11 @@ pub(super) fn resources(template: &Value, scope: &Scope, place: &Place) -> Resul
             return Err(invalid(format!("The resource '{}' is defined multiple times in a template", one.id)));
         }
     }
+    let names = Names::of(&planned);
     let mut ordered = Vec::new();
     for (mut one, named) in all {
         for name in named {
-            let found = position(&planned, &name).ok_or_else(|| {
+            let found = names.position(&name).ok_or_else(|| {
                 invalid(format!(
                     "The resource '{}' depends on '{name}', which is not defined in the template",
                     one.name
@@ -147,7 +161,7 @@ pub(super) fn resources(template: &Value, scope: &Scope, place: &Place) -> Resul
             })?;
             one.after.push(found);
         }
-        one.after.extend(referenced(&one.body, scope, &planned));
+        one.after.extend(referenced(&one.body, scope, &names));
         one.after.sort_unstable();
         one.after.dedup();
         ordered.push(one);
@@ -213,22 +227,41 @@ fn collect(
     Ok(())
 }
 
-/// Position of the resource that `name` means: an id, `type/name`, the parts of both in turn, or its name alone.
+/// The resources of a template by what may name them, in lower case.
+struct Names {
+    /// By full id, by type and name, by what follows `/providers/`.
+    exact: HashMap<String, usize>,
+    /// By name alone, where only one has it.
+    alone: HashMap<String, Option<usize>>,
+}
+
+impl Names {
+    fn of(planned: &[Planned]) -> Self {
+        let (mut exact, mut alone) = (HashMap::new(), HashMap::new());
+        for (at, one) in planned.iter().enumerate() {
+            let relative = one.id.split_once("/providers/").map_or("", |(_, rest)| rest);
+            let typed = format!("{}/{}", one.kind, one.name);
+            for name in [one.id.trim_start_matches('/'), &typed, relative] {
+                exact.entry(name.to_ascii_lowercase()).or_insert(at);
+            }
+            alone.entry(one.name.to_ascii_lowercase()).and_modify(|other| *other = None).or_insert(Some(at));
+        }
+        Self { exact, alone }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let name = name.trim_matches('/').to_ascii_lowercase();
+        self.exact.get(&name).copied().or_else(|| self.alone.get(&name).copied().flatten())
+    }
+}
+
+/// Which of the resources a text names: by full id, by type and name, or by a name that only one has.
 pub(super) fn position(planned: &[Planned], name: &str) -> Option<usize> {
-    let name = name.trim_matches('/');
-    let is = |text: &str| text.eq_ignore_ascii_case(name);
-    let exact = planned.iter().position(|one| {
-        let relative = one.id.split_once("/providers/").map_or("", |(_, rest)| rest);
-        is(one.id.trim_start_matches('/')) || is(&format!("{}/{}", one.kind, one.name)) || is(relative)
-    });
-    exact.or_else(|| {
-        let mut named = planned.iter().enumerate().filter(|(_, one)| is(&one.name));
-        named.next().filter(|_| named.next().is_none()).map(|(at, _)| at)
-    })
+    Names::of(planned).position(name)
 }
 
 /// Positions of the resources that a body reads with `reference()`.
-fn referenced(body: &Value, scope: &Scope, planned: &[Planned]) -> Vec<usize> {
+fn referenced(body: &Value, scope: &Scope, names: &Names) -> Vec<usize> {
     let mut found = Vec::new();
     let mut look = |expression: &Expression| {
         if let Expression::Call(name, arguments) = expression
@@ -237,7 +270,7 @@ fn referenced(body: &Value, scope: &Scope, planned: &[Planned]) -> Vec<usize> {
             && let Ok(Value::String(target)) =
                 scope.expression(argument, &mut |_, _, _| Err(invalid("a reference within a reference")), 0)
         {
-            found.extend(position(planned, &target));
+            found.extend(names.position(&target));
         }
         Ok(())
     };

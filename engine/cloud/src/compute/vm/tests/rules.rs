@@ -185,3 +185,28 @@ async fn who_makes_a_machine_must_be_allowed_to_use_its_interface() {
         assert_eq!(reply.code(), code, "{actions:?}: {reply:?}");
     }
 }
+
+#[tokio::test]
+async fn who_lets_a_machine_take_an_interface_with_it_must_be_allowed_to_delete_it() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    let nic = lab.nic("nic").await;
+    let tools = cloud.tools();
+    let url = format!("{}?api-version=2024-07-01", lab.id("Microsoft.Compute/virtualMachines/vm"));
+    let going =
+        with(ordinary(&nic), "networkProfile/networkInterfaces/0/properties", json!({ "deleteOption": "Delete" }));
+    let join = "Microsoft.Network/networkInterfaces/join/action";
+    let delete = "Microsoft.Network/networkInterfaces/delete";
+    let table: [(&[&str], &Value, &str); 4] = [
+        (&["Microsoft.Compute/*", join], &going, "LinkedAuthorizationFailed"),
+        (&["Microsoft.Compute/*", join], &ordinary(&nic), ""),
+        (&["Microsoft.Compute/*", join, delete], &going, ""),
+        (&["Microsoft.Compute/*", join], &going, ""),
+    ];
+    for (actions, body, code) in table {
+        lab.demote(actions).await;
+        let reply = tools.arm("PUT", &url, body.clone()).await;
+        assert_eq!(reply.code(), code, "{actions:?}: {reply:?}");
+        cloud.advance(2);
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::super::keystore;
+use super::super::super::keystore::{self, KeyStore};
 use super::super::super::requests::{self, bad};
 use super::roles::{self, ROLES, Role};
 use super::rows::{self, Custom};
@@ -137,6 +137,20 @@ pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&found.document()))
 }
 
+const WRITE: &str = "Microsoft.KeyVault/managedHsm/roleDefinitions/write/action";
+const DELETE: &str = "Microsoft.KeyVault/managedHsm/roleDefinitions/delete/action";
+
+/// Refuses a caller who may not do `action` at each of a role's scopes: the request's own scope may be one key, and
+/// the role be assigned for all of them.
+fn require_everywhere(cx: &Cx<'_>, pool: &KeyStore, action: &str, scopes: &[String]) -> Result<(), Refusal> {
+    for scope in scopes {
+        if !super::allows(cx, pool, &cx.caller.oid, action, scope)? {
+            return Err(Refusal::new(403, "AccessDenied", format!("Not authorized to access {action} on {scope}")));
+        }
+    }
+    Ok(())
+}
+
 fn texts(given: &Value, name: &str) -> Result<Vec<String>, Refusal> {
     match &given[name] {
         Value::Null => Ok(Vec::new()),
@@ -186,6 +200,10 @@ pub(super) fn put(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         permissions: permissions.iter().map(permission).collect::<Result<_, _>>()?,
         id,
     };
+    require_everywhere(cx, &pool, WRITE, &role.scopes)?;
+    if let Some(old) = rows::role(cx, &pool.label, &role.id)? {
+        require_everywhere(cx, &pool, WRITE, &old.scopes)?;
+    }
     let others = rows::roles(cx, &pool.label)?;
     let taken = others.iter().any(|other| other.id != role.id && other.name.eq_ignore_ascii_case(&role.name));
     if taken || ROLES.iter().any(|other| other.name.eq_ignore_ascii_case(&role.name)) {
@@ -200,8 +218,11 @@ pub(super) fn put(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 pub(super) fn delete(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let pool = keystore::of_request(cx)?;
     let found = by_id(cx, &pool.label, p.get("name"))?.ok_or_else(not_found)?;
-    if let Definition::BuiltIn(_) = found {
-        return Err(Refusal::new(403, "Forbidden", "Built-in role definitions can't be deleted."));
+    match &found {
+        Definition::BuiltIn(_) => {
+            return Err(Refusal::new(403, "Forbidden", "Built-in role definitions can't be deleted."));
+        }
+        Definition::Custom(role) => require_everywhere(cx, &pool, DELETE, &role.scopes)?,
     }
     if rows::all(cx, &pool.label)?.iter().any(|assignment| assignment.role.eq_ignore_ascii_case(found.id())) {
         let message = "The role definition is assigned: delete its role assignments first";

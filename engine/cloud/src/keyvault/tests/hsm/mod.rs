@@ -21,6 +21,7 @@ const ADMINISTRATOR: &str = "a290e904-7015-4bba-90c8-60543313cdb4";
 const CRYPTO_OFFICER: &str = "515eb02d-2335-4d2d-92f2-b1cbdf9c3778";
 pub(in super::super) const CRYPTO_USER: &str = "21dbd100-6940-42c2-9190-5d6cb909625b";
 const ENCRYPTION_USER: &str = "33413926-3206-4cdd-b39a-83574fe37a17";
+const POLICY_ADMINISTRATOR: &str = "4bd23610-cdcf-4971-bdee-bdc562cc28e4";
 const AUDITOR: &str = "2c18b078-7c48-4d3a-af88-5a3a1b3f82b3";
 
 /// Somebody who holds a share: a private key and its certificate.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Lab, oid, refusal};
-use super::{CRYPTO_OFFICER, CRYPTO_USER, hsm};
+use super::{CRYPTO_OFFICER, CRYPTO_USER, POLICY_ADMINISTRATOR, hsm};
 use crate::testing;
 
 const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions";
@@ -130,4 +130,43 @@ async fn assignments_are_found_at_their_scope_and_work_after_a_while() {
     );
     assert_eq!(lab.hsm("pool", "DELETE", &path, Value::Null).await.status, 200);
     assert_eq!(lab.hsm("pool", "GET", &path, Value::Null).await.code(), "RoleAssignmentNotFound");
+}
+
+#[tokio::test]
+async fn a_role_is_changed_only_by_whoever_may_at_all_its_scopes() {
+    let cloud = testing::cloud();
+    let lab = Lab::with_pool(&cloud).await;
+    lab.hsm_key("mine", json!({})).await;
+    lab.hsm_key("other", json!({})).await;
+    let tools = cloud.tools();
+    let principal = oid(&tools).await;
+    let body = |actions: &[&str], scopes: Value| {
+        let actions: Vec<String> = actions.iter().map(|a| format!("Microsoft.KeyVault/managedHsm/{a}")).collect();
+        json!({ "properties": {
+            "roleName": "Reader", "assignableScopes": scopes, "permissions": [{ "dataActions": actions }],
+        } })
+    };
+    let reads = body(&["keys/read/action"], json!(["/"]));
+    let path = format!("{DEFINITIONS}/{GUID}");
+    assert_eq!(lab.hsm("pool", "PUT", &path, reads.clone()).await.status, 201);
+    lab.local_role("pool", GUID, &principal, "/").await;
+    lab.local_role("pool", POLICY_ADMINISTRATOR, &principal, "/keys/mine").await;
+    let everything = body(&["keys/read/action", "keys/delete", "roleAssignments/write/action"], json!(["/"]));
+    let narrowed = body(&["keys/delete"], json!(["/keys/mine"]));
+    for (what, given) in [("more for all keys", everything.clone()), ("other scopes", narrowed.clone())] {
+        let reply = hsm(&tools, "pool", "PUT", &format!("/keys/mine{path}"), given).await;
+        assert_eq!(refusal(&reply), (403, "AccessDenied", ""), "{what}: {}", reply.body);
+    }
+    let stolen = format!("/keys/mine{DEFINITIONS}/{}", uuid::Uuid::new_v4());
+    let reply = hsm(&tools, "pool", "PUT", &stolen, everything).await;
+    assert_eq!(refusal(&reply), (403, "AccessDenied", ""), "a role for everywhere");
+    let reply = hsm(&tools, "pool", "DELETE", &format!("/keys/mine{path}"), Value::Null).await;
+    assert_eq!(refusal(&reply), (403, "AccessDenied", ""));
+    let reply = hsm(&tools, "pool", "DELETE", "/keys/other", Value::Null).await;
+    assert_eq!(refusal(&reply), (403, "AccessDenied", ""), "the role is what it was");
+    let mut own = narrowed;
+    own["properties"]["roleName"] = "Mine".into();
+    let at_home = format!("/keys/mine{DEFINITIONS}/{}", uuid::Uuid::new_v4());
+    assert_eq!(hsm(&tools, "pool", "PUT", &at_home, own).await.status, 201);
+    assert_eq!(hsm(&tools, "pool", "DELETE", &at_home, Value::Null).await.status, 200);
 }

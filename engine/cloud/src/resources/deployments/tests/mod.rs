@@ -2,4 +2,5 @@
 
 mod failures;
 mod kit;
+mod limits;
 mod made;
