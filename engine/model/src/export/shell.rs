@@ -77,14 +77,14 @@ pub fn script(script: &Script, shell: Shell) -> String {
     comment(&mut out, &format!("{}\n{}\n", script.title, script.summary));
     comment(&mut out, &format!("Made from the playbook {} by `sealbook export`. Sign in first: az login", script.id));
     for leaves in &script.leaves {
-        let _ = writeln!(out, "# Stays: {}", shell.plain(leaves));
+        let _ = writeln!(out, "# Stays: {}", prose(&shell.plain(leaves)));
     }
     let prelude = if shell == Shell::Bash { BASH } else { POWERSHELL };
     let _ = writeln!(out, "\n{prelude}");
     script.variables.iter().for_each(|variable| shell.variable(&mut out, variable));
     let of = script.steps.len();
     for (number, step) in script.steps.iter().enumerate() {
-        let _ = writeln!(out, "\n# Step {} of {of}, {}: {}", number + 1, step.path, step.title);
+        let _ = writeln!(out, "\n# Step {} of {of}, {}: {}", number + 1, step.path, prose(&step.title));
         comment(&mut out, &step.text.what);
         shell.step(&mut out, step);
     }
@@ -93,8 +93,14 @@ pub fn script(script: &Script, shell: Shell) -> String {
 
 fn comment(out: &mut String, text: &str) {
     for line in text.trim().lines() {
-        let _ = writeln!(out, "{}", format!("# {line}").trim_end());
+        let _ = writeln!(out, "{}", prose(&format!("# {line}")).trim_end());
     }
+}
+
+/// A text for the rest of a line: whatever some shell takes for the end of it, a carriage return by itself among them,
+/// becomes a space.
+fn prose(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
 /// What a refusal says on standard error.
@@ -151,7 +157,7 @@ impl Shell {
             Self::Bash => format!("{}=", variable.name),
             Self::PowerShell => format!("${} = ", variable.name),
         };
-        let note = &variable.note;
+        let note = prose(&variable.note);
         let _ = match (&variable.value, self) {
             (Origin::Text(text), _) => writeln!(out, "{name}{}  # {note}", self.quoted(&[Piece::Text(text.clone())])),
             (Origin::Printed(line), Self::Bash) => writeln!(out, "{name}$({})", self.line(line)),
@@ -165,7 +171,7 @@ impl Shell {
                 writeln!(out, "read -rsp {} {}; echo", self.text(&format!("{note}: ")), variable.name)
             }
             (Origin::Secret, Self::PowerShell) => {
-                writeln!(out, "{name}Read-Host -MaskInput {}", self.text(note))
+                writeln!(out, "{name}Read-Host -MaskInput {}", self.text(&note))
             }
             (Origin::Unknown, _) => writeln!(out, "{name}\"\"  # fill in: {note}"),
         };
@@ -204,7 +210,8 @@ impl Shell {
                     for c in text.chars() {
                         match (self, c) {
                             (Self::Bash, '"' | '\\' | '$' | '`') => out.extend(['\\', c]),
-                            (Self::PowerShell, '"' | '$' | '`') => out.extend(['`', c]),
+                            // Typographic quotes end a text there, too.
+                            (Self::PowerShell, '"' | '\u{201c}'..='\u{201e}' | '$' | '`') => out.extend(['`', c]),
                             _ => out.push(c),
                         }
                     }

@@ -116,9 +116,13 @@ fn plugins() -> BTreeMap<String, Description> {
 }
 
 fn exported(playbook: &str) -> Result<Script, Vec<Problem>> {
+    exported_with(playbook, "abc234")
+}
+
+fn exported_with(playbook: &str, suffix: &str) -> Result<Script, Vec<Problem>> {
     let lab = compile(&bundle(playbook), &plugins()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let inputs = BTreeMap::from([
-        ("suffix".to_owned(), json!("abc234")),
+        ("suffix".to_owned(), json!(suffix)),
         ("days".to_owned(), json!(7)),
         ("note".to_owned(), json!("secret:note")),
     ]);
@@ -329,5 +333,37 @@ fn what_each_shell_would_read_differently_is_refused() {
         let playbook = PLAYBOOK.replace("az disk create --name d --tags ${take_away.version}", bad);
         let problems = exported(&playbook).unwrap_err();
         assert_eq!((problems.len(), problems[0].code), (1, codes::CANNOT_EXPORT), "{bad}");
+    }
+}
+
+#[test]
+fn an_input_stays_a_text() {
+    let hostile = "a\u{201d}; rm x #\u{201c} \u{201e}b\" 'c' $(d) ${e} `f` \\ !g\n#h";
+    let script = exported_with(PLAYBOOK, hostile).unwrap();
+    let quotes: [(Shell, char, &[char]); 2] = [
+        (Shell::Bash, '\\', &['"', '$', '`']),
+        (Shell::PowerShell, '`', &['"', '\u{201c}', '\u{201d}', '\u{201e}', '$']),
+    ];
+    for (shell, escape, special) in quotes {
+        let mut line = String::new();
+        shell.variable(&mut line, script.variables.iter().find(|v| v.name == "suffix").unwrap());
+        let (mut read, mut rest) = (String::new(), line.split_once('"').unwrap().1.chars());
+        let after = loop {
+            match rest.next().unwrap() {
+                c if c == escape => read.extend(rest.next()),
+                c if special.contains(&c) => break format!("{c}{}", rest.as_str()),
+                c => read.push(c),
+            }
+        };
+        assert_eq!((read.as_str(), after.as_str()), (hostile, "\"  # Ending of every name\n"), "{shell:?}");
+    }
+}
+
+#[test]
+fn prose_stays_in_its_comment() {
+    let script = exported(&PLAYBOOK.replace("Ending of every name", "Ending\\nevil one")).unwrap();
+    for shell in [Shell::Bash, Shell::PowerShell] {
+        let text = shell_script(&script, shell);
+        assert!(text.contains("Ending evil one") && !text.lines().any(|line| line.starts_with("evil")), "{text}");
     }
 }
