@@ -2,7 +2,7 @@
 mod shape;
 
 use sealbook_sdk::prelude::*;
-use shape::{fits, gaps, project};
+use shape::{Gap, faults, fits, gaps, project};
 
 /// One thing to do with one resource: exactly one of `get`, `put`, `patch`, `delete` and `post`.
 #[derive(Deserialize, JsonSchema)]
@@ -116,7 +116,8 @@ impl Step for Arm {
                 if fits(wanted, &found) && fits(i.expected(), &found) {
                     return Ok(Check::Satisfied(Out(found)));
                 }
-                let change = format!("Change {name}: {}", gaps(wanted, &found).join(", "));
+                let change = gaps(wanted, &found).iter().map(Gap::change).collect::<Vec<_>>().join(", ");
+                let change = format!("Change {name}: {change}");
                 Ok(Check::needed(change).before(project(wanted, &found)).az(i.az(id, wanted)))
             }
             (Task::Put(wanted), None) => Ok(Check::needed(format!("Create {name}")).az(i.az(id, wanted))),
@@ -164,8 +165,7 @@ impl Step for Arm {
             (_, None) => Evidence::new(format!("{name} is there"), false, id.as_str()),
             (_, Some(found)) => {
                 let gaps = gaps(i.expected(), &found);
-                let detail =
-                    if gaps.is_empty() { "every expected member has its value".into() } else { gaps.join("; ") };
+                let detail = if gaps.is_empty() { "every expected member has its value".into() } else { faults(&gaps) };
                 Evidence::new(format!("{name} is as expected"), gaps.is_empty(), detail)
             }
         }])
@@ -230,7 +230,7 @@ impl In {
     }
 
     fn unexpected(&self, id: &ArmId, found: &Value) -> Problem {
-        let message = format!("{} is not as expected: {}", id.name(), gaps(self.expected(), found).join("; "));
+        let message = format!("{} is not as expected: {}", id.name(), faults(&gaps(self.expected(), found)));
         Problem::precondition(message, "Bring it into that state, or correct `expect` in the playbook.")
     }
 

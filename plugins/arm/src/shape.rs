@@ -8,14 +8,40 @@ pub fn fits(wanted: &Value, found: &Value) -> bool {
     gaps(wanted, found).is_empty()
 }
 
-/// Where `found` is not as `wanted`, each as `path is X instead of Y`.
-pub fn gaps(wanted: &Value, found: &Value) -> Vec<String> {
+/// A member that is not as wanted.
+pub struct Gap {
+    path: String,
+    found: Value,
+    wanted: Value,
+}
+
+impl Gap {
+    /// What is wrong: `path is X instead of Y`.
+    pub fn fault(&self) -> String {
+        let Self { path, found, wanted } = self;
+        format!("{path} is {found} instead of {wanted}")
+    }
+
+    /// What is to be done: `path from X to Y`.
+    pub fn change(&self) -> String {
+        let Self { path, found, wanted } = self;
+        if found.is_null() { format!("{path} to {wanted}") } else { format!("{path} from {found} to {wanted}") }
+    }
+}
+
+/// What is wrong with something, in words.
+pub fn faults(gaps: &[Gap]) -> String {
+    gaps.iter().map(Gap::fault).collect::<Vec<_>>().join("; ")
+}
+
+/// Where `found` is not as `wanted`.
+pub fn gaps(wanted: &Value, found: &Value) -> Vec<Gap> {
     let mut gaps = Vec::new();
     walk("", wanted, found, &mut gaps);
     gaps
 }
 
-fn walk(path: &str, wanted: &Value, found: &Value, gaps: &mut Vec<String>) {
+fn walk(path: &str, wanted: &Value, found: &Value, gaps: &mut Vec<Gap>) {
     match wanted {
         Value::Null => {}
         Value::Object(members) => {
@@ -26,7 +52,7 @@ fn walk(path: &str, wanted: &Value, found: &Value, gaps: &mut Vec<String>) {
         }
         Value::Array(elements) if array_fits(elements, found) => {}
         _ if same(path, wanted, found) => {}
-        _ => gaps.push(format!("{path} is {found} instead of {wanted}")),
+        _ => gaps.push(Gap { path: path.into(), found: found.clone(), wanted: wanted.clone() }),
     }
 }
 
@@ -80,7 +106,7 @@ mod tests {
             (json!({ "a": { "b": "x" } }), json!({}), Some("a.b is null instead of \"x\"")),
             (json!(null), json!({ "a": 1 }), None),
         ] {
-            assert_eq!(gaps(&wanted, &found).first().map(String::as_str), gap, "{wanted} in {found}");
+            assert_eq!(gaps(&wanted, &found).first().map(Gap::fault).as_deref(), gap, "{wanted} in {found}");
         }
     }
 

@@ -25,10 +25,7 @@ fn patch_changes_and_undo_puts_back_the_prior_values() {
     let fake = Fake::new().own(ID, json!({ "properties": { "x": 1, "y": 1 } }));
     let inputs = json!({ "patch": ID, "body": { "properties": { "x": 2, "z": 3 } } });
     let done = step(&fake, &inputs).run().unwrap();
-    assert_eq!(
-        done.preview.as_ref().unwrap().changes,
-        ["Change i: properties.x is 1 instead of 2, properties.z is null instead of 3"]
-    );
+    assert_eq!(done.preview.as_ref().unwrap().changes, ["Change i: properties.x from 1 to 2, properties.z to 3"]);
     step(&fake, &inputs).undo(done).unwrap();
     assert_eq!(fake.arm(ID).unwrap()["properties"], json!({ "x": 1, "y": 1 }));
 }

@@ -131,11 +131,12 @@ impl Step for KeyvaultKey {
         let Some(bundle) = cx.keyvault().find(&uri)? else {
             let made = if matches!(i.kty, Kty::RsaHsm) { "inside the store's HSMs" } else { "by the store's software" };
             let size = i.bits.0;
-            let check = Check::needed(format!(
-                "Make the {} key {} ({size} bits) {made}; its private part never leaves it",
-                i.kty(),
-                i.name
-            ));
+            let leaves = if i.exportable {
+                "its private part leaves it only for an environment that its release policy admits"
+            } else {
+                "its private part never leaves it"
+            };
+            let check = Check::needed(format!("Make the {} key {} ({size} bits) {made}; {leaves}", i.kty(), i.name));
             let check = match i.goes_with_vault {
                 true => check,
                 false => check

@@ -131,13 +131,17 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// Azure's error code.
     pub code: Option<String>,
+    /// Codes of other refusals, which pass.
+    pub not: Vec<String>,
 }
 
 impl Refusal {
     /// Whether an answer is this refusal.
     #[must_use]
     pub fn matches(&self, status: u16, code: &str) -> bool {
-        self.status.is_none_or(|s| s == status) && self.code.as_deref().is_none_or(|c| c.eq_ignore_ascii_case(code))
+        self.status.is_none_or(|s| s == status)
+            && self.code.as_deref().is_none_or(|c| c.eq_ignore_ascii_case(code))
+            && !self.not.iter().any(|other| other.eq_ignore_ascii_case(code))
     }
 }
 

@@ -198,6 +198,10 @@ pub(crate) struct FailsSpec {
     /// Azure's error code.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) code: Option<String>,
+    /// Codes that are not it: refusals for another reason, which pass.
+    #[serde(default)]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 100)))]
+    pub(crate) not: Vec<String>,
 }
 
 /// A question to the learner.

@@ -129,7 +129,11 @@ fn lesson(file: &mut File<'_>, spec: &At<LessonSpec>, words: &mut Words) -> Opti
     let within = time(file, "lesson.within", &spec.within);
     let uri = spec.read.as_ref().map(|text| blob(file, text, words));
     let that = spec.that.as_ref().map(|text| words.expr(file, text, See::Read));
-    let refusal = spec.fails.as_ref().map(|fails| Refusal { status: fails.status, code: fails.code.clone() });
+    let refusal = spec.fails.as_ref().map(|fails| Refusal {
+        status: fails.status,
+        code: fails.code.clone(),
+        not: fails.not.clone(),
+    });
     let mut say = |what: &str, fix: &str| {
         file.say(codes::BAD_VALUE, what.to_owned(), spec.span(), Some(fix.to_owned()));
         None
@@ -137,7 +141,7 @@ fn lesson(file: &mut File<'_>, spec: &At<LessonSpec>, words: &mut Words) -> Opti
     if spoilt {
         return None;
     }
-    if refusal.as_ref().is_some_and(|r| *r == Refusal::default()) {
+    if refusal.as_ref().is_some_and(|r| r.status.is_none() && r.code.is_none()) {
         return say(
             "a failure names neither status nor code",
             "write fails = { status = 403 } or fails = { code = \"…\" }",
