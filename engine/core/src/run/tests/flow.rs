@@ -279,6 +279,20 @@ async fn what_lives_in_memory_only_is_made_again_for_whoever_needs_it() {
 }
 
 #[tokio::test]
+async fn the_author_says_what_to_type_and_what_it_costs() {
+    let kit = Kit::new(&thing("rg", "", "by_hand = \"az group create\"\ncost = { usd_per_hour = 0.5 }"));
+    assert_eq!(kit.start().await.status, Status::Succeeded);
+    let events = kit.events.lock().unwrap();
+    let planned = events.iter().find_map(|event| match event {
+        Event::StepPlanned { preview, .. } => Some(preview),
+        _ => None,
+    });
+    let preview = planned.unwrap();
+    assert_eq!(preview.az.as_deref(), Some("az group create"));
+    assert!(preview.costs.iter().any(|cost| cost.usd_per_hour == 0.5), "{:?}", preview.costs);
+}
+
+#[tokio::test]
 async fn lessons_that_must_fail() {
     let refused_step = |code: &str| {
         thing("rg", "refused = true", &format!("lesson = {{ fails = {{ status = 400, code = \"{code}\" }} }}"))
@@ -291,8 +305,10 @@ async fn lessons_that_must_fail() {
     assert_eq!(kit.undo().await.status, Status::Undone);
     assert_eq!(kit.calls("undo rg"), 1);
 
-    let kit = Kit::new(&refused_step("SomethingElse"));
-    assert_eq!(kit.start().await.problem.unwrap().code, codes::STEP_FAILED);
+    let other = "lesson = { fails = { status = 400, not = [\"KeyVaultPolicyError\"] } }";
+    for steps in [refused_step("SomethingElse"), thing("rg", "refused = true", other)] {
+        assert_eq!(Kit::new(&steps).start().await.problem.unwrap().code, codes::STEP_FAILED);
+    }
 
     // One that goes through has not taught what it should.
     let kit = Kit::new(&refused_step("KeyVaultPolicyError").replace("refused = true", "refused = false"));

@@ -221,6 +221,14 @@ fn the_plan_says_what_is_known() {
 }
 
 #[test]
+fn the_plan_counts_what_steps_cost() {
+    let steps = "[[step]]\nname = \"a\"\nuse = \"note@0.1\"\ncost = { usd_per_hour = 0.5 }\n\
+                 [[step]]\nname = \"b\"\nuse = \"note@0.1\"\ncost = { usd_per_hour = 1, usd_after_undo = 7 }\n";
+    let plan = plan(&compiled(&around(steps), &[]), &Answers::new(), &BTreeMap::new(), &context()).unwrap();
+    assert_eq!((plan.usd_per_hour, plan.usd_after_undo), (1.5, 7.0));
+}
+
+#[test]
 fn later_steps_may_be_named_and_skipped_ones_tested() {
     let lab = compiled(
         &around(
