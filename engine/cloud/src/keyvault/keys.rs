@@ -5,7 +5,7 @@ use super::keystore::KeyStore;
 use super::new_version::{self, Wanted};
 use super::requests::{self, Attributes, Page, bad};
 use super::store::{self, Key, Version};
-use super::{bundle, keystore, release_policy};
+use super::{bundle, keystore, lacking, release_policy};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::Params;
@@ -62,6 +62,11 @@ pub(super) fn create(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 /// Answers a version of a key, the newest without a version (`GetKey`). A disabled key can be read.
 pub(super) fn get(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let keystore = keystore::of_request(cx)?;
+    // Clients that name no version ask `/keys/{key}//attestation`, whose empty segment does not count.
+    if p.find("version").is_some_and(|version| version.eq_ignore_ascii_case("attestation")) {
+        let message = format!("The embedded key stores have no operation 'GET {}'.", cx.request.path);
+        return Err(Refusal::new(501, "NotImplemented", message).gap(lacking::KEY_ATTESTATION));
+    }
     let key = live(cx, &keystore, p.get("key"))?;
     let version = version_of(cx, &key, p)?;
     Ok(Answer::ok(&bundle::bundle(&keystore, &key, &version)))
