@@ -72,7 +72,7 @@ impl Learner for Terminal {
                 Some("h" | "hint") => return HandsOn::Hint,
                 Some("do") => return HandsOn::DoItForMe,
                 None | Some("s" | "stop" | "q" | "quit") => return HandsOn::Stop,
-                Some(_) => {}
+                Some(_) => self.reporter.lines(&[line(Tone::Dim, "", "one of these words: done, hint, do, stop")]),
             }
         }
     }

@@ -83,7 +83,7 @@ pub fn failure(head: &str, error: &StepError) -> Vec<Line> {
             out.push(line(Tone::Plain, "fix", "If this is what you want, add to the step in the playbook:"));
             out.push(command("", safe(toml)));
         }
-        StepError::Conflict { candidates, .. } => out.extend(candidates.iter().map(|c| command("there is", safe(c)))),
+        StepError::Conflict { candidates, .. } => out.extend(candidates.iter().map(|c| command("found", safe(c)))),
         StepError::Component { code, .. } => out.push(command("more", format!("sealbook explain {code}"))),
         _ => {}
     }

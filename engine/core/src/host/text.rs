@@ -10,7 +10,12 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
             break;
         }
         match c {
-            '\t' => out.push(' '),
+            // Azure breaks lines inside its messages.
+            '\t' | '\n' | '\r' => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+            }
             c if is_unsafe(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
@@ -40,7 +45,7 @@ mod tests {
             ("a\tb", "a b"),
             ("\u{1b}[2Jgone", r"\u{1b}[2Jgone"),
             ("\u{9b}31mred", r"\u{9b}31mred"),
-            ("line\nline\r", r"line\u{a}line\u{d}"),
+            ("line\r\nline\n", "line line "),
             ("\u{202e}txt.exe", r"\u{202e}txt.exe"),
             ("zero\u{200b}width", r"zero\u{200b}width"),
             ("bell\u{7}", r"bell\u{7}"),

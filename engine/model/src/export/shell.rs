@@ -67,6 +67,10 @@ function Refused([string]$Text, [scriptblock]$Command) {
 }
 "##;
 
+/// What a script leaves to its reader.
+const CLEAN_UP: &str = "It does not clean up: when you are done, delete the resource groups that it makes (az group delete), \
+                        and purge what soft delete keeps.";
+
 /// The playbook as a script.
 #[must_use]
 pub fn script(script: &Script, shell: Shell) -> String {
@@ -76,8 +80,9 @@ pub fn script(script: &Script, shell: Shell) -> String {
     }
     comment(&mut out, &format!("{}\n{}\n", script.title, script.summary));
     comment(&mut out, &format!("Made from the playbook {} by `sealbook export`. Sign in first: az login", script.id));
+    comment(&mut out, CLEAN_UP);
     for leaves in &script.leaves {
-        let _ = writeln!(out, "# Stays: {}", prose(&shell.plain(leaves)));
+        let _ = writeln!(out, "# Stays after that: {}", prose(&shell.plain(leaves)));
     }
     let prelude = if shell == Shell::Bash { BASH } else { POWERSHELL };
     let _ = writeln!(out, "\n{prelude}");
