@@ -34,10 +34,10 @@ pub struct In {
     /// Whether it can be used from the start.
     #[serde(default = "yes")]
     enabled: bool,
-    /// Whether undo leaves the key to its vault. Say so when this run makes the vault without purge protection: its own
+    /// Whether undo leaves the key to its store. Say so when this run makes the store without purge protection: its own
     /// undo purges it with everything in it.
     #[serde(default)]
-    goes_with_vault: bool,
+    goes_with_store: bool,
 }
 
 /// The kinds of keys.
@@ -137,7 +137,7 @@ impl Step for KeyvaultKey {
                 "its private part never leaves it"
             };
             let check = Check::needed(format!("Make the {} key {} ({size} bits) {made}; {leaves}", i.kty(), i.name));
-            let check = match i.goes_with_vault {
+            let check = match i.goes_with_store {
                 true => check,
                 false => check
                     .leaves(format!("the deleted key {}, unusable, as long as its vault keeps deleted keys", i.name)),
@@ -197,7 +197,7 @@ impl Step for KeyvaultKey {
     }
 
     fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {
-        if i.goes_with_vault {
+        if i.goes_with_store {
             return Ok(Undone::clean());
         }
         let uri = i.uri()?;

@@ -165,12 +165,19 @@ pub(super) fn apply(cx: &mut Cx<'_>, row: &mut Row, document: &mut Value, given:
     if row.key.as_ref().is_some_and(|old| vault(&old.vault_uri) != vault(&key.vault_uri)) {
         return Err(invalid("The key of an account can change only to another one in the same key vault."));
     }
-    let dek = unlock(cx, row, document).map_err(Locked::for_update)?;
+    let opened = unlock(cx, row, document);
     let mut shown = json!({ "keyName": key.name, "keyVersion": key.version, "keyVaultUri": key.vault_uri });
     if let Some(client) = asked["identityClientId"].as_str().filter(|client| !client.is_empty()) {
         shown["identityClientId"] = client.into();
     }
     document["properties"]["encryption"] = json!({ "keySource": "Microsoft.KeyVault", "keyVaultProperties": shown });
+    // As the identity that asked until now or, when that one is gone or lost its role, as the one that is to ask. Else an
+    // account could never get a new identity.
+    let opened = match opened {
+        Err(Locked::NoIdentity | Locked::Key(_)) => unlock(cx, row, document),
+        opened => opened,
+    };
+    let dek = opened.map_err(Locked::for_update)?;
     check_vault(cx, &key, document["location"].as_str().unwrap_or_default())?;
     wrap(cx, row, &dek, key, document)
 }

@@ -96,7 +96,7 @@ pub const TABLE: [Row; 20] = [
 
 /// Finds a row.
 pub(crate) fn row(kind: &str) -> Option<&'static Row> {
-    // A table of a dozen rows is searched faster than it is hashed.
+    // A table of twenty rows is searched faster than it is hashed.
     static ROWS: [Row; 20] = TABLE;
     ROWS.iter().find(|row| row.kind == kind)
 }

@@ -8,7 +8,7 @@ use sealbook_model::journal::{Leftover, Record};
 use sealbook_model::playbook::Node;
 use serde_json::Value;
 
-use super::call::Attempt;
+use super::attempt::Attempt;
 use super::failure::{Stop, Trouble};
 use crate::event::Event;
 use crate::step::Failure;

@@ -16,8 +16,8 @@ use sealbook_model::policy::Policy;
 use sealbook_model::problem::{Problem, codes};
 use serde_json::Value;
 
+use super::attempt::Attempt;
 use super::back::back;
-use super::call::Attempt;
 use super::failure::{self, Stop};
 use super::forward::{Forward, outputs, replay};
 use super::retry::{Jitter, Pace};

@@ -9,9 +9,9 @@ use sealbook_model::playbook::{Enter, LessonKind, Node, Place, Scopes, Step, mat
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Map, Value};
 
-use super::attempt::{AtStage, StepRun, told};
-use super::call::Attempt;
+use super::attempt::Attempt;
 use super::failure::{Failed, Stop, Trouble, as_failure};
+use super::step_run::{AtStage, StepRun, told};
 use super::volatile::Live;
 use super::{PauseAsk, QuizAsk};
 use crate::event::Event;

@@ -4,8 +4,8 @@ use sealbook_model::expr::Template;
 use sealbook_model::journal::{Finding, Preview, Record, Stage};
 use serde_json::Value;
 
-use super::attempt::{AtStage, StepRun};
 use super::failure::{Stop, Trouble};
+use super::step_run::{AtStage, StepRun};
 use super::{ByHand, HandsOn, Hint};
 use crate::event::Event;
 use crate::step::{Checked, StepError};

@@ -6,10 +6,10 @@ use sealbook_model::journal::Record;
 use sealbook_model::playbook::{Lesson, LessonKind};
 use serde_json::Value;
 
-use super::attempt::{StepRun, describe, matches};
-use super::call::Facts;
+use super::attempt::Facts;
 use super::failure::{Stop, Trouble, as_failure};
 use super::retry::Budget;
+use super::step_run::{StepRun, describe, matches};
 use crate::step::{Failure, StepError};
 
 /// What one look came to.

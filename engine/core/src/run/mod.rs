@@ -9,7 +9,6 @@
 
 mod attempt;
 mod back;
-mod call;
 mod engine;
 mod failure;
 mod forward;
@@ -20,6 +19,7 @@ mod lesson;
 mod request;
 mod retry;
 mod runs;
+mod step_run;
 mod summary;
 mod verify;
 mod volatile;

@@ -7,7 +7,7 @@ use sealbook_model::journal::{Operation, Phase, RunState, StepState};
 use serde_json::Value;
 
 use super::Verdict;
-use super::call::Attempt;
+use super::attempt::Attempt;
 use super::failure::{Stop, Trouble};
 use crate::step::{Evidence, Failure, StepError};
 

@@ -11,7 +11,7 @@ use sealbook_model::journal::{Finding, Record};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::Value;
 
-use super::call::Attempt;
+use super::attempt::Attempt;
 use super::failure::{Trouble, as_failure};
 use crate::step::Checked;
 

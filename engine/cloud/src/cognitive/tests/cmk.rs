@@ -220,4 +220,21 @@ async fn a_user_assigned_identity_takes_the_key_at_creation() {
     assert_eq!(outcome(&keys(&cloud).await), "200");
     me.arm("DELETE", &url, Value::Null).await;
     assert_eq!(outcome(&keys(&cloud).await), "403 KeyVaultAccessTokenCannotBeAcquired");
+
+    // Another identity takes over, once it has the role.
+    let heir = id.replace("worker", "heir");
+    let url = format!("{heir}?api-version=2024-11-30");
+    let identity = me.arm("PUT", &url, json!({ "location": "westeurope" })).await.body["properties"].clone();
+    let mut encryption = naming(&cloud, "labvault01", "k2048").await;
+    encryption["keyVaultProperties"]["identityClientId"] = identity["clientId"].clone();
+    let change = json!({
+        "identity": { "type": "UserAssigned", "userAssignedIdentities": { &heir: {} } },
+        "properties": { "encryption": encryption }
+    });
+    let given = async || ask(&cloud, "PATCH", &account(&cloud, "foundry"), change.clone()).await;
+    assert_eq!(outcome(&given().await), "400 KeyVaultAuthenticationFailure");
+    let principal = identity["principalId"].as_str().unwrap();
+    assign(&cloud, &vault_path(&cloud, "labvault01"), CRYPTO_SERVICE, principal, "ServicePrincipal").await;
+    assert_eq!(outcome(&given().await), "200");
+    assert_eq!(outcome(&keys(&cloud).await), "200");
 }

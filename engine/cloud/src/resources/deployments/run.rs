@@ -78,7 +78,7 @@ pub(in crate::resources) fn step(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Va
         .steps
         .iter()
         .filter_map(|step| match &step.state {
-            State::Running(id) => Some(id.as_deref().unwrap_or_default()),
+            State::Running(id) => Some(id.as_str()),
             _ => None,
         })
         .collect();
@@ -87,10 +87,13 @@ pub(in crate::resources) fn step(cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Va
     if pending.is_empty() && !more {
         end(cx, &mut deployment, &work, &scope, &caller)?;
     } else {
-        let mut next = PAUSE;
+        // The first one that ends may let others begin.
+        let mut next = None;
         for id in &pending {
-            next = lro::get(cx.tx, id)?.map_or(PAUSE, |lro| lro.due - cx.now).max(PAUSE);
+            let due = lro::get(cx.tx, id)?.map_or(PAUSE, |lro| lro.due - cx.now);
+            next = Some(next.map_or(due, |next| due.min(next)));
         }
+        let next = next.unwrap_or(PAUSE).max(PAUSE);
         deployment.document["properties"]["provisioningState"] = "Running".into();
         start(cx, &deployment.id, next)?;
     }
@@ -124,7 +127,7 @@ fn ready(planned: &Planned, deployment: &Deployment) -> bool {
 fn look(cx: &Cx<'_>, deployment: &mut Deployment) -> Result<(), Refusal> {
     for step in &mut deployment.steps {
         let State::Running(running) = &step.state else { continue };
-        let found = running.as_deref().map(|id| lro::get(cx.tx, id)).transpose()?.flatten();
+        let found = lro::get(cx.tx, running)?;
         let (state, error) = match found {
             Some(lro) if lro.status == Status::InProgress => continue,
             Some(lro) if lro.status != Status::Succeeded => (State::Failed, lro.error),
@@ -162,7 +165,7 @@ fn begin(
         Ok(answer) => {
             step.status = answer.status.as_u16();
             step.state = match operation(&answer) {
-                Some(id) => State::Running(Some(id)),
+                Some(id) => State::Running(id),
                 None => State::Succeeded,
             };
         }

@@ -27,7 +27,7 @@ pub(super) enum State {
     /// Not begun.
     Waiting,
     /// Its long-running operation is in progress; its id, when there is one.
-    Running(Option<String>),
+    Running(String),
     /// There.
     Succeeded,
     /// Refused.

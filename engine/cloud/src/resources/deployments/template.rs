@@ -62,7 +62,7 @@ fn only(given: &Value, known: &[&str], gaps: &[&str]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a template as a whole and returns its parts: parameters, variables, resources, outputs.
+/// Checks a template as a whole: its members, and how many there are of each.
 pub(super) fn check(template: &Value) -> Result<(), Refusal> {
     const KNOWN: &[&str] =
         &["$schema", "contentVersion", "metadata", "parameters", "variables", "resources", "outputs"];

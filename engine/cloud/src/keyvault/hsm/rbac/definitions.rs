@@ -103,7 +103,7 @@ pub(super) fn not_found() -> Refusal {
     Refusal::new(404, "RoleDefinitionNotFound", "Requested role definition not found")
 }
 
-/// Lists the role definitions (`RoleDefinitions_List`); a filter may name one or ask for those below the scope.
+/// Lists the role definitions (`RoleDefinitions_List`); a filter may name one. Those below the scope are listed in any case.
 pub(super) fn list(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let pool = keystore::of_request(cx)?;
     let at = scope(p.get("scope"))?;
