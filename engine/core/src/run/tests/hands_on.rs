@@ -42,7 +42,7 @@ async fn the_learner_does_it_and_the_engine_judges() {
     let summary = kit.undo().await;
     assert_eq!(summary.status, Status::Undone);
     assert!(kit.world().things.contains_key("key") && !kit.world().things.contains_key("rg"));
-    assert_eq!(summary.leftovers.iter().map(|l| l.what.as_str()).collect::<Vec<_>>(), ["step key"]);
+    assert_eq!(summary.leftovers.iter().map(|l| l.what.as_str()).collect::<Vec<_>>(), ["id-key (step key)"]);
 }
 
 #[tokio::test]
