@@ -52,6 +52,23 @@ pub(crate) struct Operation {
     pub run: Run,
 }
 
+/// Rows of one list of api-versions, each an operation that a data action guards, done when it is answered.
+pub(crate) struct DataRows(pub &'static [&'static str]);
+
+impl DataRows {
+    /// A row.
+    pub const fn row(
+        &self,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        action: &'static str,
+        run: Run,
+    ) -> Operation {
+        Operation { name, method, path, when: &[], api: self.0, access: Access::Data(action), lro: false, run }
+    }
+}
+
 /// Path parameters by template name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params(Vec<(&'static str, String)>);

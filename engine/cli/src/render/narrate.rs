@@ -3,7 +3,7 @@
 use sealbook_engine::event::Event;
 use sealbook_engine::step::{Evidence, Leftover, StepError};
 
-use super::text::{Line, Tone, command, line, safe, span, usd};
+use super::text::{Line, Tone, command, line, span, usd};
 
 /// The lines of one event; none for what only a live display shows.
 pub fn lines(event: &Event) -> Vec<Line> {
@@ -23,17 +23,17 @@ pub fn lines(event: &Event) -> Vec<Line> {
             out
         }
         Event::StepPlanned { preview, .. } => {
-            let mut out: Vec<Line> = preview.changes.iter().map(|c| line(Tone::Plain, "will", safe(c))).collect();
+            let mut out: Vec<Line> = preview.changes.iter().map(|c| line(Tone::Plain, "will", c.clone())).collect();
             for cost in preview.costs.iter().filter(|c| c.usd_per_hour > 0.0 || c.usd_after_undo > 0.0) {
                 let after = if cost.usd_after_undo > 0.0 {
                     format!(", {} after clean-up", usd(cost.usd_after_undo))
                 } else {
                     String::new()
                 };
-                let text = format!("{}: on Azure {} an hour{after}", safe(&cost.item), usd(cost.usd_per_hour));
+                let text = format!("{}: on Azure {} an hour{after}", cost.item, usd(cost.usd_per_hour));
                 out.push(line(Tone::Warn, "cost", text));
             }
-            out.extend(preview.az.iter().map(|az| command("az", safe(az))));
+            out.extend(preview.az.iter().map(|az| command("az", az.clone())));
             out
         }
         Event::StepSatisfied { .. } => {
@@ -49,13 +49,17 @@ pub fn lines(event: &Event) -> Vec<Line> {
             let why = why.split("\\u{").next().unwrap_or(why);
             vec![line(Tone::Dim, "wait", format!("{} Next try in {}{so_far}.", sentence(why), span(*delay)))]
         }
-        Event::Log { level, message, .. } if level != "debug" => vec![line(Tone::Dim, "log", safe(message))],
+        Event::Log { level, message, .. } if level != "debug" => vec![line(Tone::Dim, "log", message.clone())],
         Event::StepSucceeded { evidence, proved, .. } => {
             let mut out: Vec<Line> = evidence.iter().map(seen).collect();
-            out.push(line(Tone::Good, "ok", if proved.is_empty() { "Done.".to_owned() } else { safe(proved.trim()) }));
+            out.push(line(
+                Tone::Good,
+                "ok",
+                if proved.is_empty() { "Done.".to_owned() } else { proved.trim().to_owned() },
+            ));
             out
         }
-        Event::LessonSeen { detail, .. } => vec![line(Tone::Good, "seen", safe(detail))],
+        Event::LessonSeen { detail, .. } => vec![line(Tone::Good, "seen", detail.clone())],
         Event::StepFailed { step, error } => failure(&format!("Step {step} failed."), error),
         Event::StepUndone { step, leftovers } => {
             let mut out = vec![line(Tone::Good, "undone", step.to_string())];
@@ -71,19 +75,19 @@ pub fn leftover(left: &Leftover) -> Line {
     let until = left.until.as_ref().map_or_else(|| "until somebody removes it".to_owned(), |t| format!("until {t}"));
     let price =
         if left.usd_per_hour > 0.0 { format!("{} an hour on Azure", usd(left.usd_per_hour)) } else { usd(left.usd) };
-    line(Tone::Warn, "stays", format!("{}, {until}, at {price}: {}", safe(&left.what), safe(&left.why)))
+    line(Tone::Warn, "stays", format!("{}, {until}, at {price}: {}", left.what, left.why))
 }
 
 /// An error with its cure.
 pub fn failure(head: &str, error: &StepError) -> Vec<Line> {
     let mut out = vec![line(Tone::Bad, "failed", format!("{head} {}", sentence(&error.to_string())))];
     match error {
-        StepError::Precondition { fix, .. } => out.push(line(Tone::Plain, "fix", safe(fix))),
+        StepError::Precondition { fix, .. } => out.push(line(Tone::Plain, "fix", fix.clone())),
         StepError::Denied { line: toml, .. } => {
             out.push(line(Tone::Plain, "fix", "If this is what you want, add to the step in the playbook:"));
-            out.push(command("", safe(toml)));
+            out.push(command("", toml.clone()));
         }
-        StepError::Conflict { candidates, .. } => out.extend(candidates.iter().map(|c| command("found", safe(c)))),
+        StepError::Conflict { candidates, .. } => out.extend(candidates.iter().map(|c| command("found", c.clone()))),
         StepError::Component { code, .. } => out.push(command("more", format!("sealbook explain {code}"))),
         _ => {}
     }
@@ -92,19 +96,19 @@ pub fn failure(head: &str, error: &StepError) -> Vec<Line> {
 
 pub fn seen(evidence: &Evidence) -> Line {
     let (tone, label) = if evidence.passed { (Tone::Plain, "checked") } else { (Tone::Bad, "not so") };
-    let detail = if evidence.detail.is_empty() { String::new() } else { format!(": {}", safe(&evidence.detail)) };
-    line(tone, label, format!("{}{detail}", safe(&evidence.check)))
+    let detail = if evidence.detail.is_empty() { String::new() } else { format!(": {}", evidence.detail) };
+    line(tone, label, format!("{}{detail}", evidence.check))
 }
 
 /// The paragraphs of a text.
 fn text(label: &'static str, text: &str) -> Option<Line> {
     let text = text.trim();
     // Emphasis is for the web page that the same text may become.
-    (!text.is_empty()).then(|| line(Tone::Plain, label, safe(text).replace("**", "")))
+    (!text.is_empty()).then(|| line(Tone::Plain, label, text.replace("**", "")))
 }
 
 /// A message as a sentence.
 fn sentence(message: &str) -> String {
-    let message = safe(message.trim());
+    let message = message.trim().to_owned();
     if message.ends_with(['.', '!', '?']) { message } else { format!("{message}.") }
 }

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::keystore::Kind;
 use super::{backup, cryptography, deleted_keys, import, keys, rotation, signatures};
-use crate::operation::{Access, Operation, Run};
+use crate::operation::{DataRows, Operation};
 
 /// Api-versions of the data plane, oldest first.
 pub(super) const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
@@ -93,57 +93,49 @@ pub(super) fn actions(kind: Kind) -> &'static Actions {
     }
 }
 
-const fn operation(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Data(action), lro: false, run }
-}
+const ROWS: DataRows = DataRows(API);
 
 /// Operations on keys under a kind's data actions. A path without a version, which clients also write with an empty one
 /// (`/keys/k//wrapkey`, `/keys/k/`), means the newest version.
 pub(super) const fn table(a: &Actions) -> [Operation; 32] {
     [
-        operation("CreateKey", Method::POST, "/keys/{key}/create", a.create, keys::create),
-        operation("RotateKey", Method::POST, "/keys/{key}/rotate", a.rotate, rotation::rotate),
-        operation("ImportKey", Method::PUT, "/keys/{key}", a.import, import::import),
-        operation("GetKeyRotationPolicy", Method::GET, "/keys/{key}/rotationpolicy", a.read_policy, rotation::policy),
-        operation(
+        ROWS.row("CreateKey", Method::POST, "/keys/{key}/create", a.create, keys::create),
+        ROWS.row("RotateKey", Method::POST, "/keys/{key}/rotate", a.rotate, rotation::rotate),
+        ROWS.row("ImportKey", Method::PUT, "/keys/{key}", a.import, import::import),
+        ROWS.row("GetKeyRotationPolicy", Method::GET, "/keys/{key}/rotationpolicy", a.read_policy, rotation::policy),
+        ROWS.row(
             "UpdateKeyRotationPolicy",
             Method::PUT,
             "/keys/{key}/rotationpolicy",
             a.write_policy,
             rotation::set_policy,
         ),
-        operation("BackupKey", Method::POST, "/keys/{key}/backup", a.backup, backup::backup),
-        operation("RestoreKey", Method::POST, "/keys/restore", a.restore, backup::restore),
-        operation("GetKeys", Method::GET, "/keys", a.read, keys::list),
-        operation("GetKey", Method::GET, "/keys/{key}", a.read, keys::get),
-        operation("GetKey", Method::GET, "/keys/{key}/{version}", a.read, keys::get),
-        operation("GetKeyVersions", Method::GET, "/keys/{key}/versions", a.read, keys::versions),
-        operation("UpdateKey", Method::PATCH, "/keys/{key}", a.update, keys::update),
-        operation("UpdateKey", Method::PATCH, "/keys/{key}/{version}", a.update, keys::update),
-        operation("DeleteKey", Method::DELETE, "/keys/{key}", a.delete, deleted_keys::delete),
-        operation("GetDeletedKeys", Method::GET, "/deletedkeys", a.read_deleted, deleted_keys::list),
-        operation("GetDeletedKey", Method::GET, "/deletedkeys/{key}", a.read_deleted, deleted_keys::get),
-        operation("RecoverDeletedKey", Method::POST, "/deletedkeys/{key}/recover", a.recover, deleted_keys::recover),
-        operation("PurgeDeletedKey", Method::DELETE, "/deletedkeys/{key}", a.purge, deleted_keys::purge),
-        operation("encrypt", Method::POST, "/keys/{key}/encrypt", a.encrypt, cryptography::encrypt),
-        operation("encrypt", Method::POST, "/keys/{key}/{version}/encrypt", a.encrypt, cryptography::encrypt),
-        operation("decrypt", Method::POST, "/keys/{key}/decrypt", a.decrypt, cryptography::decrypt),
-        operation("decrypt", Method::POST, "/keys/{key}/{version}/decrypt", a.decrypt, cryptography::decrypt),
-        operation("wrapKey", Method::POST, "/keys/{key}/wrapkey", a.wrap, cryptography::wrap),
-        operation("wrapKey", Method::POST, "/keys/{key}/{version}/wrapkey", a.wrap, cryptography::wrap),
-        operation("unwrapKey", Method::POST, "/keys/{key}/unwrapkey", a.unwrap, cryptography::unwrap),
-        operation("unwrapKey", Method::POST, "/keys/{key}/{version}/unwrapkey", a.unwrap, cryptography::unwrap),
-        operation("sign", Method::POST, "/keys/{key}/sign", a.sign, signatures::sign),
-        operation("sign", Method::POST, "/keys/{key}/{version}/sign", a.sign, signatures::sign),
-        operation("verify", Method::POST, "/keys/{key}/verify", a.verify, signatures::verify),
-        operation("verify", Method::POST, "/keys/{key}/{version}/verify", a.verify, signatures::verify),
-        operation("release", Method::POST, "/keys/{key}/release", a.release, cryptography::release),
-        operation("release", Method::POST, "/keys/{key}/{version}/release", a.release, cryptography::release),
+        ROWS.row("BackupKey", Method::POST, "/keys/{key}/backup", a.backup, backup::backup),
+        ROWS.row("RestoreKey", Method::POST, "/keys/restore", a.restore, backup::restore),
+        ROWS.row("GetKeys", Method::GET, "/keys", a.read, keys::list),
+        ROWS.row("GetKey", Method::GET, "/keys/{key}", a.read, keys::get),
+        ROWS.row("GetKey", Method::GET, "/keys/{key}/{version}", a.read, keys::get),
+        ROWS.row("GetKeyVersions", Method::GET, "/keys/{key}/versions", a.read, keys::versions),
+        ROWS.row("UpdateKey", Method::PATCH, "/keys/{key}", a.update, keys::update),
+        ROWS.row("UpdateKey", Method::PATCH, "/keys/{key}/{version}", a.update, keys::update),
+        ROWS.row("DeleteKey", Method::DELETE, "/keys/{key}", a.delete, deleted_keys::delete),
+        ROWS.row("GetDeletedKeys", Method::GET, "/deletedkeys", a.read_deleted, deleted_keys::list),
+        ROWS.row("GetDeletedKey", Method::GET, "/deletedkeys/{key}", a.read_deleted, deleted_keys::get),
+        ROWS.row("RecoverDeletedKey", Method::POST, "/deletedkeys/{key}/recover", a.recover, deleted_keys::recover),
+        ROWS.row("PurgeDeletedKey", Method::DELETE, "/deletedkeys/{key}", a.purge, deleted_keys::purge),
+        ROWS.row("encrypt", Method::POST, "/keys/{key}/encrypt", a.encrypt, cryptography::encrypt),
+        ROWS.row("encrypt", Method::POST, "/keys/{key}/{version}/encrypt", a.encrypt, cryptography::encrypt),
+        ROWS.row("decrypt", Method::POST, "/keys/{key}/decrypt", a.decrypt, cryptography::decrypt),
+        ROWS.row("decrypt", Method::POST, "/keys/{key}/{version}/decrypt", a.decrypt, cryptography::decrypt),
+        ROWS.row("wrapKey", Method::POST, "/keys/{key}/wrapkey", a.wrap, cryptography::wrap),
+        ROWS.row("wrapKey", Method::POST, "/keys/{key}/{version}/wrapkey", a.wrap, cryptography::wrap),
+        ROWS.row("unwrapKey", Method::POST, "/keys/{key}/unwrapkey", a.unwrap, cryptography::unwrap),
+        ROWS.row("unwrapKey", Method::POST, "/keys/{key}/{version}/unwrapkey", a.unwrap, cryptography::unwrap),
+        ROWS.row("sign", Method::POST, "/keys/{key}/sign", a.sign, signatures::sign),
+        ROWS.row("sign", Method::POST, "/keys/{key}/{version}/sign", a.sign, signatures::sign),
+        ROWS.row("verify", Method::POST, "/keys/{key}/verify", a.verify, signatures::verify),
+        ROWS.row("verify", Method::POST, "/keys/{key}/{version}/verify", a.verify, signatures::verify),
+        ROWS.row("release", Method::POST, "/keys/{key}/release", a.release, cryptography::release),
+        ROWS.row("release", Method::POST, "/keys/{key}/{version}/release", a.release, cryptography::release),
     ]
 }

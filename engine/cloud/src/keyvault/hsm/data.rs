@@ -15,7 +15,7 @@ use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
 use crate::identity::token::{self, TokenError};
-use crate::operation::{Access, Operation, Params, Run};
+use crate::operation::{Access, DataRows, Operation, Params};
 use crate::refusal::Refusal;
 use crate::rules::Rule;
 use crate::service::Service;
@@ -29,23 +29,16 @@ const MOST_RANDOM: u64 = 128;
 /// The data plane of managed HSMs.
 pub(in super::super) struct ManagedHsmData;
 
-const fn operation(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    api: &'static [&'static str],
-    action: &'static str,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api, access: Access::Data(action), lro: false, run }
-}
+const ROWS: DataRows = DataRows(API);
+/// The Azure CLI polls without an api-version.
+const POLLS: DataRows = DataRows(&[]);
 
 /// Operations on keys.
 static KEYS: &[Operation] = &operations::table(&operations::HSM);
 
-/// What only a managed HSM has. The Azure CLI polls a download without an api-version.
+/// What only a managed HSM has.
 static OWN: &[Operation] = &[
-    operation("GetRandomBytes", Method::POST, "/rng", API, "Microsoft.KeyVault/managedHsm/rng/action", random_bytes),
+    ROWS.row("GetRandomBytes", Method::POST, "/rng", "Microsoft.KeyVault/managedHsm/rng/action", random_bytes),
     Operation {
         name: "HSMSecurityDomain_Download",
         method: Method::POST,
@@ -56,19 +49,17 @@ static OWN: &[Operation] = &[
         lro: true,
         run: domain::download,
     },
-    operation(
+    POLLS.row(
         "HSMSecurityDomain_DownloadPending",
         Method::GET,
         "/securitydomain/download/pending",
-        &[],
         "Microsoft.KeyVault/managedHsm/securitydomain/download/read",
         domain::download_status,
     ),
-    operation(
+    ROWS.row(
         "HSMSecurityDomain_TransferKey",
         Method::GET,
         "/securitydomain/upload",
-        API,
         "Microsoft.KeyVault/managedHsm/securitydomain/transferkey/read",
         domain::transfer_key,
     ),
@@ -82,11 +73,10 @@ static OWN: &[Operation] = &[
         lro: true,
         run: domain::upload,
     },
-    operation(
+    POLLS.row(
         "HSMSecurityDomain_UploadPending",
         Method::GET,
         "/securitydomain/upload/pending",
-        &[],
         "Microsoft.KeyVault/managedHsm/securitydomain/upload/read",
         domain::upload_status,
     ),

@@ -12,7 +12,7 @@ mod store;
 use http::Method;
 
 use super::keystore::KeyStore;
-use crate::operation::{Access, Operation, Run};
+use crate::operation::{DataRows, Operation};
 
 pub(super) use bundle::id;
 pub(super) use store::{INVENTORY, SCHEMA, purge_due, purge_vault};
@@ -25,15 +25,7 @@ pub(super) fn scope(vault: &KeyStore, secret: &str) -> String {
     format!("{}/secrets/{secret}", vault.id)
 }
 
-const fn operation(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Data(action), lro: false, run }
-}
+const ROWS: DataRows = DataRows(API);
 
 const GET: &str = "Microsoft.KeyVault/vaults/secrets/getSecret/action";
 const METADATA: &str = "Microsoft.KeyVault/vaults/secrets/readMetadata/action";
@@ -41,50 +33,50 @@ const UPDATE: &str = "Microsoft.KeyVault/vaults/secrets/update/action";
 
 /// Operations on secrets. A path without a version means the newest one.
 pub(super) static OPERATIONS: &[Operation] = &[
-    operation(
+    ROWS.row(
         "SetSecret",
         Method::PUT,
         "/secrets/{secret}",
         "Microsoft.KeyVault/vaults/secrets/setSecret/action",
         operations::set,
     ),
-    operation("GetSecret", Method::GET, "/secrets/{secret}", GET, operations::get),
-    operation("GetSecret", Method::GET, "/secrets/{secret}/{version}", GET, operations::get),
-    operation("GetSecrets", Method::GET, "/secrets", METADATA, operations::list),
-    operation("GetSecretVersions", Method::GET, "/secrets/{secret}/versions", METADATA, operations::versions),
-    operation("UpdateSecret", Method::PATCH, "/secrets/{secret}", UPDATE, operations::update),
-    operation("UpdateSecret", Method::PATCH, "/secrets/{secret}/{version}", UPDATE, operations::update),
-    operation(
+    ROWS.row("GetSecret", Method::GET, "/secrets/{secret}", GET, operations::get),
+    ROWS.row("GetSecret", Method::GET, "/secrets/{secret}/{version}", GET, operations::get),
+    ROWS.row("GetSecrets", Method::GET, "/secrets", METADATA, operations::list),
+    ROWS.row("GetSecretVersions", Method::GET, "/secrets/{secret}/versions", METADATA, operations::versions),
+    ROWS.row("UpdateSecret", Method::PATCH, "/secrets/{secret}", UPDATE, operations::update),
+    ROWS.row("UpdateSecret", Method::PATCH, "/secrets/{secret}/{version}", UPDATE, operations::update),
+    ROWS.row(
         "DeleteSecret",
         Method::DELETE,
         "/secrets/{secret}",
         "Microsoft.KeyVault/vaults/secrets/delete",
         deleted::delete,
     ),
-    operation("GetDeletedSecrets", Method::GET, "/deletedsecrets", METADATA, deleted::list),
-    operation("GetDeletedSecret", Method::GET, "/deletedsecrets/{secret}", METADATA, deleted::get),
-    operation(
+    ROWS.row("GetDeletedSecrets", Method::GET, "/deletedsecrets", METADATA, deleted::list),
+    ROWS.row("GetDeletedSecret", Method::GET, "/deletedsecrets/{secret}", METADATA, deleted::get),
+    ROWS.row(
         "RecoverDeletedSecret",
         Method::POST,
         "/deletedsecrets/{secret}/recover",
         "Microsoft.KeyVault/vaults/secrets/recover/action",
         deleted::recover,
     ),
-    operation(
+    ROWS.row(
         "PurgeDeletedSecret",
         Method::DELETE,
         "/deletedsecrets/{secret}",
         "Microsoft.KeyVault/vaults/secrets/purge/action",
         deleted::purge,
     ),
-    operation(
+    ROWS.row(
         "BackupSecret",
         Method::POST,
         "/secrets/{secret}/backup",
         "Microsoft.KeyVault/vaults/secrets/backup/action",
         backup::backup,
     ),
-    operation(
+    ROWS.row(
         "RestoreSecret",
         Method::POST,
         "/secrets/restore",

@@ -18,7 +18,7 @@ use super::super::operations::API;
 use super::super::requests::bad;
 use crate::cx::Cx;
 use crate::identity::tenants;
-use crate::operation::{Access, Operation, Run};
+use crate::operation::{DataRows, Operation};
 use crate::refusal::Refusal;
 use crate::resource_id::{ResourceId, within};
 
@@ -27,68 +27,60 @@ const ASSIGNMENT: &str = "/{+scope}/providers/Microsoft.Authorization/roleAssign
 const DEFINITIONS: &str = "/{+scope}/providers/Microsoft.Authorization/roleDefinitions";
 const DEFINITION: &str = "/{+scope}/providers/Microsoft.Authorization/roleDefinitions/{name}";
 
-const fn operation(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api: API, access: Access::Data(action), lro: false, run }
-}
+const ROWS: DataRows = DataRows(API);
 
 /// Operations on roles.
 pub(super) static OPERATIONS: &[Operation] = &[
-    operation(
+    ROWS.row(
         "RoleAssignments_ListForScope",
         Method::GET,
         ASSIGNMENTS,
         "Microsoft.KeyVault/managedHsm/roleAssignments/read/action",
         assignments::list,
     ),
-    operation(
+    ROWS.row(
         "RoleAssignments_Get",
         Method::GET,
         ASSIGNMENT,
         "Microsoft.KeyVault/managedHsm/roleAssignments/read/action",
         assignments::get,
     ),
-    operation(
+    ROWS.row(
         "RoleAssignments_Create",
         Method::PUT,
         ASSIGNMENT,
         "Microsoft.KeyVault/managedHsm/roleAssignments/write/action",
         assignments::create,
     ),
-    operation(
+    ROWS.row(
         "RoleAssignments_Delete",
         Method::DELETE,
         ASSIGNMENT,
         "Microsoft.KeyVault/managedHsm/roleAssignments/delete/action",
         assignments::delete,
     ),
-    operation(
+    ROWS.row(
         "RoleDefinitions_List",
         Method::GET,
         DEFINITIONS,
         "Microsoft.KeyVault/managedHsm/roleDefinitions/read/action",
         definitions::list,
     ),
-    operation(
+    ROWS.row(
         "RoleDefinitions_Get",
         Method::GET,
         DEFINITION,
         "Microsoft.KeyVault/managedHsm/roleDefinitions/read/action",
         definitions::get,
     ),
-    operation(
+    ROWS.row(
         "RoleDefinitions_CreateOrUpdate",
         Method::PUT,
         DEFINITION,
         "Microsoft.KeyVault/managedHsm/roleDefinitions/write/action",
         definitions::put,
     ),
-    operation(
+    ROWS.row(
         "RoleDefinitions_Delete",
         Method::DELETE,
         DEFINITION,
