@@ -5,9 +5,12 @@
 
 mod shared;
 
+<<<<<<< HEAD
 pub use shared::shared;
 use shared::skipped;
 
+=======
+>>>>>>> att
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,6 +23,9 @@ use std::time::Duration;
 use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub use shared::{repository, shared};
+use shared::skipped;
 
 /// A home folder that goes away with the test.
 pub struct Lab {
@@ -260,8 +266,11 @@ pub fn playbooks(usual: &str) -> Vec<String> {
         _ => vec![usual.to_owned()],
     }
 }
+<<<<<<< HEAD
 
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
+=======
+>>>>>>> att

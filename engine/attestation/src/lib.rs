@@ -4,6 +4,17 @@
 //! and the instant for which something is judged is an argument. A verdict lists every check that was made, also those
 //! that passed, so that a reader sees what a "verified" stands on.
 
+pub mod azure_guest;
+pub mod azure_vm;
+mod bytes;
+pub mod event_log;
+pub mod hcl;
+pub mod roots;
+pub mod snp;
+mod time;
+pub mod tpm;
 mod verdict;
+pub mod x509;
 
+pub use roots::Roots;
 pub use verdict::{Check, Outcome, Verdict};
