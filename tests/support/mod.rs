@@ -5,12 +5,6 @@
 
 mod shared;
 
-<<<<<<< HEAD
-pub use shared::shared;
-use shared::skipped;
-
-=======
->>>>>>> att
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -266,11 +260,3 @@ pub fn playbooks(usual: &str) -> Vec<String> {
         _ => vec![usual.to_owned()],
     }
 }
-<<<<<<< HEAD
-
-/// A file of the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-=======
->>>>>>> att

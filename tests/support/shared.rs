@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Where the data of others lies that tests are held against.
-=======
 //! Data that lies beside the checkout, and files of it.
->>>>>>> att
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
@@ -19,22 +15,15 @@ pub fn shared(what: &str) -> Option<PathBuf> {
     skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
 }
 
-<<<<<<< HEAD
-/// Says why a test is skipped; where nothing may be missing, it fails.
-=======
 /// Says why a test does nothing; where everything is demanded (`CI`, `REQUIRE_INTEROP`), it fails.
->>>>>>> att
 pub fn skipped<T>(why: &str) -> Option<T> {
     let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     assert!(!demanded, "{why}");
     println!("skipped: {why}");
     None
 }
-<<<<<<< HEAD
-=======
 
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
->>>>>>> att
