@@ -1,0 +1,22 @@
+//! Data beside the checkout that is not the project's own.
+
+use std::path::{Path, PathBuf};
+
+/// The official contracts and the recorded evidence, which are other people's data: `SEALBOOK_SHARED`, else `shared`
+/// beside the checkout.
+pub fn shared(what: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let folder = std::env::var_os("SEALBOOK_SHARED").map_or_else(beside, PathBuf::from).join(what);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
+}
+
+/// Says on the test's output that something was not tested, and fails where it must be.
+pub fn skipped<T>(why: &str) -> Option<T> {
+    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    assert!(!demanded, "{why}");
+    println!("skipped: {why}");
+    None
+}
