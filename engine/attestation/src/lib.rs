@@ -9,12 +9,24 @@ pub mod azure_vm;
 mod bytes;
 pub mod event_log;
 pub mod hcl;
+mod https;
+mod json;
+mod jws;
+mod line;
+pub mod policy;
+pub mod release;
 pub mod roots;
+#[cfg(test)]
+#[path = "../../../tests/support/shared.rs"]
+mod shared;
 pub mod snp;
+#[cfg(test)]
+mod testing;
 mod time;
 pub mod tpm;
 mod verdict;
 pub mod x509;
 
+pub use json::JsonError;
 pub use roots::Roots;
 pub use verdict::{Check, Outcome, Verdict};
