@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
+mod judges;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,6 +17,8 @@ use std::time::Duration;
 use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use judges::skipped;
 
 /// A home folder that goes away with the test.
 pub struct Lab {
@@ -222,16 +226,9 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without them a test is skipped, with the
-/// reason printed, but where `REQUIRE_INTEROP` is set it fails.
+/// The Python that has the official SDKs.
 pub fn python() -> Option<String> {
-    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
-    let modules = "import azure.identity, azure.keyvault.keys, azure.storage.blob, azure.mgmt.keyvault, jsonschema";
-    let has = Command::new(&python).args(["-c", modules]).output();
-    if has.is_ok_and(|o| o.status.success()) {
-        return Some(python);
-    }
-    skipped(&format!("{python} lacks the official SDKs: pip install -r tests/interop/requirements.txt"))
+    judges::python("azure.identity, azure.keyvault.keys, azure.storage.blob, azure.mgmt.keyvault, jsonschema")
 }
 
 /// The Azure CLI: `SEALBOOK_AZ`, else `az`.
@@ -265,13 +262,6 @@ pub fn shared(what: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
-}
-
-fn skipped<T>(why: &str) -> Option<T> {
-    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    assert!(!demanded, "{why}");
-    println!("skipped: {why}");
-    None
 }
 
 /// A file of the repository.

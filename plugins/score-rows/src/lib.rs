@@ -25,7 +25,7 @@ pub struct In {
 /// What the model says.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Out {
-    /// The column that is foretold.
+    /// The column that is predicted.
     label: String,
     /// For each row the probability of a 1.
     probabilities: Vec<f64>,

@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 pub struct Model {
     format: String,
     version: u32,
-    /// The column that it foretells.
+    /// The column that it predicts.
     pub label: String,
     /// The columns that it looks at, in order.
     pub features: Vec<String>,

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn it_learns_what_decides_and_foretells_what_it_has_not_seen() {
+    fn it_learns_what_decides_and_predicts_what_it_has_not_seen() {
         let all = table(500);
         let (seen, held): (Vec<usize>, Vec<usize>) = (0..500).partition(|n| n % 5 != 0);
         let (seen, held) = (all.pick(&seen), all.pick(&held));
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((trees[0], trees[1], trees[trees.len() - 1]), (1, 5, 100));
         assert!(trained.curve.windows(2).all(|p| p[1].train <= p[0].train), "{:?}", trained.curve);
         let right = held.rows.iter().zip(&held.labels).filter(|(r, l)| (trained.model.probability(r) >= 0.5) == **l);
-        assert!(right.count() > 70, "of 100, of which 89 can be foretold");
+        assert!(right.count() > 70, "of 100, of which 89 can be predicted");
         assert_eq!(train(&seen, &held, "y", &Settings::default()).unwrap(), trained);
     }
 

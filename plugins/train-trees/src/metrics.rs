@@ -3,16 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How often which class was foretold for which.
+/// How often which class was predicted for which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Confusion {
-    /// 0, and foretold as 0.
+    /// 0, and predicted as 0.
     pub true_negatives: u32,
-    /// 0, but foretold as 1.
+    /// 0, but predicted as 1.
     pub false_positives: u32,
-    /// 1, but foretold as 0.
+    /// 1, but predicted as 0.
     pub false_negatives: u32,
-    /// 1, and foretold as 1.
+    /// 1, and predicted as 1.
     pub true_positives: u32,
 }
 
@@ -21,9 +21,9 @@ pub struct Confusion {
 pub struct Class {
     /// 0 or 1.
     pub class: u32,
-    /// The share of rows foretold as this class that are of it. None: no row was.
+    /// The share of rows predicted as this class that are of it. None: no row was.
     pub precision: Option<f64>,
-    /// The share of rows of this class that were foretold so. None: there are none.
+    /// The share of rows of this class that were predicted so. None: there are none.
     pub recall: Option<f64>,
     /// The harmonic mean of both. None: neither is there.
     pub f1: Option<f64>,
@@ -32,7 +32,7 @@ pub struct Class {
 }
 
 impl Confusion {
-    /// Counts: for each row what it is and what was foretold.
+    /// Counts: for each row what it is and what was predicted.
     pub fn of(rows: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let mut seen = Self::default();
         for row in rows {
@@ -60,13 +60,13 @@ impl Confusion {
         self.false_negatives + self.true_positives
     }
 
-    /// The share that was foretold as it is; 0 of no rows.
+    /// The share that was predicted as it is; 0 of no rows.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         share(self.true_negatives + self.true_positives, self.total()).unwrap_or_default()
     }
 
-    /// The accuracy of always foretelling the commoner class: what a model has to beat.
+    /// The accuracy of always predicting the commoner class: what a model has to beat.
     #[must_use]
     pub fn baseline(&self) -> f64 {
         share(self.negatives().max(self.positives()), self.total()).unwrap_or_default()

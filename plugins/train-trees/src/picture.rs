@@ -22,13 +22,13 @@ const STYLE: &str = "\
 @media (prefers-color-scheme:dark){.ground{fill:#15181f}.ink,text{fill:#e8eaf0}.faint{fill:#a2a9b8}\
 .mark{fill:#6ea3f5}.other{stroke:#f0a35e}.rule{stroke:#3a4150}.line{stroke:#6ea3f5}}";
 
-/// Draws it. `label` is the column that was foretold.
+/// Draws it. `label` is the column that was predicted.
 #[must_use]
 pub fn draw(label: &str, confusion: &Confusion, importance: &[Importance], curve: &[Point]) -> String {
     let (accuracy, rows) = (percent(confusion.accuracy()), confusion.total());
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-labelledby=\"title told\">\n<title id=\"title\">Training: {accuracy} of {rows} rows foretold right</title>\n\
+         aria-labelledby=\"title told\">\n<title id=\"title\">Training: {accuracy} of {rows} rows predicted right</title>\n\
          <desc id=\"told\">{}</desc>\n<style>{STYLE}</style>\n\
          <rect class=\"ground\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n",
         plain(&told(label, confusion, importance)),
@@ -54,13 +54,13 @@ fn told(label: &str, c: &Confusion, importance: &[Importance]) -> String {
 }
 
 fn matrix(svg: &mut String, label: &str, c: &Confusion) {
-    text(svg, (24.0, 34.0), "title", "Rows that were held back");
-    let accuracy = format!("{} of {} foretold right", percent(c.accuracy()), c.total());
+    text(svg, (24.0, 34.0), "title", "Confusion matrix of the test rows");
+    let accuracy = format!("{} of {} predicted right", percent(c.accuracy()), c.total());
     text(svg, (24.0, 56.0), "faint", &accuracy);
     let cells = [[c.true_negatives, c.false_positives], [c.false_negatives, c.true_positives]];
     for (actual, row) in cells.into_iter().enumerate() {
         let y = 96.0 + 92.0 * actual as f64;
-        text(svg, (24.0, y + 50.0), "small", &format!("is {actual}"));
+        text(svg, (24.0, y + 50.0), "small", &format!("actual {actual}"));
         let all = row.iter().sum::<u32>().max(1);
         for (said, count) in row.into_iter().enumerate() {
             let x = 76.0 + 122.0 * said as f64;
@@ -77,13 +77,18 @@ fn matrix(svg: &mut String, label: &str, c: &Confusion) {
         }
     }
     for said in 0..2 {
-        centred(svg, (135.0 + 122.0 * f64::from(said), 88.0), "small", &format!("said {said}"));
+        centred(svg, (135.0 + 122.0 * f64::from(said), 88.0), "small", &format!("predicted {said}"));
     }
-    text(svg, (24.0, 300.0), "faint small", &format!("{}: what is, and what the trees said", short(label)));
+    text(
+        svg,
+        (24.0, 300.0),
+        "faint small",
+        &format!("{}: 0 and 1, as they are and as the trees predict", short(label)),
+    );
 }
 
 fn bars(svg: &mut String, importance: &[Importance]) {
-    text(svg, (364.0, 34.0), "title", "What the trees looked at");
+    text(svg, (364.0, 34.0), "title", "Feature importance");
     text(svg, (364.0, 56.0), "faint", "average gain of a split, as a share");
     let longest = importance.iter().map(|i| i.gain).fold(f64::MIN_POSITIVE, f64::max);
     for (n, i) in importance.iter().take(SHOWN).enumerate() {
@@ -103,7 +108,7 @@ fn bars(svg: &mut String, importance: &[Importance]) {
 
 fn loss(svg: &mut String, curve: &[Point]) {
     let (left, right, top, bottom) = (76.0, 620.0, 380.0, 520.0);
-    text(svg, (24.0, 344.0), "title", "How they learnt");
+    text(svg, (24.0, 344.0), "title", "Learning curve");
     text(svg, (24.0, 366.0), "faint", "log loss after so many trees: smaller is better");
     let (Some(last), most) = (curve.last(), curve.iter().map(|p| p.train.max(p.test)).fold(0.0, f64::max)) else {
         return;
@@ -133,8 +138,8 @@ fn loss(svg: &mut String, curve: &[Point]) {
     // The two names never meet, however close the lines end.
     let (train, test) = (y(last.train), y(last.test));
     let apart = if train >= test { (train.max(test + 16.0), test) } else { (train, test.max(train + 16.0)) };
-    text(svg, (right + 8.0, apart.0 + 4.0), "small", &format!("learnt from {:.2}", last.train));
-    text(svg, (right + 8.0, apart.1 + 4.0), "small", &format!("held back {:.2}", last.test));
+    text(svg, (right + 8.0, apart.0 + 4.0), "small", &format!("training {:.2}", last.train));
+    text(svg, (right + 8.0, apart.1 + 4.0), "small", &format!("test {:.2}", last.test));
     centred(svg, ((left + right) / 2.0, bottom + 24.0), "small", &format!("1 to {} trees", last.trees));
 }
 
@@ -209,30 +214,30 @@ mod tests {
     fn a_tiny_training_looks_so() {
         insta::assert_snapshot!(tiny().replace(STYLE, "STYLE"), @r##"
         <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 560" role="img" aria-labelledby="title told">
-        <title id="title">Training: 75.0 % of 12 rows foretold right</title>
+        <title id="title">Training: 75.0 % of 12 rows predicted right</title>
         <desc id="told">Outcome 0: 6 right, 2 wrong. Outcome 1: 3 right, 1 wrong. Most telling: Glucose 75.0 %, a&lt;b &amp; &quot;c&quot; 25.0 %.</desc>
         <style>STYLE</style>
         <rect class="ground" width="760" height="560"/>
-        <text x="24.0" y="34.0" class="title">Rows that were held back</text>
-        <text x="24.0" y="56.0" class="faint">75.0 % of 12 foretold right</text>
-        <text x="24.0" y="146.0" class="small">is 0</text>
+        <text x="24.0" y="34.0" class="title">Confusion matrix of the test rows</text>
+        <text x="24.0" y="56.0" class="faint">75.0 % of 12 predicted right</text>
+        <text x="24.0" y="146.0" class="small">actual 0</text>
         <rect class="mark" x="76" y="96" width="118" height="88" rx="4" fill-opacity="0.32"/>
         <text x="135.0" y="144.0" class="figure" text-anchor="middle">6</text>
         <text x="135.0" y="166.0" class="small" text-anchor="middle">right</text>
         <rect class="mark" x="198" y="96" width="118" height="88" rx="4" fill-opacity="0.15"/>
         <text x="257.0" y="144.0" class="figure" text-anchor="middle">2</text>
         <text x="257.0" y="166.0" class="small" text-anchor="middle">wrong</text>
-        <text x="24.0" y="238.0" class="small">is 1</text>
+        <text x="24.0" y="238.0" class="small">actual 1</text>
         <rect class="mark" x="76" y="188" width="118" height="88" rx="4" fill-opacity="0.15"/>
         <text x="135.0" y="236.0" class="figure" text-anchor="middle">1</text>
         <text x="135.0" y="258.0" class="small" text-anchor="middle">wrong</text>
         <rect class="mark" x="198" y="188" width="118" height="88" rx="4" fill-opacity="0.32"/>
         <text x="257.0" y="236.0" class="figure" text-anchor="middle">3</text>
         <text x="257.0" y="258.0" class="small" text-anchor="middle">right</text>
-        <text x="135.0" y="88.0" class="small" text-anchor="middle">said 0</text>
-        <text x="257.0" y="88.0" class="small" text-anchor="middle">said 1</text>
-        <text x="24.0" y="300.0" class="faint small">Outcome: what is, and what the trees said</text>
-        <text x="364.0" y="34.0" class="title">What the trees looked at</text>
+        <text x="135.0" y="88.0" class="small" text-anchor="middle">predicted 0</text>
+        <text x="257.0" y="88.0" class="small" text-anchor="middle">predicted 1</text>
+        <text x="24.0" y="300.0" class="faint small">Outcome: 0 and 1, as they are and as the trees predict</text>
+        <text x="364.0" y="34.0" class="title">Feature importance</text>
         <text x="364.0" y="56.0" class="faint">average gain of a split, as a share</text>
         <text x="544.0" y="86.0" class="small" text-anchor="end">Glucose</text>
         <rect class="mark" x="552" y="72" width="140.0" height="16" rx="2"/>
@@ -240,7 +245,7 @@ mod tests {
         <text x="544.0" y="108.0" class="small" text-anchor="end">a&lt;b &amp; &quot;c&quot;</text>
         <rect class="mark" x="552" y="94" width="46.7" height="16" rx="2"/>
         <text x="604.7" y="107.0" class="small">25.0 %</text>
-        <text x="24.0" y="344.0" class="title">How they learnt</text>
+        <text x="24.0" y="344.0" class="title">Learning curve</text>
         <text x="24.0" y="366.0" class="faint">log loss after so many trees: smaller is better</text>
         <path class="rule" d="M76 520.0H620"/>
         <text x="68.0" y="524.0" class="small" text-anchor="end">0.00</text>
@@ -250,8 +255,8 @@ mod tests {
         <text x="68.0" y="384.0" class="small" text-anchor="end">0.62</text>
         <path class="line" fill="none" stroke-width="2" d="M130.4 384.5L620.0 474.8"/>
         <path class="other" fill="none" stroke-width="2" stroke-dasharray="6 4" d="M130.4 380.0L620.0 407.1"/>
-        <text x="628.0" y="478.8" class="small">learnt from 0.20</text>
-        <text x="628.0" y="411.1" class="small">held back 0.50</text>
+        <text x="628.0" y="478.8" class="small">training 0.20</text>
+        <text x="628.0" y="411.1" class="small">test 0.50</text>
         <text x="348.0" y="544.0" class="small" text-anchor="middle">1 to 10 trees</text>
         </svg>
         "##);

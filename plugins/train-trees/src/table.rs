@@ -5,7 +5,7 @@ use csv::{ReaderBuilder, StringRecord};
 /// Bytes that a table may have.
 pub const BYTES: usize = 16 << 20;
 /// Rows that are learnt from; more take longer than a step may.
-const ROWS: usize = 50_000;
+const ROWS: usize = 20_000;
 /// Features that a table may have.
 const FEATURES: usize = 64;
 /// Characters of a column's name.
