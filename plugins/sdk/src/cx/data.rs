@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::ids::{BlobUri, ContainerUri};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::sys;
 
 /// The most bytes that cross the border in one call.
@@ -58,6 +58,26 @@ impl Artifact {
     /// When it must not be read.
     pub fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>> {
         self.0.read(offset, length)
+    }
+
+    /// Reads all of it, however many calls that takes. What came from a secret is refused.
+    ///
+    /// # Errors
+    /// When it is longer than `most` bytes, or must not be read.
+    pub fn content(&self, most: usize) -> Result<Vec<u8>> {
+        let length = usize::try_from(self.length()).unwrap_or(usize::MAX);
+        if length > most {
+            return Err(Problem::permanent(format!("{length} bytes are too many: at most {most} are read")));
+        }
+        let mut content = Vec::with_capacity(length);
+        while content.len() < length {
+            let more = self.read(content.len() as u64, (length - content.len()).min(CHUNK) as u32)?;
+            if more.is_empty() {
+                return Err(Problem::permanent(format!("it ends after {} of {length} bytes", content.len())));
+            }
+            content.extend(more);
+        }
+        Ok(content)
     }
 
     /// A typed reference (`artifact:…`) for outputs.
