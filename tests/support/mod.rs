@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,6 +17,8 @@ use std::time::Duration;
 use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub use shared::{repository, shared, skipped};
 
 /// A home folder that goes away with the test.
 pub struct Lab {
@@ -254,27 +258,4 @@ pub fn playbooks(usual: &str) -> Vec<String> {
         Ok(named) if !named.is_empty() => named.split(',').map(str::to_owned).collect(),
         _ => vec![usual.to_owned()],
     }
-}
-
-/// The official contracts and the recorded evidence, which are other people's data: `SEALBOOK_SHARED`, else `shared`
-/// beside the checkout.
-pub fn shared(what: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let folder = std::env::var_os("SEALBOOK_SHARED").map_or_else(beside, PathBuf::from).join(what);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
-}
-
-fn skipped<T>(why: &str) -> Option<T> {
-    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    assert!(!demanded, "{why}");
-    println!("skipped: {why}");
-    None
-}
-
-/// A file of the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

@@ -373,13 +373,13 @@ impl Cloud {
         })
     }
 
-    /// The roots that the test hardware of this cloud ends at: PEM certificates, each below a comment with its name, all
-    /// of them named `SEALBOOK TEST`. Makes them at the first call, which takes seconds.
+    /// The roots that the test hardware of this cloud ends at: PEM certificates as [`Roots`](sealbook_attestation::Roots)
+    /// reads them, all of them named `SEALBOOK TEST`. Makes them at the first call, which takes seconds.
     ///
     /// # Errors
     /// The database can't be read or written.
     pub fn test_roots(&self) -> Result<String, CloudError> {
-        self.with(|tx, inner| dispatch::aside(tx, &inner.sealing, inner.wall.read(), |cx| tee::roots(cx)))
+        self.with(|tx, inner| dispatch::aside(tx, &inner.sealing, inner.wall.read(), |cx| Ok(tee::roots(cx)?.to_pem())))
     }
 
     /// Lets the hardware of a running confidential machine do something.

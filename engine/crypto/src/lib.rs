@@ -3,7 +3,8 @@
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
 //! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), AES key wrap ([`AesKek`]), shares of
-//! secrets ([`shamir`]), security domains of managed HSMs ([`security_domain`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
+//! secrets ([`shamir`]), security domains of managed HSMs ([`security_domain`]), Ed25519 signatures ([`SigningKey`]),
+//! hashes ([`sha256`], [`hmac_sha256`], [`Digest`]), and files of any size under one key ([`sealed`]).
 //!
 //! ```
 //! use sealbook_crypto::SealKey;
@@ -24,6 +25,7 @@ mod hash;
 mod kw;
 pub mod rsa;
 mod seal;
+pub mod sealed;
 mod secret;
 pub mod security_domain;
 pub mod shamir;
@@ -31,7 +33,8 @@ mod sign;
 
 pub use digest::{Digest, Hash};
 pub use hash::{
-    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256,
+    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha1, sha256,
+    verify_hmac_sha256,
 };
 pub use kw::{AesKek, KeyWrapError};
 pub use seal::{OpenError, SealKey};

@@ -2,17 +2,15 @@
 //!
 //! Source: TCG PC Client Platform Firmware Profile Specification, §10.2 (`TCG_PCR_EVENT2`), §10.4 (event types).
 
+use sealbook_attestation::event_log::{self, Event};
 use sealbook_crypto::sha256;
 
-const NO_ACTION: u32 = 0x3;
 const SEPARATOR: u32 = 0x4;
 const S_CRTM_VERSION: u32 = 0x8;
 const IPL: u32 = 0xd;
 const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
 const EFI_BOOT_SERVICES_APPLICATION: u32 = 0x8000_0003;
 const EFI_VARIABLE_AUTHORITY: u32 = 0x8000_00e0;
-
-const SHA256: u16 = 0x000b;
 
 /// `EFI_GLOBAL_VARIABLE`, the namespace of SecureBoot, PK and KEK, as it lies in memory.
 const GLOBAL: [u8; 16] =
@@ -23,13 +21,6 @@ const DATABASE: [u8; 16] =
 /// `EFI_CERT_SHA256_GUID`, the kind of signature that is a digest.
 const DIGESTS: [u8; 16] =
     [0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40, 0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28];
-
-struct Event {
-    pcr: u32,
-    kind: u32,
-    digest: [u8; 32],
-    data: Vec<u8>,
-}
 
 /// A log that is being written.
 pub(crate) struct EventLog(Vec<Event>);
@@ -71,81 +62,58 @@ impl EventLog {
         Self(Vec::new())
     }
 
-    fn push(&mut self, pcr: u32, kind: u32, digest: [u8; 32], data: Vec<u8>) {
+    fn push(&mut self, pcr: u8, kind: u32, digest: [u8; 32], data: Vec<u8>) {
         self.0.push(Event { pcr, kind, digest, data });
     }
 
-    fn measured(&mut self, pcr: u32, kind: u32, data: Vec<u8>) {
+    fn measured(&mut self, pcr: u8, kind: u32, data: Vec<u8>) {
         self.push(pcr, kind, sha256(&data), data);
     }
 
     /// `EV_S_CRTM_VERSION`.
-    pub fn firmware_version(&mut self, pcr: u32, version: &str) {
+    pub fn firmware_version(&mut self, pcr: u8, version: &str) {
         self.measured(pcr, S_CRTM_VERSION, utf16(&format!("{version}\0")));
     }
 
     /// `EV_EFI_VARIABLE_DRIVER_CONFIG`.
-    pub fn variable(&mut self, pcr: u32, name: &str, value: &[u8]) {
+    pub fn variable(&mut self, pcr: u8, name: &str, value: &[u8]) {
         self.measured(pcr, EFI_VARIABLE_DRIVER_CONFIG, variable_data(name, value));
     }
 
     /// `EV_EFI_VARIABLE_DRIVER_CONFIG` of a database of signatures that holds one digest.
-    pub fn signatures(&mut self, pcr: u32, name: &str, digest: [u8; 32]) {
+    pub fn signatures(&mut self, pcr: u8, name: &str, digest: [u8; 32]) {
         self.variable(pcr, name, &signature_list(digest));
     }
 
     /// `EV_EFI_VARIABLE_AUTHORITY`: the entry of a database that let something start.
-    pub fn authority(&mut self, pcr: u32, name: &str, digest: [u8; 32]) {
+    pub fn authority(&mut self, pcr: u8, name: &str, digest: [u8; 32]) {
         let entry = [&GLOBAL[..], &digest].concat();
         self.measured(pcr, EFI_VARIABLE_AUTHORITY, variable_data(name, &entry));
     }
 
     /// `EV_SEPARATOR`.
-    pub fn separator(&mut self, pcr: u32) {
+    pub fn separator(&mut self, pcr: u8) {
         self.measured(pcr, SEPARATOR, vec![0; 4]);
     }
 
     /// `EV_EFI_BOOT_SERVICES_APPLICATION` of a program with this digest. Its event is a `UEFI_IMAGE_LOAD_EVENT` without a
     /// device path.
-    pub fn application(&mut self, pcr: u32, digest: [u8; 32]) {
+    pub fn application(&mut self, pcr: u8, digest: [u8; 32]) {
         self.push(pcr, EFI_BOOT_SERVICES_APPLICATION, digest, vec![0; 32]);
     }
 
     /// `EV_IPL`, as boot loaders use it.
-    pub fn loader(&mut self, pcr: u32, what: &[u8]) {
+    pub fn loader(&mut self, pcr: u8, what: &[u8]) {
         self.measured(pcr, IPL, what.to_vec());
     }
 
     /// What is extended into which register, in order.
     pub fn digests(&self) -> impl Iterator<Item = (usize, [u8; 32])> + '_ {
-        self.0.iter().map(|event| (event.pcr as usize, event.digest))
+        self.0.iter().map(|event| (usize::from(event.pcr), event.digest))
     }
 
     /// The bytes of the log, as Linux shows them in `binary_bios_measurements`.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut specification = b"Spec ID Event03\0".to_vec();
-        specification.extend_from_slice(&little(0)); // platform class: client
-        specification.extend_from_slice(&[0, 2, 0, 2]); // version 2.00, errata 0, 64-bit integers
-        specification.extend_from_slice(&little(1)); // number of algorithms
-        specification.extend_from_slice(&SHA256.to_le_bytes());
-        specification.extend_from_slice(&32_u16.to_le_bytes());
-        specification.push(0); // no vendor's information
-        // The first event has the form of the older log: one SHA-1 digest, of zeros.
-        let mut log = Vec::new();
-        log.extend_from_slice(&0_u32.to_le_bytes());
-        log.extend_from_slice(&NO_ACTION.to_le_bytes());
-        log.extend_from_slice(&[0; 20]);
-        log.extend_from_slice(&little(specification.len()));
-        log.extend_from_slice(&specification);
-        for event in &self.0 {
-            log.extend_from_slice(&event.pcr.to_le_bytes());
-            log.extend_from_slice(&event.kind.to_le_bytes());
-            log.extend_from_slice(&1_u32.to_le_bytes());
-            log.extend_from_slice(&SHA256.to_le_bytes());
-            log.extend_from_slice(&event.digest);
-            log.extend_from_slice(&little(event.data.len()));
-            log.extend_from_slice(&event.data);
-        }
-        log
+        event_log::encode(&self.0)
     }
 }

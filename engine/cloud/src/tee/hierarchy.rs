@@ -8,15 +8,15 @@
 
 use chrono::{DateTime, Days, Months, Utc};
 use rusqlite::{OptionalExtension, params};
+use sealbook_attestation::roots::Kind;
+use sealbook_attestation::snp::{Product, Tcb};
+use sealbook_attestation::x509::issue::{self, Profile, Signer};
+use sealbook_attestation::x509::{Certificate, PublicKey};
+use sealbook_attestation::Roots;
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::ec::{Curve, EcKey};
 use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic};
-use x509_cert::der::Encode;
-use x509_cert::der::asn1::Ia5String;
-use x509_cert::spki::ObjectIdentifier;
 
-use super::certificates::{self, Authority, Scheme, Subject};
-use super::report::Tcb;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
@@ -38,20 +38,34 @@ const ASK_NAME: &str = "CN=SEALBOOK TEST SEV-Milan,OU=Embedded Azure,O=SEALBOOK 
 const VCEK_NAME: &str = "CN=SEALBOOK TEST SEV-VCEK,OU=Embedded Azure,O=SEALBOOK TEST";
 const VTPM_CA_NAME: &str = "CN=SEALBOOK TEST Global Virtual TPM CA,OU=Embedded Azure,O=SEALBOOK TEST";
 
-/// Marketing name of the part, as AMD's certificates state it.
-const PRODUCT: &str = "Milan-B0";
+/// Name of the world that the test roots belong to.
+const WORLD: &str = "SEALBOOK TEST embedded Azure";
+/// Name of the part, as AMD's certificates state it: an IA5String.
+const PRODUCT: &[u8] = b"\x16\x08Milan-B0";
 
-/// A key of the hierarchy with its certificate in DER.
+/// A key of the hierarchy with its certificate.
 pub(crate) struct Endorsed<K> {
     /// The key.
     pub key: K,
     /// Its certificate.
-    pub certificate: Vec<u8>,
+    pub certificate: Certificate,
+}
+
+/// How an authority is made.
+struct Plan<'a> {
+    name: &'static str,
+    subject: &'static str,
+    serial: u64,
+    bits: RsaBits,
+    /// How many authorities may stand below it.
+    below: u8,
+    /// Whose signature it has; its own when there is nobody above.
+    above: Option<(&'static str, &'a RsaKey)>,
 }
 
 /// AMD's root key for this cloud, self-signed.
 pub(crate) fn ark(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
-    authority(cx, ARK, ARK_NAME, 1, RsaBits::B4096, None)
+    authority(cx, &Plan { name: ARK, subject: ARK_NAME, serial: 0x1_0000, bits: RsaBits::B4096, below: 1, above: None })
 }
 
 /// AMD's signing key for this cloud, under [`ark`].
@@ -60,105 +74,118 @@ pub(crate) fn ask(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
         return rsa(known);
     }
     let ark = ark(cx)?;
-    let issuer = Authority { name: ARK_NAME, key: &ark.key, scheme: Scheme::PssSha384 };
-    authority(cx, ASK, ASK_NAME, 2, RsaBits::B4096, Some(&issuer))
+    let above = Some((ARK_NAME, &ark.key));
+    authority(cx, &Plan { name: ASK, subject: ASK_NAME, serial: 0x1_0001, bits: RsaBits::B4096, below: 0, above })
 }
 
 /// The authority of virtual TPMs, self-signed.
-pub(crate) fn vtpm_ca(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
-    authority(cx, VTPM_CA, VTPM_CA_NAME, 3, RsaBits::B2048, None)
+fn vtpm_ca(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
+    authority(cx, &Plan { name: VTPM_CA, subject: VTPM_CA_NAME, serial: 1, bits: RsaBits::B2048, below: 0, above: None })
+}
+
+/// The roots of this cloud's test hardware.
+pub(crate) fn roots(cx: &Cx<'_>) -> Result<Roots, Refusal> {
+    let (ark, ask) = (ark(cx)?.certificate, ask(cx)?.certificate);
+    Ok(Roots::none().with_test(WORLD, Kind::Amd(Product::Milan), ark, vec![ask]))
 }
 
 /// The key with which a chip signs reports at a TCB. AMD derives it from both; here it is drawn at first use.
 pub(crate) fn vcek(cx: &Cx<'_>, chip: &[u8; 64], tcb: Tcb) -> Result<Endorsed<EcKey>, Refusal> {
-    let name = format!("vcek-{}-{}", hex::encode(chip), hex::encode(tcb.bytes()));
+    let name = format!("vcek-{}-{}", hex::encode(chip), hex::encode(tcb.encode()));
     if let Some((certificate, pkcs8)) = stored(cx, &name)? {
         let key = EcKey::from_pkcs8(Curve::P384, pkcs8.expose()).map_err(Refusal::internal)?;
         return Ok(Endorsed { key, certificate });
     }
     let ask = ask(cx)?;
     let key = EcKey::generate(Curve::P384);
-    let (from, to) = validity(cx.wall, 7);
-    let subject = Subject {
-        name: VCEK_NAME,
-        key: certificates::p384_key(&key.public())?,
+    let (not_before, not_after) = validity(cx.wall, 7);
+    let profile = Profile {
         // AMD's certificates of chips all have the serial number zero.
-        serial: &[0],
-        validity: (from, to),
-        authority: false,
-        extensions: vcek_extensions(chip, tcb)?,
+        serial: 0,
+        issuer: ASK_NAME,
+        subject: VCEK_NAME,
+        key: &PublicKey::Ec(key.public()),
+        not_before,
+        not_after,
+        authority: None,
+        extensions: &vcek_extensions(chip, tcb),
     };
-    let issuer = Authority { name: ASK_NAME, key: &ask.key, scheme: Scheme::PssSha384 };
-    let certificate = certificates::issue(subject, &issuer)?;
+    let certificate = issue::issue(&profile, &Signer::RsaPss(&ask.key)).map_err(Refusal::internal)?;
     store(cx, &name, &certificate, &key.to_pkcs8())?;
     Ok(Endorsed { key, certificate })
 }
 
 /// Certifies the attestation key of a machine's virtual TPM.
-pub(crate) fn certify_ak(cx: &Cx<'_>, machine: &str, ak: &RsaPublic) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn certify_ak(cx: &Cx<'_>, machine: &str, ak: &RsaPublic) -> Result<Certificate, Refusal> {
     let authority = vtpm_ca(cx)?;
-    let mut serial = cx.random::<16>();
-    serial[0] = serial[0] & 0x7f | 0x40;
-    let subject = Subject {
-        name: &format!("CN={machine}.TEST.ConfidentialVM.Azure.windows.net"),
-        key: certificates::rsa_key(ak)?,
-        serial: &serial,
-        validity: validity(cx.wall, 1),
-        authority: false,
-        extensions: Vec::new(),
+    let (not_before, not_after) = validity(cx.wall, 1);
+    let profile = Profile {
+        serial: u64::from_be_bytes(cx.random::<8>()) >> 1,
+        issuer: VTPM_CA_NAME,
+        subject: &format!("CN={machine}.TEST.ConfidentialVM.Azure.windows.net"),
+        key: &PublicKey::Rsa(ak.clone()),
+        not_before,
+        not_after,
+        authority: None,
+        extensions: &[],
     };
-    let issuer = Authority { name: VTPM_CA_NAME, key: &authority.key, scheme: Scheme::Pkcs1Sha256 };
-    certificates::issue(subject, &issuer)
+    issue::issue(&profile, &Signer::RsaPkcs1(&authority.key)).map_err(Refusal::internal)
 }
 
-fn validity(now: DateTime<Utc>, years: u32) -> (DateTime<Utc>, DateTime<Utc>) {
+/// First and last second, in unix seconds.
+fn validity(now: DateTime<Utc>, years: u32) -> (i64, i64) {
     // A day back, for callers whose clock is slow.
     let from = now.checked_sub_days(Days::new(1)).unwrap_or(now);
-    (from, from.checked_add_months(Months::new(12 * years)).unwrap_or(now))
+    let to = from.checked_add_months(Months::new(12 * years)).unwrap_or(now);
+    (from.timestamp(), to.timestamp())
 }
 
 /// 1.3.6.1.4.1.3704.1.1 structure version, .2 product, .3.* security patch levels, .4 chip id (57230, table 8).
-fn vcek_extensions(chip: &[u8; 64], tcb: Tcb) -> Result<Vec<(ObjectIdentifier, Vec<u8>)>, Refusal> {
-    let oid = |tail: &str| ObjectIdentifier::new(&format!("1.3.6.1.4.1.3704.1.{tail}")).map_err(Refusal::internal);
-    let number = |value: u8| value.to_der().map_err(Refusal::internal);
-    let product = Ia5String::new(PRODUCT).and_then(|name| name.to_der()).map_err(Refusal::internal)?;
-    let mut extensions = vec![(oid("1")?, number(0)?), (oid("2")?, product)];
-    let parts = [("3.1", 0), ("3.2", 1), ("3.4", 2), ("3.5", 3), ("3.6", 4), ("3.7", 5), ("3.3", 6), ("3.8", 7)];
-    for ((tail, _), level) in parts.into_iter().zip(tcb.bytes()) {
-        extensions.push((oid(tail)?, number(level)?));
-    }
-    extensions.push((oid("4")?, chip.to_vec()));
-    Ok(extensions)
+fn vcek_extensions(chip: &[u8; 64], tcb: Tcb) -> Vec<(&'static str, Vec<u8>)> {
+    // The INTEGER of a byte (X.690, §8.3).
+    let number = |value: u8| if value < 0x80 { vec![2, 1, value] } else { vec![2, 2, 0, value] };
+    vec![
+        ("1.3.6.1.4.1.3704.1.1", number(0)),
+        ("1.3.6.1.4.1.3704.1.2", PRODUCT.to_vec()),
+        ("1.3.6.1.4.1.3704.1.3.1", number(tcb.bootloader)),
+        ("1.3.6.1.4.1.3704.1.3.2", number(tcb.tee)),
+        ("1.3.6.1.4.1.3704.1.3.4", number(0)),
+        ("1.3.6.1.4.1.3704.1.3.5", number(0)),
+        ("1.3.6.1.4.1.3704.1.3.6", number(0)),
+        ("1.3.6.1.4.1.3704.1.3.7", number(0)),
+        ("1.3.6.1.4.1.3704.1.3.3", number(tcb.snp)),
+        ("1.3.6.1.4.1.3704.1.3.8", number(tcb.microcode)),
+        ("1.3.6.1.4.1.3704.1.4", chip.to_vec()),
+    ]
 }
 
-fn authority(
-    cx: &Cx<'_>,
-    name: &str,
-    subject: &str,
-    serial: u8,
-    bits: RsaBits,
-    issuer: Option<&Authority<'_>>,
-) -> Result<Endorsed<RsaKey>, Refusal> {
-    if let Some(known) = stored(cx, name)? {
+fn authority(cx: &Cx<'_>, plan: &Plan<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
+    if let Some(known) = stored(cx, plan.name)? {
         return rsa(known);
     }
-    let key = RsaKey::generate(bits);
-    let scheme = if bits == RsaBits::B4096 { Scheme::PssSha384 } else { Scheme::Pkcs1Sha256 };
-    let own = Authority { name: subject, key: &key, scheme };
-    let certified = Subject {
-        name: subject,
-        key: certificates::rsa_key(&key.public())?,
-        serial: &[1, 0, serial],
-        validity: validity(cx.wall, 25),
-        authority: true,
-        extensions: Vec::new(),
+    let key = RsaKey::generate(plan.bits);
+    let (issuer, signer) = plan.above.unwrap_or((plan.subject, &key));
+    let (not_before, not_after) = validity(cx.wall, 25);
+    let profile = Profile {
+        serial: plan.serial,
+        issuer,
+        subject: plan.subject,
+        key: &PublicKey::Rsa(key.public()),
+        not_before,
+        not_after,
+        authority: Some(plan.below),
+        extensions: &[],
     };
-    let certificate = certificates::issue(certified, issuer.unwrap_or(&own))?;
-    store(cx, name, &certificate, &key.to_pkcs8())?;
+    let signer = match plan.bits {
+        RsaBits::B4096 => Signer::RsaPss(signer),
+        RsaBits::B2048 | RsaBits::B3072 => Signer::RsaPkcs1(signer),
+    };
+    let certificate = issue::issue(&profile, &signer).map_err(Refusal::internal)?;
+    store(cx, plan.name, &certificate, &key.to_pkcs8())?;
     Ok(Endorsed { key, certificate })
 }
 
-fn rsa((certificate, pkcs8): (Vec<u8>, SecretBytes)) -> Result<Endorsed<RsaKey>, Refusal> {
+fn rsa((certificate, pkcs8): (Certificate, SecretBytes)) -> Result<Endorsed<RsaKey>, Refusal> {
     let key = RsaKey::from_pkcs8(pkcs8.expose()).map_err(Refusal::internal)?;
     Ok(Endorsed { key, certificate })
 }
@@ -167,19 +194,21 @@ fn aad(name: &str) -> String {
     format!("tee-key/{name}")
 }
 
-fn stored(cx: &Cx<'_>, name: &str) -> Result<Option<(Vec<u8>, SecretBytes)>, Refusal> {
+fn stored(cx: &Cx<'_>, name: &str) -> Result<Option<(Certificate, SecretBytes)>, Refusal> {
     let row: Option<(Vec<u8>, Vec<u8>)> = cx
         .tx
         .prepare_cached("SELECT certificate, sealed FROM tee_keys WHERE name = ?1")?
         .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    row.map(|(certificate, sealed)| Ok((certificate, cx.open(&aad(name), &sealed)?))).transpose()
+    let Some((certificate, sealed)) = row else { return Ok(None) };
+    let certificate = Certificate::from_der(&certificate).map_err(Refusal::internal)?;
+    Ok(Some((certificate, cx.open(&aad(name), &sealed)?)))
 }
 
-fn store(cx: &Cx<'_>, name: &str, certificate: &[u8], pkcs8: &SecretBytes) -> Result<(), Refusal> {
+fn store(cx: &Cx<'_>, name: &str, certificate: &Certificate, pkcs8: &SecretBytes) -> Result<(), Refusal> {
     let sealed = cx.seal(&aad(name), pkcs8.expose());
     cx.tx
         .prepare_cached("INSERT INTO tee_keys (name, certificate, sealed) VALUES (?1, ?2, ?3)")?
-        .execute(params![name, certificate, sealed])?;
+        .execute(params![name, certificate.der(), sealed])?;
     Ok(())
 }

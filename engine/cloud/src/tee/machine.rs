@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
+use sealbook_attestation::hcl::{RuntimeData, VmConfiguration};
+use sealbook_attestation::snp::Tcb;
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic};
 use serde::{Deserialize, Serialize};
@@ -149,7 +151,7 @@ impl Machine {
         keys.insert("ak".to_owned(), ak.to_pkcs8());
         keys.insert("ek".to_owned(), ek.to_pkcs8());
         keys.insert("proof".to_owned(), SecretBytes::new(cx.random::<32>().to_vec()));
-        let mut certificate = hierarchy::certify_ak(cx, &boot.vm_id, &ak.public())?;
+        let mut certificate = hierarchy::certify_ak(cx, &boot.vm_id, &ak.public())?.der().to_vec();
         if certificate.len() > CERTIFICATE {
             return Err(Refusal::internal("the certificate of an attestation key is too long"));
         }
@@ -187,8 +189,8 @@ impl Machine {
     }
 
     /// Patch levels of its host.
-    pub fn tcb(&self) -> report::Tcb {
-        if self.boot.outdated { report::Tcb::OUTDATED } else { report::Tcb::CURRENT }
+    pub fn tcb(&self) -> Tcb {
+        if self.boot.outdated { report::OUTDATED } else { report::CURRENT }
     }
 
     /// The chip's key for its patch levels.
@@ -205,25 +207,27 @@ impl Machine {
                 place.copy_from_slice(data);
             }
         }
-        let runtime = report::Runtime {
-            ak: &self.ak,
-            ek: &self.ek,
+        let configuration = VmConfiguration {
+            root_cert_thumbprint: None,
+            console_enabled: true,
             secure_boot: self.boot.secure_boot,
-            vm_id: &self.boot.vm_id,
-            user_data,
+            tpm_enabled: true,
+            tpm_persisted: Some(true),
+            filtered_vpci_devices_allowed: None,
+            vm_unique_id: self.boot.vm_id.to_ascii_uppercase(),
+            other: serde_json::Map::new(),
         };
-        let runtime = runtime.document().to_string().into_bytes();
-        let seed = format!("{}/{}", self.boot.vm_id, self.boot.number);
+        let runtime = RuntimeData::new(self.ak.clone(), self.ek.clone(), configuration, user_data);
+        let start = format!("{}/{}", self.boot.vm_id, self.boot.number);
         let statement = report::Statement {
-            report_data: report::report_data(&runtime),
             measurement: self.boot.measurement(),
             debug: self.boot.debug,
             tcb: self.tcb(),
             chip: &self.chip,
-            report_id: sealbook_crypto::sha256(seed.as_bytes()),
+            report_id: sealbook_crypto::sha256(start.as_bytes()),
         };
-        let signed = report::sign(&statement, &self.vcek(cx)?.key)?;
-        self.nv.insert(REPORT, Index::of_platform(report::hcl(&signed, &runtime)?));
+        let report = report::make(&statement, &runtime, &self.vcek(cx)?.key)?;
+        self.nv.insert(REPORT, Index::of_platform(report));
         self.report_stale = false;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The hardware of confidential machines: processors that sign what they launched, and virtual TPMs.
 //!
-//! - `hierarchy`: the makers of this cloud's test hardware, `certificates`: what they sign
+//! - `hierarchy`: the makers of this cloud's test hardware
 //! - `boot`, `event_log`: what is measured
 //! - `report`: AMD SEV-SNP reports and the paravisor's
 //! - `tpm`: the virtual TPM's commands, `machine`: what one machine's hardware keeps
@@ -10,7 +10,6 @@
 //! cloud's own, named `SEALBOOK TEST`.
 
 mod boot;
-pub(crate) mod certificates;
 mod event_log;
 mod hierarchy;
 mod machine;
@@ -23,6 +22,7 @@ mod tpm;
 use serde_json::Value;
 
 use self::boot::Boot;
+pub(crate) use self::hierarchy::roots;
 pub(crate) use self::machine::forget;
 use self::machine::Machine;
 use crate::config::CloudError;
@@ -102,14 +102,6 @@ impl Tee {
     pub fn event_log(&self) -> Result<Vec<u8>, TeeError> {
         self.cloud.hardware(&self.machine, |cx, machine| Ok(Machine::load(cx, machine)?.boot.events().bytes()))
     }
-}
-
-/// The roots of this cloud's test hardware, as a bundle of PEM certificates, each below a comment with its name. Makes
-/// them when they are not there yet.
-pub(crate) fn roots(cx: &Cx<'_>) -> Result<String, Refusal> {
-    let (ark, vtpm) = (hierarchy::ark(cx)?.certificate, hierarchy::vtpm_ca(cx)?.certificate);
-    let part = |name: &str, der: &[u8]| format!("# {name}\n{}", certificates::pem(der));
-    Ok(part("SEALBOOK TEST ARK-Milan", &ark) + &part("SEALBOOK TEST Global Virtual TPM CA", &vtpm))
 }
 
 /// Why a stored machine has no hardware to talk to, when it has none.

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use super::{certificates, hierarchy};
+use super::hierarchy;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;
@@ -16,11 +16,11 @@ pub(crate) fn certification(cx: &Cx<'_>, machine: &Resource) -> Result<Value, Re
     let hardware = Machine::load(cx, machine)?;
     let vcek = hardware.vcek(cx)?.certificate;
     let (ask, ark) = (hierarchy::ask(cx)?.certificate, hierarchy::ark(cx)?.certificate);
-    let tcbm: Vec<u8> = hardware.tcb().bytes().into_iter().rev().collect();
+    let tcbm: Vec<u8> = hardware.tcb().encode().into_iter().rev().collect();
     Ok(json!({
-        "vcekCert": certificates::pem(&vcek),
+        "vcekCert": vcek.pem(),
         "tcbm": hex::encode_upper(tcbm),
-        "certificateChain": certificates::pem(&ask) + &certificates::pem(&ark),
+        "certificateChain": ask.pem() + &ark.pem(),
         "cacheControl": "86400",
     }))
 }
