@@ -4,7 +4,7 @@
 use sealbook_crypto::{Hash, sha256};
 use serde::{Deserialize, Serialize};
 
-use super::event_log::EventLog;
+use super::event_log::{EventLog, signature_list};
 
 /// Number of platform configuration registers.
 pub(crate) const PCRS: usize = 24;
@@ -57,11 +57,11 @@ impl Boot {
         log.firmware_version(0, FIRMWARE);
         log.variable(7, "SecureBoot", &[u8::from(self.secure_boot)]);
         for name in ["PK", "KEK", "db", "dbx"] {
-            log.signatures(7, name, sha256(format!("SEALBOOK TEST {name}").as_bytes()));
+            log.variable(7, name, &factory_variable(name));
         }
         (0..8).for_each(|pcr| log.separator(pcr));
         if self.secure_boot {
-            log.authority(7, "db", sha256(b"SEALBOOK TEST db"));
+            log.authority(7, "db", factory_digest("db"));
         }
         for part in ["shim", "grub", "kernel"] {
             log.application(4, sha256(self.content(part).as_bytes()));
@@ -83,6 +83,20 @@ impl Boot {
         }
         pcrs
     }
+}
+
+fn factory_digest(name: &str) -> [u8; 32] {
+    sha256(format!("SEALBOOK TEST {name}").as_bytes())
+}
+
+/// What a variable of secure boot holds when the platform has made a machine.
+fn factory_variable(name: &str) -> Vec<u8> {
+    signature_list(factory_digest(name))
+}
+
+/// Whether a variable of secure boot is as the platform made it.
+pub(crate) fn is_factory_variable(name: &str, value: &[u8]) -> bool {
+    value == factory_variable(name)
 }
 
 /// A register after a digest was extended into it.

@@ -45,7 +45,7 @@ fn variable_data(name: &str, value: &[u8]) -> Vec<u8> {
 }
 
 /// `EFI_SIGNATURE_LIST` with one digest.
-fn signature_list(digest: [u8; 32]) -> Vec<u8> {
+pub(crate) fn signature_list(digest: [u8; 32]) -> Vec<u8> {
     const SIGNATURE: usize = 16 + 32;
     let mut list = DIGESTS.to_vec();
     for number in [28 + SIGNATURE, 0, SIGNATURE] {
@@ -78,11 +78,6 @@ impl EventLog {
     /// `EV_EFI_VARIABLE_DRIVER_CONFIG`.
     pub fn variable(&mut self, pcr: u8, name: &str, value: &[u8]) {
         self.measured(pcr, EFI_VARIABLE_DRIVER_CONFIG, variable_data(name, value));
-    }
-
-    /// `EV_EFI_VARIABLE_DRIVER_CONFIG` of a database of signatures that holds one digest.
-    pub fn signatures(&mut self, pcr: u8, name: &str, digest: [u8; 32]) {
-        self.variable(pcr, name, &signature_list(digest));
     }
 
     /// `EV_EFI_VARIABLE_AUTHORITY`: the entry of a database that let something start.

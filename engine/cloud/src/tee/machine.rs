@@ -221,6 +221,7 @@ impl Machine {
         let start = format!("{}/{}", self.boot.vm_id, self.boot.number);
         let statement = report::Statement {
             measurement: self.boot.measurement(),
+            identified: !self.boot.tampered,
             debug: self.boot.debug,
             tcb: self.tcb(),
             chip: &self.chip,

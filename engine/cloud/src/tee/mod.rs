@@ -15,7 +15,7 @@ mod hierarchy;
 mod machine;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod thim;
 mod tpm;
 
@@ -23,7 +23,9 @@ use serde_json::Value;
 
 use self::boot::Boot;
 pub(crate) use self::hierarchy::roots;
+pub(crate) use self::boot::is_factory_variable;
 pub(crate) use self::machine::forget;
+pub(crate) use self::report::id_key_digest;
 use self::machine::Machine;
 use crate::config::CloudError;
 use crate::cx::Cx;

@@ -23,6 +23,8 @@ const FIRMWARE: Firmware = Firmware { major: 1, minor: 55, build: 29 };
 pub(crate) struct Statement<'a> {
     /// Launch measurement.
     pub measurement: [u8; 48],
+    /// Whether the platform signed the identity block that names the measurement.
+    pub identified: bool,
     /// Whether the host may debug the guest.
     pub debug: bool,
     /// Patch levels of the host.
@@ -47,7 +49,7 @@ pub(crate) fn make(statement: &Statement<'_>, runtime: &RuntimeData, vcek: &EcKe
         id[0] = byte;
         id
     };
-    let Statement { measurement, debug, tcb, chip, report_id } = *statement;
+    let Statement { measurement, identified, debug, tcb, chip, report_id } = *statement;
     let mut report = Report {
         version: 3,
         guest_svn: 8,
@@ -63,7 +65,7 @@ pub(crate) fn make(statement: &Statement<'_>, runtime: &RuntimeData, vcek: &EcKe
         report_data: hcl.binding(),
         measurement,
         host_data: [0; 32],
-        id_key_digest: [0; 48],
+        id_key_digest: if identified { id_key_digest() } else { [0; 48] },
         author_key_digest: [0; 48],
         report_id,
         report_id_ma: [0xff; 32],
@@ -83,6 +85,14 @@ pub(crate) fn make(statement: &Statement<'_>, runtime: &RuntimeData, vcek: &EcKe
     report.set_signature(&vcek.sign(&Hash::Sha384.digest(signed)).map_err(Refusal::internal)?);
     hcl.hardware = Hardware::Snp(report.encode());
     Ok(hcl.encode())
+}
+
+/// Digest of the key with which this cloud's platform signs the identity blocks of what it ships (56860, §4.6): an image
+/// that somebody changed has none.
+pub(crate) fn id_key_digest() -> [u8; 48] {
+    let mut digest = [0; 48];
+    digest.copy_from_slice(Hash::Sha384.digest(b"SEALBOOK TEST identity key").as_bytes());
+    digest
 }
 
 /// How much of a report is signed, in bytes (56860, table 23).

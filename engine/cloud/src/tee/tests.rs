@@ -1,4 +1,4 @@
 //! The hardware of confidential machines, as a guest finds it.
 
-mod guest;
+pub(crate) mod guest;
 mod hardware;

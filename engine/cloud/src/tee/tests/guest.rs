@@ -18,14 +18,14 @@ use crate::compute::{self, Lab};
 use crate::testing::TestCloud;
 use crate::{Machine, Tee};
 
-pub(super) const OWNER: u32 = TpmRh::Owner as u32;
-pub(super) const NULL: u32 = TpmRh::Null as u32;
-pub(super) const REPORT: u32 = 0x0140_0001;
-pub(super) const USER_DATA: u32 = 0x0140_0002;
-pub(super) const AK_CERTIFICATE: u32 = 0x01c1_01d0;
-pub(super) const AK: u32 = 0x8100_0003;
+pub(crate) const OWNER: u32 = TpmRh::Owner as u32;
+pub(crate) const NULL: u32 = TpmRh::Null as u32;
+pub(crate) const REPORT: u32 = 0x0140_0001;
+pub(crate) const USER_DATA: u32 = 0x0140_0002;
+pub(crate) const AK_CERTIFICATE: u32 = 0x01c1_01d0;
+pub(crate) const AK: u32 = 0x8100_0003;
 
-pub(super) fn bytes(value: &impl TpmMarshal) -> Vec<u8> {
+pub(crate) fn bytes(value: &impl TpmMarshal) -> Vec<u8> {
     let mut buffer = vec![0; 4096];
     let mut writer = TpmWriter::new(&mut buffer);
     value.marshal(&mut writer).unwrap();
@@ -35,11 +35,11 @@ pub(super) fn bytes(value: &impl TpmMarshal) -> Vec<u8> {
 }
 
 /// The empty password.
-pub(super) fn password() -> TpmsAuthCommand {
+pub(crate) fn password() -> TpmsAuthCommand {
     TpmsAuthCommand { session_handle: (TpmRh::Pw as u32).into(), ..Default::default() }
 }
 
-pub(super) fn frame(command: &impl TpmFrame, sessions: &[TpmsAuthCommand]) -> Vec<u8> {
+pub(crate) fn frame(command: &impl TpmFrame, sessions: &[TpmsAuthCommand]) -> Vec<u8> {
     let mut buffer = vec![0; 4096];
     let mut writer = TpmWriter::new(&mut buffer);
     let tag = if sessions.is_empty() { TpmSt::NoSessions } else { TpmSt::Sessions };
@@ -50,7 +50,7 @@ pub(super) fn frame(command: &impl TpmFrame, sessions: &[TpmsAuthCommand]) -> Ve
 }
 
 /// All 24 registers, or those given.
-pub(super) fn registers(numbers: &[usize]) -> TpmlPcrSelection {
+pub(crate) fn registers(numbers: &[usize]) -> TpmlPcrSelection {
     let mut map = [0_u8; 3];
     numbers.iter().for_each(|n| map[n / 8] |= 1 << (n % 8));
     let mut list = TpmList::new();
@@ -60,7 +60,7 @@ pub(super) fn registers(numbers: &[usize]) -> TpmlPcrSelection {
 }
 
 /// The template of a key that decrypts, with this policy.
-pub(super) fn decryption_key(policy: &[u8]) -> TpmtPublic {
+pub(crate) fn decryption_key(policy: &[u8]) -> TpmtPublic {
     let user = if policy.is_empty() { TpmaObject::USER_WITH_AUTH } else { TpmaObject::empty() };
     TpmtPublic {
         object_type: TpmAlgId::Rsa,
@@ -77,7 +77,7 @@ pub(super) fn decryption_key(policy: &[u8]) -> TpmtPublic {
     }
 }
 
-pub(super) struct Guest {
+pub(crate) struct Guest {
     pub tee: Tee,
 }
 
@@ -155,7 +155,7 @@ impl Guest {
 }
 
 /// A confidential machine that runs; `change` alters its body first.
-pub(super) async fn machine(lab: &Lab<'_>, name: &str, change: impl FnOnce(&mut Value)) -> String {
+pub(crate) async fn machine(lab: &Lab<'_>, name: &str, change: impl FnOnce(&mut Value)) -> String {
     let nic = lab.nic(&format!("{name}-nic")).await;
     let mut body = compute::confidential(&nic);
     change(&mut body);
@@ -165,12 +165,12 @@ pub(super) async fn machine(lab: &Lab<'_>, name: &str, change: impl FnOnce(&mut 
     lab.id(&format!("Microsoft.Compute/virtualMachines/{name}"))
 }
 
-pub(super) fn guest(cloud: &TestCloud, id: &str) -> Guest {
+pub(crate) fn guest(cloud: &TestCloud, id: &str) -> Guest {
     Guest { tee: Tee::open(&cloud.cloud, id).unwrap() }
 }
 
 /// Asks the metadata service of a machine.
-pub(super) async fn metadata(cloud: &TestCloud, id: Option<&str>, path: &str) -> (u16, Value) {
+pub(crate) async fn metadata(cloud: &TestCloud, id: Option<&str>, path: &str) -> (u16, Value) {
     let request = http::Request::get(format!("http://169.254.169.254{path}")).header("metadata", "true");
     let mut request = request.body(bytes::Bytes::new()).unwrap();
     if let Some(id) = id {
