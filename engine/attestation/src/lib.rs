@@ -4,11 +4,17 @@
 //! and the instant for which something is judged is an argument. A verdict lists every check that was made, also those
 //! that passed, so that a reader sees what a "verified" stands on.
 
+mod https;
 mod json;
+mod jws;
+mod line;
 pub mod policy;
+pub mod release;
 #[cfg(test)]
 #[path = "../../../tests/support/shared.rs"]
 mod shared;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
 pub use json::JsonError;

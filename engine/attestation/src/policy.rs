@@ -157,11 +157,5 @@ impl ReleasePolicy {
     }
 }
 
-/// Whether a token's issuer is the authority: the same text, apart from one slash at the end.
-fn same_issuer(authority: &str, issuer: &str) -> bool {
-    let trim = |text| -> &str { str::strip_suffix(text, '/').unwrap_or(text) };
-    trim(authority) == trim(issuer)
-}
-
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,15 @@ pub fn sha256(message: &[u8]) -> [u8; 32] {
     to_32(digest::digest(&digest::SHA256, message).as_ref())
 }
 
+/// Returns the SHA-1 digest of `message` (RFC 3174). For names alone that other formats make of it, such as `x5t`
+/// (RFC 7515 §4.1.7): it resists no collisions.
+#[must_use]
+pub fn sha1(message: &[u8]) -> [u8; 20] {
+    let mut out = [0; 20];
+    out.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, message).as_ref());
+    out
+}
+
 /// Returns the HMAC-SHA-256 tag of `message` under `key` (a key of any length).
 #[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -131,6 +140,11 @@ mod tests {
             message.chunks(7).for_each(|piece| pieces.update(piece));
             assert_eq!(hex::encode(pieces.finish()), *expected);
         }
+    }
+
+    #[test]
+    fn sha1_gives_the_vector_of_rfc_3174() {
+        assert_eq!(hex::encode(sha1(b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 
     #[test]

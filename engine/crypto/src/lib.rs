@@ -31,7 +31,8 @@ mod sign;
 
 pub use digest::{Digest, Hash};
 pub use hash::{
-    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha256, verify_hmac_sha256,
+    Sha256, TagMismatch, constant_time_eq, hmac_sha256, hmac_sha512, random, random_bytes, sha1, sha256,
+    verify_hmac_sha256,
 };
 pub use kw::{AesKek, KeyWrapError};
 pub use seal::{OpenError, SealKey};

@@ -11,6 +11,7 @@
 //! ```
 
 mod digests;
+mod spki;
 mod wrap;
 
 pub use digests::SignaturePadding;

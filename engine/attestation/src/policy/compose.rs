@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::claim::{self, Found};
 use super::{PolicyError, ReleasePolicy};
+use crate::line;
 
 /// What a policy made from a token demands beyond the kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,7 +76,7 @@ const TEES: [Tee; 3] = [
 /// selected.
 pub fn from_claims(issuer: &str, claims: &Value, selection: Selection) -> Result<ReleasePolicy, ComposeError> {
     let text = |path: &str| match claim::find(claims, path) {
-        Found::Value(value) => claim::text(value),
+        Found::Value(value) => line::text(value),
         Found::Absent | Found::Hidden => None,
     };
     let (place, tee) = PLACES

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Fault, MAX_BYTES, MAX_DEPTH, PolicyError, ReleasePolicy};
 use crate::json::{self, JsonError};
+use crate::line;
 
 /// The only content type that a policy travels under.
 pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
@@ -73,7 +74,7 @@ impl Encoded {
         match envelope.get("contentType") {
             None | Some(Value::Null) => {}
             Some(Value::String(kind)) if same_type(kind) => {}
-            Some(other) => return Err(EncodedError::ContentType(super::claim::show(other))),
+            Some(other) => return Err(EncodedError::ContentType(line::show(other))),
         }
         let data = ["data", "encodedPolicy"].into_iter().find_map(|name| envelope.get(name)).and_then(Value::as_str);
         let data = data.ok_or(EncodedError::Member("data", "a string"))?;

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::claim::{self, Found};
 use super::number::Number;
-use super::{Clause, Condition, Operator, ReleasePolicy, same_issuer};
+use super::{Clause, Condition, Operator, ReleasePolicy};
+use crate::https::same_issuer;
+use crate::line;
 
 /// What a policy says to a token. [`Evaluation::reason`] is one line; the `Display` form is the whole tree.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,7 +104,7 @@ impl Evaluation {
         let clauses = self.deciding();
         if clauses.is_empty() {
             let trusted: Vec<_> = self.authorities.iter().map(|a| a.authority.as_str()).collect();
-            let issuer = claim::shorten(&self.issuer);
+            let issuer = line::shorten(&self.issuer);
             return format!("the token was issued by {issuer}; the policy trusts {}", trusted.join(", "));
         }
         clauses.iter().map(|clause| format!("{}: {clause}", clause.path)).collect::<Vec<_>>().join("; ")
@@ -159,7 +161,7 @@ impl fmt::Display for Evaluation {
 
 impl fmt::Display for ClauseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", claim::shorten(&self.claim), self.why)
+        write!(f, "{} {}", line::shorten(&self.claim), self.why)
     }
 }
 
@@ -203,7 +205,7 @@ fn clause(asked: &Clause, claims: &Value, path: &str) -> ClauseResult {
     let found = claim::find(claims, &asked.claim);
     let (met, why) = match found {
         Found::Absent if asked.operator == Operator::Exists => {
-            let wanted = claim::text(&asked.value).as_deref() == Some("true");
+            let wanted = line::text(&asked.value).as_deref() == Some("true");
             (!wanted, "is not in the token".to_owned())
         }
         Found::Absent => (false, absent(asked, claims)),
@@ -218,7 +220,7 @@ fn clause(asked: &Clause, claims: &Value, path: &str) -> ClauseResult {
         operator: asked.operator,
         expected: asked.value.clone(),
         seen: match found {
-            Found::Value(value) => Some(claim::show(value)),
+            Found::Value(value) => Some(line::show(value)),
             Found::Absent | Found::Hidden => None,
         },
         met,
@@ -235,20 +237,20 @@ fn absent(asked: &Clause, claims: &Value) -> String {
     });
     match inside {
         Some(outer) => {
-            format!("is not in the token, but {}.{} is", claim::shorten(outer), claim::shorten(&asked.claim))
+            format!("is not in the token, but {}.{} is", line::shorten(outer), line::shorten(&asked.claim))
         }
         None => "is not in the token".to_owned(),
     }
 }
 
 fn compare(asked: &Clause, value: &Value) -> (bool, String) {
-    let wanted = claim::show(&asked.value);
+    let wanted = line::show(&asked.value);
     if asked.operator == Operator::Exists {
-        let met = claim::text(&asked.value).as_deref() == Some("true");
+        let met = line::text(&asked.value).as_deref() == Some("true");
         return (met, if met { "is in the token" } else { "is in the token, and must not be" }.to_owned());
     }
-    let seen = claim::show(value);
-    let (Some(left), Some(right)) = (claim::text(value), claim::text(&asked.value)) else {
+    let seen = line::show(value);
+    let (Some(left), Some(right)) = (line::text(value), line::text(&asked.value)) else {
         return (false, format!("is {seen}, which is compared with nothing"));
     };
     let order = |holds: fn(Ordering) -> bool| {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Authority, Clause, Condition, Operator, ReleasePolicy, claim};
+use super::{Authority, Clause, Condition, Operator, ReleasePolicy};
+use crate::{https, line};
 
 /// How much a warning matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,8 +84,8 @@ pub fn lint(policy: &ReleasePolicy, immutable: Option<bool>) -> Vec<Warning> {
 }
 
 fn issuer(authority: &Authority, add: &mut impl FnMut(&'static str, Level, String)) {
-    let name = claim::shorten(&authority.issuer);
-    let Some(rest) = authority.issuer.strip_prefix("https://") else {
+    let name = line::shorten(&authority.issuer);
+    let Some(place) = https::authority(&authority.issuer) else {
         return add(
             "authority_url",
             Level::Warning,
@@ -94,8 +95,8 @@ fn issuer(authority: &Authority, add: &mut impl FnMut(&'static str, Level, Strin
             ),
         );
     };
-    let host = rest.split(['/', ':', '?', '#', '@']).next().unwrap_or_default();
-    if !HOSTS.iter().any(|suffix| host.len() > suffix.len() && host.ends_with(suffix)) || rest.contains('@') {
+    let host = https::host(place);
+    if !HOSTS.iter().any(|suffix| host.len() > suffix.len() && host.ends_with(suffix)) {
         add(
             "authority_host",
             Level::Warning,
@@ -119,8 +120,8 @@ fn conditions(authority: &Authority, add: &mut impl FnMut(&'static str, Level, S
             format!(
                 "`{}` is asked at the top level, where tokens of a guest attestation (AzureGuest) do not have it: \
                  they nest it, so the statement never holds for them; write x-ms-isolation-tee.{}",
-                claim::shorten(&clause.claim),
-                claim::shorten(&clause.claim)
+                line::shorten(&clause.claim),
+                line::shorten(&clause.claim)
             ),
         );
     }
@@ -136,7 +137,7 @@ fn conditions(authority: &Authority, add: &mut impl FnMut(&'static str, Level, S
     if let Some(clause) = clauses.iter().find(|clause| {
         DEBUG.contains(&last(&clause.claim))
             && clause.operator == Operator::Equals
-            && claim::text(&clause.value).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+            && line::text(&clause.value).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }) {
         add(
             "debug_wanted",
@@ -165,7 +166,7 @@ fn conditions(authority: &Authority, add: &mut impl FnMut(&'static str, Level, S
 
 /// Whether a clause asks at the top level for what a guest attestation's token only has nested.
 fn only_nested(clause: &Clause) -> bool {
-    let wanted = claim::text(&clause.value);
+    let wanted = line::text(&clause.value);
     let equals = |texts: &[&str]| {
         clause.operator == Operator::Equals && wanted.as_deref().is_some_and(|wanted| texts.contains(&wanted))
     };
@@ -178,7 +179,7 @@ fn only_nested(clause: &Clause) -> bool {
 
 /// Whether a clause belongs to confidential containers, whose tokens have these claims at the top level.
 fn container(clause: &Clause) -> bool {
-    let uvm = claim::text(&clause.value).as_deref() == Some("azure-compliant-uvm");
+    let uvm = line::text(&clause.value).as_deref() == Some("azure-compliant-uvm");
     uvm || clause.claim == "x-ms-sevsnpvm-hostdata"
 }
 

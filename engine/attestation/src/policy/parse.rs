@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::number::Number;
-use super::{Authority, Clause, Condition, MAX_BYTES, MAX_DEPTH, Operator, ReleasePolicy, claim};
+use super::{Authority, Clause, Condition, MAX_BYTES, MAX_DEPTH, Operator, ReleasePolicy};
 use crate::json::{self, JsonError};
+use crate::line;
 
 /// Why a document is no release policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +101,7 @@ fn version(document: &mut Map<String, Value>) -> Result<(), PolicyError> {
     match document.get("version") {
         None => {}
         Some(Value::String(version)) if version == "1.0.0" || version == "1.0" => {}
-        Some(Value::String(other)) => return Err(at("$.version", Fault::Version(claim::shorten(other)))),
+        Some(Value::String(other)) => return Err(at("$.version", Fault::Version(line::shorten(other)))),
         Some(other) => return Err(typed("$.version", "a string", other)),
     }
     document.insert("version".to_owned(), "1.0.0".into());
@@ -160,7 +161,7 @@ fn clause(members: &Map<String, Value>, path: &str) -> Result<Clause, PolicyErro
             // `anyof` in lower case stands in the page's EBNF, and so gets here.
             let missing = Fault::Missing("claim");
             let fault = members.keys().next().map_or(missing, |name| Fault::Member {
-                name: claim::shorten(name),
+                name: line::shorten(name),
                 allowed: "a condition has `claim` and an operator, or `anyOf`, or `allOf`",
             });
             return Err(at(path, fault));
@@ -174,9 +175,9 @@ fn clause(members: &Map<String, Value>, path: &str) -> Result<Clause, PolicyErro
     let mut comparisons = members.iter().filter(|(name, _)| *name != "claim");
     let Some((name, value)) = comparisons.next() else { return Err(at(path, Fault::NoOperator)) };
     if let Some((second, _)) = comparisons.next() {
-        return Err(at(path, Fault::TwoOperators(claim::shorten(name), claim::shorten(second))));
+        return Err(at(path, Fault::TwoOperators(line::shorten(name), line::shorten(second))));
     }
-    let operator = Operator::from_name(name).ok_or_else(|| at(path, Fault::Operator { name: claim::shorten(name) }))?;
+    let operator = Operator::from_name(name).ok_or_else(|| at(path, Fault::Operator { name: line::shorten(name) }))?;
     operand(operator, value).map_err(|fault| at(format!("{path}.{name}"), fault))?;
     Ok(Clause { claim: claim.clone(), operator, value: value.clone() })
 }
@@ -184,7 +185,7 @@ fn clause(members: &Map<String, Value>, path: &str) -> Result<Clause, PolicyErro
 /// Checks that an operator can take a value, so that a clause that could never hold is found when it is written.
 fn operand(operator: Operator, value: &Value) -> Result<(), Fault> {
     use Operator::{Equals, Exists, Greater, GreaterOrEquals, Less, LessOrEquals, NotEquals};
-    let Some(text) = claim::text(value) else {
+    let Some(text) = line::text(value) else {
         return Err(Fault::Type { expected: "a string, a number, true or false", found: kind(value) });
     };
     let (fits, expected) = match operator {
@@ -197,7 +198,7 @@ fn operand(operator: Operator, value: &Value) -> Result<(), Fault> {
     if fits {
         return Ok(());
     }
-    Err(Fault::Value { operator: operator.name(), expected, found: claim::show(value) })
+    Err(Fault::Value { operator: operator.name(), expected, found: line::show(value) })
 }
 
 fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, PolicyError> {
@@ -216,7 +217,7 @@ fn list<'a>(object: &'a Map<String, Value>, path: &str, name: &'static str) -> R
 fn only(object: &Map<String, Value>, path: &str, known: &[&str], allowed: &'static str) -> Result<(), PolicyError> {
     match object.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(at(path, Fault::Member { name: claim::shorten(name), allowed })),
+        Some(name) => Err(at(path, Fault::Member { name: line::shorten(name), allowed })),
     }
 }
 

@@ -322,7 +322,7 @@ fn what_usually_goes_wrong_is_said() {
         ("sharedweu.weu.attest.azure.net", None, json!([kind, debug, measured]), vec!["authority_url"]),
         ("https://attest.example", None, json!([kind, debug, measured]), vec!["authority_host"]),
         ("https://.attest.azure.net", None, json!([kind, debug, measured]), vec!["authority_host"]),
-        ("https://x.attest.azure.net@evil.example", None, json!([kind, debug, measured]), vec!["authority_host"]),
+        ("https://x.attest.azure.net@evil.example", None, json!([kind, debug, measured]), vec!["authority_url"]),
         ("https://evil.example/.attest.azure.net", None, json!([kind, debug, measured]), vec!["authority_host"]),
         ("https://x.attest.azure.us/", None, json!([kind, debug, measured]), vec![]),
         (WEU, None, json!([top("x-ms-attestation-type", "sevsnpvm"), debug, measured]), vec!["top_level"]),

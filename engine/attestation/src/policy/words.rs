@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use super::{Clause, Condition, Operator, ReleasePolicy, claim};
+use super::{Clause, Condition, Operator, ReleasePolicy};
+use crate::line;
 
 /// The policy in words, one condition per line.
 impl fmt::Display for ReleasePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, authority) in self.authorities.iter().enumerate() {
             let lead = if i == 0 { "The key is released to a token of" } else { "Or to a token of" };
-            write!(f, "{lead} {}", claim::shorten(&authority.issuer))?;
+            write!(f, "{lead} {}", line::shorten(&authority.issuer))?;
             match &authority.condition {
                 Condition::AllOf(conditions) => list(f, " of which all hold:", conditions, 0)?,
                 Condition::AnyOf(conditions) => list(f, " of which at least one holds:", conditions, 0)?,
@@ -36,8 +37,8 @@ fn list(f: &mut fmt::Formatter<'_>, head: &str, conditions: &[Condition], depth:
 
 impl fmt::Display for Clause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = claim::shorten(&self.claim);
-        let value = claim::show(&self.value);
+        let name = line::shorten(&self.claim);
+        let value = line::show(&self.value);
         match self.operator {
             Operator::Equals => write!(f, "{name} is {value}"),
             Operator::NotEquals => write!(f, "{name} is there and is not {value}"),
