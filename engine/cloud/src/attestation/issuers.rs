@@ -97,7 +97,7 @@ fn key(cx: &Cx<'_>, issuer: &str) -> Result<Held, Refusal> {
     let pair = PrivatePkcs8KeyDer::from(document.expose());
     let pair = KeyPair::from_pkcs8_der_and_sign_algo(&pair, &rcgen::PKCS_RSA_SHA256).map_err(Refusal::internal)?;
     let certificate = certificate(cx, issuer, &pair)?;
-    let kid = maa::key_id(&pair.public_key_pem());
+    let kid = maa::key_id(&key.public().to_spki_pem().map_err(Refusal::internal)?);
     cx.tx
         .prepare_cached("INSERT INTO attestation_keys (issuer, kid, certificate, sealed) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![issuer, kid, certificate, cx.seal(&aad(issuer), document.expose())])?;

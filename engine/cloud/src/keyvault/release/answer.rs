@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sealbook_attestation::release;
 use sealbook_crypto::{sha1, sha256};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +23,7 @@ pub(super) struct Released<'a> {
     /// The caller's nonce.
     pub nonce: Option<&'a str>,
     /// The key as it is shown otherwise (`KeyBundle`).
-    pub bundle: Value,
+    pub bundle: Map<String, Value>,
     /// The name of the environment's key.
     pub recipient: &'a str,
     /// The wrapped key.
@@ -59,35 +60,20 @@ fn header(kind: Kind, signer: &Signer) -> Value {
 }
 
 fn payload(kind: Kind, released: &Released<'_>) -> Value {
-    let mut request = Map::new();
-    request.insert("api-version".into(), released.api.into());
-    request.insert("enc".into(), released.enc.into());
-    request.insert("kid".into(), released.asked_kid.as_str().into());
-    if let Some(nonce) = released.nonce {
-        request.insert("nonce".into(), nonce.into());
-    }
     let mut bundle = released.bundle.clone();
-    bundle["key"]["key_hsm"] = text(key_hsm(released).to_string().as_bytes()).into();
     match kind {
         Kind::Vault => {
-            if let Some(policy) = bundle["release_policy"].as_object_mut() {
+            if let Some(policy) = bundle.get_mut("release_policy").and_then(Value::as_object_mut) {
                 policy.shift_remove("contentType");
             }
         }
         // A managed HSM writes the type of a key that leaves it without the hardware.
         Kind::Hsm => {
-            let kty = bundle["key"]["kty"].as_str().unwrap_or_default().trim_end_matches("-HSM").to_owned();
-            bundle["key"]["kty"] = kty.into();
+            if let Some(kty) = bundle.get_mut("key").and_then(|key| key.get_mut("kty")) {
+                *kty = kty.as_str().unwrap_or_default().trim_end_matches("-HSM").into();
+            }
         }
     }
-    json!({ "request": request, "response": { "key": bundle } })
-}
-
-/// The wrapped key with the names of what wrapped it.
-fn key_hsm(released: &Released<'_>) -> Value {
-    json!({
-        "schema_version": "1.0",
-        "header": { "kid": released.recipient, "alg": "dir", "enc": released.enc },
-        "ciphertext": text(released.wrapped),
-    })
+    let Released { api, asked_kid, enc, nonce, recipient, wrapped, .. } = released;
+    release::payload(api, asked_kid, enc, *nonce, bundle, &release::key_hsm(recipient, enc, wrapped))
 }

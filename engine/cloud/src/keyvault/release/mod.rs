@@ -84,12 +84,15 @@ pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let kid = bundle::kid(&keystore, &key.name, Some(&version.version));
     let material = material::open(cx, &kid, &version)?.document();
     let wrapped = asked.enc.wrap(&environment.key, &material).map_err(environment::unverified)?;
+    let Value::Object(bundle) = bundle::bundle(&keystore, &key, &version) else {
+        return Err(Refusal::internal("a key is shown as an object"));
+    };
     let released = Released {
         api: cx.request.query("api-version").unwrap_or_default(),
         asked_kid: bundle::kid(&keystore, &key.name, p.find("version")),
         enc: asked.enc.name(),
         nonce: asked.nonce.as_deref(),
-        bundle: bundle::bundle(&keystore, &key, &version),
+        bundle,
         recipient: &environment.kid,
         wrapped: &wrapped,
     };
