@@ -18,7 +18,7 @@ use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub use shared::{shared, skipped};
+pub use shared::{repository, shared, skipped};
 
 /// A home folder that goes away with the test.
 pub struct Lab {
@@ -258,9 +258,4 @@ pub fn playbooks(usual: &str) -> Vec<String> {
         Ok(named) if !named.is_empty() => named.split(',').map(str::to_owned).collect(),
         _ => vec![usual.to_owned()],
     }
-}
-
-/// A file of the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

@@ -1,4 +1,6 @@
-//! Data beside the checkout that is not the project's own.
+//! Data that lies beside the checkout, and files of it.
+
+#![allow(dead_code, reason = "every test binary uses another part of it")]
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +15,15 @@ pub fn shared(what: &str) -> Option<PathBuf> {
     skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
 }
 
-/// Says on the test's output that something was not tested, and fails where it must be.
+/// Says why a test does nothing; where everything is demanded (`CI`, `REQUIRE_INTEROP`), it fails.
 pub fn skipped<T>(why: &str) -> Option<T> {
     let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     assert!(!demanded, "{why}");
     println!("skipped: {why}");
     None
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

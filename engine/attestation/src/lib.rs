@@ -4,18 +4,29 @@
 //! and the instant for which something is judged is an argument. A verdict lists every check that was made, also those
 //! that passed, so that a reader sees what a "verified" stands on.
 
+pub mod azure_guest;
+pub mod azure_vm;
+mod bytes;
+pub mod event_log;
+pub mod hcl;
 mod https;
 mod json;
 mod jws;
 mod line;
 pub mod policy;
 pub mod release;
+pub mod roots;
 #[cfg(test)]
 #[path = "../../../tests/support/shared.rs"]
 mod shared;
+pub mod snp;
 #[cfg(test)]
 mod testing;
+mod time;
+pub mod tpm;
 mod verdict;
+pub mod x509;
 
 pub use json::JsonError;
+pub use roots::Roots;
 pub use verdict::{Check, Outcome, Verdict};

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::account::{Account, Graph};
 use crate::arm::Arm;
+use crate::attestation::Attestations;
 use crate::blobs::Blobs;
 use crate::credential::{Credential, ForgetRejected, Tokens};
 use crate::directory::Directory;
@@ -173,6 +174,12 @@ impl Azure {
         Directory::new(Arc::clone(&self.inner))
     }
 
+    /// Returns attestation providers.
+    #[must_use]
+    pub fn attestations(&self) -> Attestations {
+        Attestations::new(Arc::clone(&self.inner))
+    }
+
     /// Returns Storage's blobs.
     #[must_use]
     pub fn blobs(&self) -> Blobs {
@@ -189,6 +196,24 @@ impl Inner {
     /// Returns a pipeline to one host, with tokens for one service.
     pub fn pipeline(&self, host: &str, scope: &str) -> Pipeline {
         pipeline(host, scope, &self.tokens, &self.transport, self.retry)
+    }
+
+    /// Returns a pipeline to one host that takes no tokens.
+    pub fn anonymous(&self, host: &str) -> Pipeline {
+        let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
+        Pipeline::new(name, version, self.options(host), Vec::new(), Vec::new(), None)
+    }
+
+    /// Returns a pipeline to the instance metadata service, which has no TLS and takes no tokens.
+    pub fn metadata(&self) -> Pipeline {
+        let options = ClientOptions {
+            per_call_policies: vec![Arc::new(Retry(self.retry))],
+            retry: RetryOptions::none(),
+            transport: Some(self.transport.clone()),
+            ..ClientOptions::default()
+        };
+        let (name, version) = (option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
+        Pipeline::new(name, version, options, Vec::new(), Vec::new(), None)
     }
 
     /// Returns the credential as the official crates want it.

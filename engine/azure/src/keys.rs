@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use azure_core::http::{ClientMethodOptions, Context, RequestContent, Response};
 use azure_security_keyvault_keys::models::{
-    KeyClientGetKeyOptions, KeyClientUnwrapKeyOptions, KeyClientUpdateKeyPropertiesOptions, KeyClientWrapKeyOptions,
-    KeyOperationParameters,
+    KeyClientGetKeyOptions, KeyClientReleaseOptions, KeyClientUnwrapKeyOptions, KeyClientUpdateKeyPropertiesOptions,
+    KeyClientWrapKeyOptions, KeyOperationParameters, ReleaseParameters,
 };
 use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use base64::Engine as _;
@@ -178,6 +178,33 @@ impl Keys {
         let content = operation(algorithm, wrapped);
         let answer = self.client(&uri)?.unwrap_key(&uri.name, uri.version_or_current(), content, Some(options)).await;
         result(answer)
+    }
+
+    /// Has an exportable key released for an attestation token. `algorithm` is the wrap (`RSA_AES_KEY_WRAP_256`, …),
+    /// `nonce` comes back in the answer. Returns the signed answer, a JWS (RFC 7515), unverified.
+    ///
+    /// # Errors
+    /// See [`Keys`]. A token that does not satisfy the key's policy is `AccessDenied`.
+    pub async fn release(
+        &self,
+        uri: &str,
+        token: &SecretString,
+        algorithm: &str,
+        nonce: &str,
+    ) -> Result<SecretString, AzureError> {
+        let uri = KeyUri::parse(uri)?;
+        let options = KeyClientReleaseOptions { key_version: uri.version.clone(), method_options: repeatable() };
+        let parameters = ReleaseParameters {
+            algorithm: Some(algorithm.into()),
+            nonce: Some(nonce.to_owned()),
+            target_attestation_token: Some(token.expose().to_owned()),
+        };
+        let parameters: RequestContent<ReleaseParameters> = parameters.try_into().map_err(read)?;
+        let answer = self.client(&uri)?.release(&uri.name, parameters, Some(options)).await.map_err(read)?;
+        let value = answer.into_model().map_err(read)?.value;
+        value.map(SecretString::from).ok_or_else(|| {
+            AzureError::new(Kind::Other, "UnreadableAnswer", "the key store's answer holds no released key".to_owned())
+        })
     }
 
     fn client(&self, uri: &KeyUri) -> Result<Arc<KeyClient>, AzureError> {

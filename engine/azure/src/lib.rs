@@ -11,6 +11,7 @@
 
 mod account;
 mod arm;
+mod attestation;
 mod azure;
 mod blobs;
 mod credential;
@@ -25,6 +26,7 @@ mod transport;
 
 pub use account::Account;
 pub use arm::{Answer, Arm, Follow, Polled, Style, Verb, api};
+pub use attestation::Attestations;
 pub use azure::{Azure, Clock, Settings};
 pub use blobs::Blobs;
 pub use credential::Credential;

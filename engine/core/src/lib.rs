@@ -2,8 +2,10 @@
 
 pub mod event;
 mod files;
+pub mod guest;
 pub mod home;
 pub mod host;
 pub mod journal;
 pub mod run;
 pub mod step;
+pub mod tee;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sealbook_model::grant::Gate;
 use sealbook_model::id::{Digest, RunId, StepPath};
 pub use sealbook_model::journal::{
-    AzureCause, Cost, Evidence, Failure, Intent, Leftover, Operation, Outcome, Ownership, Preview, StepError,
+    AzureCause, Cost, Evidence, Failure, GuestAt, Intent, Leftover, Operation, Outcome, Ownership, Preview, StepError,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,10 @@ pub struct Call {
     pub generation: u32,
     /// The component, by the digest of its bytes.
     pub component: Digest,
+    /// The confidential VM it runs in; none on this machine.
+    pub guest: Option<GuestAt>,
+    /// The head of the run's chain of records when the call is made: what evidence says about the run.
+    pub record: Digest,
     /// The step's evaluated `with`. Secrets appear as references (`secret:…`), never in clear.
     pub inputs: Value,
     /// Whether the step may use things that stand there without this run's mark (playbook `adopt`, or hands-on).

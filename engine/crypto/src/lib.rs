@@ -3,7 +3,8 @@
 //! The one place of this workspace that calls the cryptographic library. What it offers is small on purpose:
 //! secrets that wipe themselves ([`SecretBytes`], [`SecretString`]), authenticated encryption at rest ([`SealKey`]),
 //! RSA, ECDSA and AES as Azure Key Vault uses them ([`rsa`], [`ec`], [`aes`]), AES key wrap ([`AesKek`]), shares of
-//! secrets ([`shamir`]), security domains of managed HSMs ([`security_domain`]), Ed25519 signatures ([`SigningKey`]) and hashes ([`sha256`], [`hmac_sha256`], [`Digest`]).
+//! secrets ([`shamir`]), security domains of managed HSMs ([`security_domain`]), Ed25519 signatures ([`SigningKey`]),
+//! hashes ([`sha256`], [`hmac_sha256`], [`Digest`]), and files of any size under one key ([`sealed`]).
 //!
 //! ```
 //! use sealbook_crypto::SealKey;
@@ -24,6 +25,7 @@ mod hash;
 mod kw;
 pub mod rsa;
 mod seal;
+pub mod sealed;
 mod secret;
 pub mod security_domain;
 pub mod shamir;

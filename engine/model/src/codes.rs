@@ -99,10 +99,11 @@ codes! {
     INTERRUPTED = "SB0515", Interrupted, "Interrupted";
     NOT_CONFIRMED = "SB0516", Usage, "Not confirmed";
     UNDO_INCOMPLETE = "SB0517", Step, "Undo that is not complete";
-    GUEST_NOT_AVAILABLE = "SB0518", Usage, "Step for a confidential VM, which this version does not run yet";
+    GUEST_NOT_AVAILABLE = "SB0518", Step, "Confidential VM that does not answer";
     INPUT_REFUSED = "SB0519", Step, "Input that the step can't use";
     PRECONDITION = "SB0520", Step, "Something that must be done first";
     TRANSIENT = "SB0521", Step, "Failure that lasted longer than the retries";
+    GUEST_RESTARTED = "SB0522", Step, "Confidential VM that was restarted";
 
     CLOUD_STATE = "SB0601", Bug, "State of the embedded Azure that can't be read";
     CLOUD_NEWER = "SB0602", Usage, "State of the embedded Azure written by a newer version";

@@ -16,6 +16,12 @@ impl Digest {
         Self(sealbook_crypto::sha256(bytes))
     }
 
+    /// A SHA-256 that was computed elsewhere.
+    #[must_use]
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
     /// The hash itself.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {

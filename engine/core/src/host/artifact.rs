@@ -1,21 +1,25 @@
-//! Artifacts on disk: sealed with the run's key, in chunks, so that any part can be read without opening the rest.
+//! Artifacts: bulk data that the host keeps for a run, so that a plugin holds no more than a piece of it.
 //!
-//! File: `magic (8) ‖ id (16) ‖ sealed chunk… ‖ sealed facts ‖ length of the sealed facts (4, little endian)`. Every
-//! chunk but the last holds [`CHUNK`] bytes. The associated data of each part names run, reference, file and place, so
-//! that parts can be neither moved, nor swapped, nor dropped: the facts hold the length and the SHA-256 of the whole.
+//! On the learner's machine they lie on disk, sealed with the run's key (`disk`). Inside a confidential VM they live in
+//! memory only (`memory`).
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+mod disk;
+mod memory;
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealbook_crypto::{SealKey, SecretBytes, Sha256, random, sha256};
+use sealbook_crypto::{SecretBytes, Sha256, sha256};
 use sealbook_model::id::{RunId, StepPath};
 use serde::{Deserialize, Serialize};
 
+pub use memory::Memory;
+
 use super::fault::Fault;
 use super::handle::is_name;
-use crate::files;
 use crate::journal::RunVault;
 use crate::step::{Failure, StepError};
 
@@ -23,17 +27,28 @@ use crate::step::{Failure, StepError};
 pub(crate) const CHUNK: usize = 1 << 20;
 /// Largest artifact, in bytes.
 const ARTIFACT_MAX: u64 = 4 << 30;
-const MAGIC: &[u8; 8] = b"SBART\0\0\x01";
-const HEADER: u64 = 24;
-/// What sealing adds: nonce and tag.
-const OVERHEAD: u64 = 28;
 
-/// Where a run keeps its artifacts.
+/// Where a host keeps artifacts.
+#[derive(Clone)]
+pub enum ArtifactStore {
+    /// In a folder, sealed; each run gets a folder of its own in it.
+    Folder(PathBuf),
+    /// In memory, as long as the process lives.
+    Memory(Memory),
+}
+
+/// The artifacts of one run.
 #[derive(Clone)]
 pub(crate) struct Shelf {
-    folder: PathBuf,
+    place: Place,
     run: RunId,
     vault: Arc<RunVault>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Disk(disk::Folder),
+    Memory(Memory),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,9 +66,11 @@ pub(crate) struct Sealed {
     content: Content,
 }
 
+#[derive(Clone)]
 enum Content {
-    Disk { path: PathBuf, id: [u8; 16], shelf: Shelf },
-    Memory(SecretBytes),
+    Disk(disk::Sealed),
+    Memory(memory::Pieces),
+    Secret(SecretBytes),
 }
 
 /// An artifact in the making. Dropped unfinished, it leaves nothing behind.
@@ -61,22 +78,61 @@ pub(crate) struct Writer {
     open: Option<Open>,
 }
 
+/// An artifact in the making, written from a thread that may wait.
+pub(crate) struct Filling(Open);
+
+impl io::Write for Filling {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An artifact read from beginning to end, from a thread that may wait.
+pub(crate) struct Reader {
+    content: Content,
+    at: u64,
+    total: u64,
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = (self.total - self.at).min(buffer.len().min(CHUNK) as u64);
+        let piece = self.content.read(self.total, self.at..self.at + length)?;
+        buffer[..piece.len()].copy_from_slice(&piece);
+        self.at += piece.len() as u64;
+        Ok(piece.len())
+    }
+}
+
 struct Open {
     shelf: Shelf,
     reference: String,
-    draft: PathBuf,
-    file: std::fs::File,
-    id: [u8; 16],
-    buffer: Vec<u8>,
-    chunks: u64,
     length: u64,
     hash: Sha256,
     secret: bool,
+    draft: Draft,
+}
+
+enum Draft {
+    Disk(Box<disk::Draft>),
+    Memory(memory::Draft),
 }
 
 impl Shelf {
-    pub(crate) fn new(folder: PathBuf, run: RunId, vault: Arc<RunVault>) -> Self {
-        Self { folder, run, vault }
+    pub(crate) fn new(store: &ArtifactStore, run: RunId, vault: Arc<RunVault>) -> Self {
+        let place = match store {
+            ArtifactStore::Folder(folder) => {
+                let (path, run, vault) = (folder.join(run.as_str()), run.clone(), vault.clone());
+                Place::Disk(disk::Folder { path, run, vault })
+            }
+            ArtifactStore::Memory(memory) => Place::Memory(memory.clone()),
+        };
+        Self { place, run, vault }
     }
 
     /// Starts an artifact of `step`.
@@ -89,16 +145,12 @@ impl Shelf {
             .into());
         }
         let (shelf, reference) = (self.clone(), format!("artifact:{step}/{name}"));
-        on_disk(move || {
-            files::private_folder(&shelf.folder)?;
-            let draft = files::draft(&shelf.folder);
-            let id = random::<16>();
-            let mut file = files::private().read(true).write(true).create_new(true).open(&draft)?;
-            file.write_all(MAGIC)?;
-            file.write_all(&id)?;
-            let (buffer, hash) = (Vec::new(), Sha256::new());
-            let open = Open { shelf, reference, draft, file, id, buffer, chunks: 0, length: 0, hash, secret };
-            Ok(Writer { open: Some(open) })
+        aside(move || {
+            let draft = match &shelf.place {
+                Place::Disk(folder) => Draft::Disk(Box::new(folder.create(&reference)?)),
+                Place::Memory(_) => Draft::Memory(memory::Draft::default()),
+            };
+            Ok(Writer { open: Some(Open { shelf, reference, length: 0, hash: Sha256::new(), secret, draft }) })
         })
         .await
     }
@@ -108,46 +160,54 @@ impl Shelf {
         if let Some(name) = reference.strip_prefix("secret:") {
             let bytes = self.vault.secret(name).ok_or_else(|| unknown(reference))?.clone();
             let facts = Facts { length: bytes.len() as u64, sha256: hex::encode(sha256(bytes.expose())), secret: true };
-            return Ok(Sealed { reference: reference.into(), facts, content: Content::Memory(bytes) });
+            return Ok(Sealed { reference: reference.into(), facts, content: Content::Secret(bytes) });
         }
-        if !reference.starts_with("artifact:") {
-            return Err(unknown(reference));
-        }
-        let path = self.path(reference);
-        if !path.exists() {
-            return Err(unknown(reference));
-        }
-        let (shelf, reference) = (self.clone(), reference.to_owned());
-        on_disk(move || {
-            let mut file = std::fs::File::open(&path)?;
-            let mut header = [0; HEADER as usize];
-            file.read_exact(&mut header)?;
-            let (magic, id) = header.split_at(MAGIC.len());
-            if magic != MAGIC {
-                return Err(std::io::Error::other("it has another format"));
-            }
-            let id: [u8; 16] = id.try_into().map_err(std::io::Error::other)?;
-            let end = file.seek(SeekFrom::End(-4))?;
-            let mut length = [0; 4];
-            file.read_exact(&mut length)?;
-            let length = u64::from(u32::from_le_bytes(length));
-            let start = end.checked_sub(length).filter(|s| *s >= HEADER).ok_or_else(damaged)?;
-            file.seek(SeekFrom::Start(start))?;
-            let mut sealed = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
-            file.read_exact(&mut sealed)?;
-            let facts = shelf.key().open(&shelf.place(&reference, &id, "facts"), &sealed).map_err(|_| damaged())?;
-            let facts: Facts = serde_json::from_slice(facts.expose())?;
-            Ok(Sealed { reference, facts, content: Content::Disk { path, id, shelf } })
-        })
-        .await
+        self.find(reference).await?.ok_or_else(|| unknown(reference))
     }
 
     /// Opens an artifact if there is one.
     pub(crate) async fn find(&self, reference: &str) -> Result<Option<Sealed>, Failure> {
-        match self.path(reference).exists() {
-            true => Ok(Some(self.open(reference).await?)),
-            false => Ok(None),
+        if !reference.starts_with("artifact:") {
+            return Ok(None);
         }
+        match &self.place {
+            Place::Memory(memory) => Ok(memory.get(&self.run, reference).map(|(facts, pieces)| Sealed {
+                reference: reference.into(),
+                facts,
+                content: Content::Memory(pieces),
+            })),
+            Place::Disk(folder) if !folder.file(reference).exists() => Ok(None),
+            Place::Disk(folder) => {
+                let (folder, reference) = (folder.clone(), reference.to_owned());
+                aside(move || {
+                    let (file, facts) = folder.open(&reference)?;
+                    Ok(Some(Sealed { reference, facts, content: Content::Disk(file) }))
+                })
+                .await
+            }
+        }
+    }
+
+    /// Makes an artifact out of another one, piece by piece. Nothing is left when `work` fails.
+    pub(crate) async fn transform<E: Into<Failure> + Send + 'static>(
+        &self,
+        step: &StepPath,
+        name: &str,
+        source: &Sealed,
+        secret: bool,
+        work: impl FnOnce(Reader, &mut Filling) -> Result<(), E> + Send + 'static,
+    ) -> Result<Sealed, Failure> {
+        let mut writer = self.create(step, name, secret).await?;
+        let open = writer.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
+        let reader = source.reader();
+        let done = aside(move || {
+            let mut filling = Filling(open);
+            match work(reader, &mut filling) {
+                Ok(()) => filling.0.finish().map(Ok),
+                Err(why) => Ok(Err(why)),
+            }
+        });
+        done.await?.map_err(Into::into)
     }
 
     /// Writes a whole artifact at once.
@@ -162,26 +222,13 @@ impl Shelf {
         writer.append(content).await?;
         writer.finish().await
     }
-
-    fn key(&self) -> &SealKey {
-        self.vault.key()
-    }
-
-    /// The file of a reference. A digest, because file systems have rules about names and references have others.
-    fn path(&self, reference: &str) -> PathBuf {
-        self.folder.join(format!("{}.sealed", hex::encode(&sha256(reference.as_bytes())[..16])))
-    }
-
-    fn place(&self, reference: &str, id: &[u8; 16], what: &str) -> Vec<u8> {
-        format!("sealbook-artifact-1 {} {reference} {} {what}", self.run, hex::encode(id)).into_bytes()
-    }
 }
 
 impl Writer {
     /// Appends some bytes.
     pub(crate) async fn append(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
         let mut open = self.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
-        let (open, result) = on_disk(move || {
+        let (open, result) = aside(move || {
             let result = open.append(&bytes);
             Ok((open, result))
         })
@@ -190,64 +237,42 @@ impl Writer {
         result.map_err(failed)
     }
 
-    /// Seals the last chunk and the facts, and puts the artifact into its place.
+    /// Finishes it; one of the same name is replaced.
     pub(crate) async fn finish(mut self) -> Result<Sealed, Failure> {
         let open = self.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
-        on_disk(move || open.finish()).await
+        aside(move || open.finish()).await
     }
 }
 
 impl Open {
-    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.length += bytes.len() as u64;
         if self.length > ARTIFACT_MAX {
-            return Err(std::io::Error::other(format!("an artifact has at most {ARTIFACT_MAX} bytes")));
+            return Err(io::Error::other(format!("an artifact has at most {ARTIFACT_MAX} bytes")));
         }
         self.hash.update(bytes);
-        self.buffer.extend_from_slice(bytes);
-        while self.buffer.len() >= CHUNK {
-            let rest = self.buffer.split_off(CHUNK);
-            let chunk = std::mem::replace(&mut self.buffer, rest);
-            self.seal_chunk(&chunk)?;
+        match &mut self.draft {
+            Draft::Disk(draft) => draft.append(bytes),
+            Draft::Memory(draft) => {
+                draft.append(bytes);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    fn seal_chunk(&mut self, chunk: &[u8]) -> std::io::Result<()> {
-        let place = self.shelf.place(&self.reference, &self.id, &self.chunks.to_string());
-        self.file.write_all(&self.shelf.key().seal(&place, chunk))?;
-        self.chunks += 1;
-        Ok(())
-    }
-
-    fn finish(mut self) -> std::io::Result<Sealed> {
-        let rest = std::mem::take(&mut self.buffer);
-        if !rest.is_empty() {
-            self.seal_chunk(&rest)?;
-        }
-        let hash = std::mem::take(&mut self.hash).finish();
-        let facts = Facts { length: self.length, sha256: hex::encode(hash), secret: self.secret };
-        let place = self.shelf.place(&self.reference, &self.id, "facts");
-        let sealed = self.shelf.key().seal(&place, &serde_json::to_vec(&facts)?);
-        let length = u32::try_from(sealed.len()).map_err(std::io::Error::other)?;
-        self.file.write_all(&sealed)?;
-        self.file.write_all(&length.to_le_bytes())?;
-        // The journal will say that the step succeeded: what it made must be there after a power cut, too.
-        self.file.sync_all()?;
-        let path = self.shelf.path(&self.reference);
-        std::fs::rename(&self.draft, &path)?;
-        if let Some(folder) = path.parent() {
-            std::fs::File::open(folder)?.sync_all()?;
-        }
-        let (reference, shelf) = (self.reference.clone(), self.shelf.clone());
-        Ok(Sealed { reference, facts, content: Content::Disk { path, id: self.id, shelf } })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // Gone already when the artifact was finished.
-        let _ = std::fs::remove_file(&self.draft);
+    fn finish(self) -> io::Result<Sealed> {
+        let facts = Facts { length: self.length, sha256: hex::encode(self.hash.finish()), secret: self.secret };
+        let content = match self.draft {
+            Draft::Disk(draft) => Content::Disk(draft.finish(&facts)?),
+            Draft::Memory(draft) => {
+                let pieces = draft.finish();
+                if let Place::Memory(memory) = &self.shelf.place {
+                    memory.put(&self.shelf.run, &self.reference, facts.clone(), pieces.clone());
+                }
+                Content::Memory(pieces)
+            }
+        };
+        Ok(Sealed { reference: self.reference, facts, content })
     }
 }
 
@@ -266,16 +291,15 @@ impl Sealed {
 
     /// Reads a part, at most up to the end.
     pub(crate) async fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Failure> {
-        let offset = offset.min(self.facts.length);
-        let end = offset.saturating_add(length as u64).min(self.facts.length);
-        match &self.content {
-            Content::Memory(bytes) => Ok(bytes.expose()[offset as usize..end as usize].to_vec()),
-            Content::Disk { path, id, shelf } => {
-                let (path, id, shelf) = (path.clone(), *id, shelf.clone());
-                let (reference, total) = (self.reference.clone(), self.facts.length);
-                on_disk(move || shelf.read(&path, &id, &reference, total, offset..end)).await
-            }
-        }
+        let total = self.facts.length;
+        let offset = offset.min(total);
+        let end = offset.saturating_add(length as u64).min(total);
+        let content = self.content.clone();
+        aside(move || content.read(total, offset..end)).await
+    }
+
+    fn reader(&self) -> Reader {
+        Reader { content: self.content.clone(), at: 0, total: self.facts.length }
     }
 
     /// Reads everything, secret or not: for the host alone.
@@ -291,33 +315,14 @@ impl Sealed {
     }
 }
 
-impl Shelf {
-    fn read(
-        &self,
-        path: &Path,
-        id: &[u8; 16],
-        reference: &str,
-        total: u64,
-        range: std::ops::Range<u64>,
-    ) -> std::io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
-        let mut out = Vec::with_capacity((range.end - range.start) as usize);
-        let chunk = CHUNK as u64;
-        let mut at = range.start;
-        while at < range.end {
-            let index = at / chunk;
-            let start = index * chunk;
-            let length = chunk.min(total - start);
-            file.seek(SeekFrom::Start(HEADER + index * (chunk + OVERHEAD)))?;
-            let mut sealed = vec![0; (length + OVERHEAD) as usize];
-            file.read_exact(&mut sealed)?;
-            let place = self.place(reference, id, &index.to_string());
-            let plain = self.key().open(&place, &sealed).map_err(|_| damaged())?;
-            let until = range.end.min(start + length);
-            out.extend_from_slice(&plain.expose()[(at - start) as usize..(until - start) as usize]);
-            at = until;
+impl Content {
+    /// Reads a range that lies within the `total` bytes.
+    fn read(&self, total: u64, range: Range<u64>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Secret(bytes) => Ok(bytes.expose()[range.start as usize..range.end as usize].to_vec()),
+            Self::Memory(pieces) => Ok(memory::read(pieces, range)),
+            Self::Disk(file) => file.read(total, range),
         }
-        Ok(out)
     }
 }
 
@@ -329,30 +334,48 @@ fn unknown(reference: &str) -> Failure {
     .into()
 }
 
-fn damaged() -> std::io::Error {
-    std::io::Error::other("it does not open: it was changed, or belongs to another run")
+fn damaged() -> io::Error {
+    io::Error::other("it does not open: it was changed, or belongs to another run")
 }
 
-fn failed(error: std::io::Error) -> Failure {
+fn failed(error: io::Error) -> Failure {
     Fault::Host(format!("an artifact can't be kept or read: {error}")).into()
 }
 
-/// Disk work, away from the threads that drive other calls.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failure> {
+/// Work on disk and in bulk, away from the threads that drive other calls.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)
+    done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeMap;
+    use std::path::Path;
 
-    fn shelf(folder: &Path, run: &str) -> Shelf {
+    use sealbook_crypto::SealKey;
+
+    use super::disk::{HEADER, OVERHEAD};
+    use super::*;
+
+    fn vault() -> Arc<RunVault> {
         let secrets = BTreeMap::from([("note".into(), SecretBytes::from(b"only mine".to_vec()))]);
-        let vault = Arc::new(RunVault::new(SealKey::from_bytes([7; 32]), secrets));
-        Shelf::new(folder.into(), run.parse().unwrap(), vault)
+        Arc::new(RunVault::new(SealKey::from_bytes([7; 32]), secrets))
     }
+
+    /// A run's shelf in a folder, and the one file that `pack/data` is.
+    fn shelf(folder: &Path, run: &str) -> Shelf {
+        Shelf::new(&ArtifactStore::Folder(folder.into()), run.parse().unwrap(), vault())
+    }
+
+    fn file(shelf: &Shelf) -> PathBuf {
+        match &shelf.place {
+            Place::Disk(folder) => folder.file("artifact:pack/data"),
+            Place::Memory(_) => unreachable!(),
+        }
+    }
+
+    const LENGTHS: [usize; 6] = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17];
 
     async fn write(shelf: &Shelf, name: &str, content: &[u8]) -> Sealed {
         let mut writer = shelf.create(&"pack".parse().unwrap(), name, false).await.unwrap();
@@ -365,10 +388,11 @@ mod tests {
     #[tokio::test]
     async fn any_part_reads_back_and_nothing_lies_in_clear() {
         let dir = tempfile::tempdir().unwrap();
-        let shelf = shelf(dir.path(), "abc234");
-        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17] {
+        let in_memory = Shelf::new(&ArtifactStore::Memory(Memory::default()), "abc234".parse().unwrap(), vault());
+        let on_disk = shelf(dir.path(), "abc234");
+        for (shelf, length) in [&on_disk, &in_memory].into_iter().flat_map(|shelf| LENGTHS.map(|length| (shelf, length))) {
             let content: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
-            let written = write(&shelf, "data", &content).await;
+            let written = write(shelf, "data", &content).await;
             assert_eq!(written.reference, "artifact:pack/data");
             let opened = shelf.open("artifact:pack/data").await.unwrap();
             assert_eq!((opened.length(), opened.sha256()), (length as u64, &*hex::encode(sha256(&content))));
@@ -379,8 +403,8 @@ mod tests {
                 assert_eq!(part, content[from..(from + want).min(length)], "{length} {offset} {want}");
             }
         }
-        write(&shelf, "plain", b"find me if you can").await;
-        for entry in std::fs::read_dir(dir.path()).unwrap() {
+        write(&on_disk, "plain", b"find me if you can").await;
+        for entry in std::fs::read_dir(dir.path().join("abc234")).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!bytes.windows(12).any(|w| w == b"find me if y"));
         }
@@ -391,9 +415,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let own = shelf(dir.path(), "abc234");
         write(&own, "data", &vec![5; 2 * CHUNK]).await;
-        let path = own.path("artifact:pack/data");
+        let path = file(&own);
         let good = std::fs::read(&path).unwrap();
-        assert!(shelf(dir.path(), "zzz222").open("artifact:pack/data").await.is_err(), "another run's");
+        let other = shelf(dir.path(), "zzz222");
+        std::fs::create_dir(dir.path().join("zzz222")).unwrap();
+        std::fs::copy(&path, file(&other)).unwrap();
+        assert!(other.open("artifact:pack/data").await.is_err(), "another run's");
         let mut swapped = good.clone();
         let (a, b) = (HEADER as usize, HEADER as usize + CHUNK + OVERHEAD as usize);
         swapped[a..].rotate_left(CHUNK + OVERHEAD as usize);
@@ -429,7 +456,7 @@ mod tests {
         let mut writer = shelf.create(&"pack".parse().unwrap(), "data", false).await.unwrap();
         writer.append(vec![1; 10]).await.unwrap();
         drop(writer);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(dir.path().join("abc234")).unwrap().count(), 0);
         let secret = shelf.open("secret:note").await.unwrap();
         assert!(secret.is_secret() && secret.read_all().await.unwrap() == b"only mine"[..]);
         for unknown in ["secret:other", "artifact:pack/none", "key:pack/dek", "artifact:../../etc/passwd", ""] {

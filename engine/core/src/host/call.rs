@@ -1,9 +1,9 @@
 //! Calls into plugins: a fresh store each, with everything that contains it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sealbook_attestation::Verdict;
 use sealbook_azure::Azure;
 use sealbook_model::grant::{Capability, Use, Verb};
 use sealbook_model::id::Digest;
@@ -15,21 +15,22 @@ use uuid::Uuid;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::address::BlobUri;
-use super::artifact::Shelf;
+use super::artifact::{ArtifactStore, Shelf};
 use super::bindings::exports::sealbook::plugin::step as wit;
 use super::bindings::sealbook::plugin::types::Problem;
 use super::convert;
-use super::desk::{Desk, Phase, State};
+use super::desk::{Desk, Means, Phase, State};
 use super::engine::Runtime;
 use super::failure;
 use super::fault::{ComponentFailure, Fault};
-use super::handle::Keyring;
+use super::handle::{Keyring, Tokens};
 use super::limits::{Ceilings, Meter};
 use super::link::{self, Links};
 use super::provider::Lines;
 use super::text::one_line;
 use crate::event::Events;
 use crate::step::{AzureCause, Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
+use crate::tee::Tee;
 
 /// Namespace of the correlation ids that a run's requests carry (a random UUID, fixed for good).
 const CORRELATION: Uuid = Uuid::from_u128(0x1f0d_7c52_93ab_4e11_8c6d_2b9e_40f7_a5d3);
@@ -40,19 +41,24 @@ pub struct HostSettings {
     pub runtime: Arc<Runtime>,
     /// The client through which capabilities reach Azure.
     pub azure: Azure,
-    /// Folder of artifacts; each run gets a folder of its own in it.
-    pub artifacts: PathBuf,
+    /// Where artifacts are kept.
+    pub artifacts: ArtifactStore,
     /// The machine's policy, for its caps.
     pub policy: Arc<Policy>,
+    /// Who judges evidence.
+    pub judge: Judge,
+    /// The machine's trusted hardware; none outside of a confidential VM.
+    pub tee: Option<Arc<dyn Tee>>,
 }
+
+/// Judges an evidence document by rules, under the trust anchors of the cloud and at the present instant.
+pub type Judge = Arc<dyn Fn(&Value, &Value) -> Verdict + Send + Sync>;
 
 /// Runs plugins for the run loop. Cheap to share; calls may run at the same time.
 pub struct PluginHost {
-    runtime: Arc<Runtime>,
-    azure: Azure,
-    artifacts: PathBuf,
-    policy: Arc<Policy>,
+    settings: HostSettings,
     keys: Arc<Keyring>,
+    tokens: Arc<Tokens>,
     tasks: TaskTracker,
 }
 
@@ -91,26 +97,35 @@ impl PluginHost {
     /// Makes a host.
     #[must_use]
     pub fn new(settings: HostSettings) -> Self {
-        let HostSettings { runtime, azure, artifacts, policy } = settings;
-        Self { runtime, azure, artifacts, policy, keys: Arc::default(), tasks: TaskTracker::new() }
+        Self { settings, keys: Arc::default(), tokens: Arc::default(), tasks: TaskTracker::new() }
     }
 
     async fn call(&self, call: &Call, export: Export<'_>) -> Result<Answer, Failure> {
-        let ceilings = Ceilings::of(self.runtime.limits(&call.component).await?, &self.policy);
-        let links = link::links(&self.runtime.imports(&call.component).await?, &call.gate)?;
+        let HostSettings { runtime, policy, .. } = &self.settings;
+        let ceilings = Ceilings::of(runtime.limits(&call.component).await?, policy);
+        let links = link::links(&runtime.imports(&call.component).await?, &call.gate)?;
         let desk = Arc::new(self.desk(call, &export));
         let lines = Lines::new(Some(call.step.clone()), call.events.clone(), &ceilings);
-        let answer = enter(&self.runtime, &call.component, links, ceilings, &lines, Some(desk), export).await;
+        let answer = enter(runtime, &call.component, links, ceilings, &lines, Some(desk), export).await;
         lines.close();
         answer
     }
 
     fn desk(&self, call: &Call, export: &Export<'_>) -> Desk {
-        let shelf = Shelf::new(self.artifacts.join(call.run.as_str()), call.run.clone(), Arc::clone(&call.vault));
+        let HostSettings { azure, artifacts, judge, tee, .. } = &self.settings;
+        let shelf = Shelf::new(artifacts, call.run.clone(), Arc::clone(&call.vault));
         let correlation =
             Uuid::new_v5(&CORRELATION, format!("{}/{}/{}", call.run, call.step, call.generation).as_bytes());
-        let azure = self.azure.with_correlation(correlation);
-        Desk::new(call, export.phase(), azure, shelf, Arc::clone(&self.keys), self.tasks.clone(), export.operations())
+        let means = Means {
+            azure: azure.with_correlation(correlation),
+            shelf,
+            keys: Arc::clone(&self.keys),
+            tokens: Arc::clone(&self.tokens),
+            judge: Arc::clone(judge),
+            tee: tee.clone(),
+            tasks: self.tasks.clone(),
+        };
+        Desk::new(call, export.phase(), means, export.operations())
     }
 }
 
@@ -164,7 +179,7 @@ impl Host for PluginHost {
             scope: d.scope,
             line: d.line,
         })?;
-        let blobs = self.azure.blobs();
+        let blobs = self.settings.azure.blobs();
         let content = tokio::select! {
             biased;
             () = call.cancel.cancelled() => return Err(StepError::Cancelled.into()),

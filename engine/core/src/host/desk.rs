@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use sealbook_azure::Azure;
@@ -13,12 +14,14 @@ use wasmtime_wasi::WasiCtx;
 
 use super::artifact::Shelf;
 use super::fault::{Fault, Refusal};
-use super::handle::Keyring;
+use super::call::Judge;
+use super::handle::{Keyring, Tokens};
 use super::limits::{HANDLES, Meter};
 use super::marks::Mark;
 use super::provider::{Lines, Reported, Steps};
 use super::wasi;
 use crate::step::{Call, Failure, Operation, Ownership, StepError};
+use crate::tee::{Tee, USER_DATA};
 
 /// Which export of the plugin is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +43,24 @@ impl Phase {
     }
 }
 
+/// What the host lends to one call.
+pub(crate) struct Means {
+    pub(crate) azure: Azure,
+    pub(crate) shelf: Shelf,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) judge: Judge,
+    pub(crate) tee: Option<Arc<dyn Tee>>,
+    /// Effects run here, so that they outlive the guest that asked for them.
+    pub(crate) tasks: TaskTracker,
+}
+
 /// What the providers of one call share. It never changes while the call runs.
 pub(crate) struct Desk {
     pub(crate) call: Call,
     pub(crate) phase: Phase,
-    pub(crate) azure: Azure,
-    pub(crate) shelf: Shelf,
-    pub(crate) keys: Arc<Keyring>,
-    /// Effects run here, so that they outlive the guest that asked for them.
-    pub(crate) tasks: TaskTracker,
-    /// References (`key:…`, `artifact:…`, `secret:…`) that the step was given in its inputs.
+    means: Means,
+    /// References (`key:…`, `token:…`, `artifact:…`, `secret:…`) that the step was given in its inputs.
     references: BTreeSet<String>,
     /// In `undo`: what `apply` did, by target.
     done: BTreeMap<String, Ownership>,
@@ -59,10 +70,7 @@ impl Desk {
     pub(crate) fn new(
         call: &Call,
         phase: Phase,
-        azure: Azure,
-        shelf: Shelf,
-        keys: Arc<Keyring>,
-        tasks: TaskTracker,
+        means: Means,
         operations: &[Operation],
     ) -> Self {
         let mut references = BTreeSet::new();
@@ -71,7 +79,7 @@ impl Desk {
         // A change to a thing does not make it the run's own: only what made it does.
         let made = operations.iter().filter(|o| !matches!(o.intent.kind.as_str(), "arm-patch" | "arm-post"));
         let done = made.map(|o| (o.intent.target.to_ascii_lowercase(), ownership(o))).collect();
-        Self { call: call.clone(), phase, azure, shelf, keys, tasks, references, done }
+        Self { call: call.clone(), phase, means, references, done }
     }
 
     /// The second gate: whether this very target may be touched in this way.
@@ -85,6 +93,15 @@ impl Desk {
         self.call.gate.allows(&Use { interface, verb, target, role }).map_err(|denial| {
             StepError::Denied { capability: denial.capability, scope: denial.scope, line: denial.line }.into()
         })
+    }
+
+    /// What evidence says of this step, as user data: the digest of its component, and the head of the run's records.
+    pub(crate) fn user_data(&self) -> [u8; USER_DATA] {
+        let mut data = [0; USER_DATA];
+        let (component, record) = data.split_at_mut(USER_DATA / 2);
+        component.copy_from_slice(self.call.component.bytes());
+        record.copy_from_slice(self.call.record.bytes());
+        data
     }
 
     /// Refuses effects where a plugin may only look.
@@ -138,9 +155,17 @@ impl Desk {
     }
 }
 
+impl Deref for Desk {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.means
+    }
+}
+
 fn collect_references(value: &Value, into: &mut BTreeSet<String>) {
     match value {
-        Value::String(text) if ["key:", "artifact:", "secret:"].iter().any(|kind| text.starts_with(kind)) => {
+        Value::String(text) if ["key:", "token:", "artifact:", "secret:"].iter().any(|kind| text.starts_with(kind)) => {
             into.insert(text.clone());
         }
         Value::Array(items) => items.iter().for_each(|item| collect_references(item, into)),

@@ -1,13 +1,15 @@
 //! Keys, artifacts and drafts: what stands behind a guest's handles, and the keys of a run.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::RsaKey;
 use sealbook_model::id::RunId;
 
 use super::artifact;
+use crate::step::Call;
+use crate::tee::Attested;
 
 /// A key that the host holds. The guest has a number for it, nothing else.
 pub struct Key {
@@ -19,6 +21,13 @@ pub struct Key {
 pub struct Pair {
     pub(crate) reference: String,
     pub(crate) key: RsaKey,
+}
+
+/// A token of an attestation provider.
+#[derive(Clone)]
+pub struct Token {
+    pub(crate) reference: String,
+    pub(crate) attested: Arc<Attested>,
 }
 
 /// Data that can be read.
@@ -54,6 +63,27 @@ impl Keyring {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(RunId, String), SecretBytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tokens that live in this process, by run and reference.
+#[derive(Default)]
+pub(crate) struct Tokens(Mutex<HashMap<(RunId, String), Token>>);
+
+impl Tokens {
+    /// Keeps a token under its step's reference, instead of the one before.
+    pub(crate) fn keep(&self, call: &Call, attested: Attested) -> Token {
+        let token = Token { reference: format!("token:{}/attested", call.step), attested: Arc::new(attested) };
+        self.lock().insert((call.run.clone(), token.reference.clone()), token.clone());
+        token
+    }
+
+    pub(crate) fn get(&self, run: &RunId, reference: &str) -> Option<Token> {
+        self.lock().get(&(run.clone(), reference.to_owned())).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(RunId, String), Token>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -82,7 +82,7 @@ fn denied(gate: &Gate, capability: Capability) -> StepError {
         Capability::Azure | Capability::Keyvault | Capability::Blob | Capability::Hsm | Capability::Directory => {
             Verb::Read
         }
-        Capability::Artifacts | Capability::Crypto => Verb::Use,
+        Capability::Artifacts | Capability::Crypto | Capability::Attestation => Verb::Use,
     };
     let name = capability.to_string();
     let missing = gate.missing().into_iter().find(|d| d.capability.split(':').next() == Some(name.as_str()));
@@ -138,6 +138,9 @@ fn linker(engine: &Engine, links: &Links) -> wasmtime::Result<Linker<State>> {
             Capability::Hsm => contract::hsm::add_to_linker::<State, provider::HasHsm>(l, State::hsm)?,
             Capability::Directory => {
                 contract::directory::add_to_linker::<State, provider::HasDirectory>(l, State::directory)?;
+            }
+            Capability::Attestation => {
+                contract::attestation::add_to_linker::<State, provider::HasAttestation>(l, State::attestation)?;
             }
         }
     }

@@ -28,10 +28,14 @@ mod pair;
 mod provider;
 mod reconcile;
 mod screen;
+mod sealing;
 mod text;
 mod wasi;
 
-pub use call::{HostSettings, PluginHost};
+pub use artifact::{ArtifactStore, Memory};
+pub use call::{HostSettings, Judge, PluginHost};
+pub(crate) use failure::of as refused;
+pub(crate) use text::one_line;
 pub use engine::{Components, Runtime, RuntimeSettings};
 pub use limits::Ceilings;
 pub use reconcile::{Knows, Row, TABLE};

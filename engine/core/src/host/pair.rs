@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
+use sealbook_crypto::SecretBytes;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -25,6 +26,15 @@ pub(crate) async fn generate(desk: &Desk, name: &str, bits: RsaBits) -> Result<P
     let document = key.to_pkcs8().expose().to_vec();
     desk.shelf.write(&desk.call.step, name, document, true).await?;
     Ok(Pair { reference, key })
+}
+
+/// Keeps a pair that came from elsewhere, given as PKCS#8.
+pub(crate) async fn keep(desk: &Desk, name: &str, document: &SecretBytes) -> Result<Pair, Failure> {
+    let key = RsaKey::from_pkcs8(document.expose()).map_err(|_| StepError::Permanent {
+        message: "the released key is no RSA key of 2048, 3072 or 4096 bits; steps can use no other".into(),
+    })?;
+    desk.shelf.write(&desk.call.step, name, document.expose().to_vec(), true).await?;
+    Ok(Pair { reference: format!("artifact:{}/{name}", desk.call.step), key })
 }
 
 /// Opens a pair by its reference.

@@ -162,6 +162,10 @@ impl SqliteStore {
 }
 
 impl RecordStore for SqliteStore {
+    fn head(&self) -> [u8; 32] {
+        self.last
+    }
+
     fn header(&self) -> &Header {
         &self.header
     }

@@ -15,6 +15,9 @@ pub trait RecordStore: Send {
     /// SB0504. The caller must then stop: whether the entry is there is known only after opening the journal again.
     fn append(&mut self, entry: &Entry) -> Result<(), Problem>;
 
+    /// The hash of the last record, which covers all before it.
+    fn head(&self) -> [u8; 32];
+
     /// Signs the head with the home's key.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sealbook_crypto::SealKey;
-use sealbook_model::id::RunId;
+use sealbook_model::id::{Digest, RunId};
 use sealbook_model::journal::{Entry, Record, RunStarted, RunState};
 use sealbook_model::problem::{Problem, codes};
 
@@ -179,6 +179,12 @@ impl Journal {
             .unwrap_or_else(|e| Err(Problem::new(codes::INTERNAL, "the head was not signed").because(e.to_string())))
     }
 
+    /// The head of the chain of records: the hash of the last one, which covers all before it.
+    #[must_use]
+    pub fn head(&self) -> Digest {
+        Digest::from_bytes(self.lock().store.head())
+    }
+
     /// Why nothing can be recorded any more, if that is so.
     #[must_use]
     pub fn broken(&self) -> Option<Problem> {
@@ -221,6 +227,10 @@ impl Closed {
 impl RecordStore for Closed {
     fn header(&self) -> &Header {
         &self.0
+    }
+
+    fn head(&self) -> [u8; 32] {
+        [0; 32]
     }
 
     fn append(&mut self, _: &Entry) -> Result<(), Problem> {

@@ -7,7 +7,7 @@ use sealbook_model::CloudName;
 use sealbook_model::expr::Context;
 use sealbook_model::grant::{Gate, Grant};
 use sealbook_model::id::{Digest, StepPath};
-use sealbook_model::journal::{Record, StepState};
+use sealbook_model::journal::{GuestAt, Record, StepState};
 use sealbook_model::policy::Policy;
 use sealbook_model::problem::{Problem, codes};
 use serde_json::Value;
@@ -40,6 +40,7 @@ pub(super) struct Attempt {
 pub(super) struct Facts {
     pub(super) path: StepPath,
     pub(super) component: Digest,
+    pub(super) guest: Option<GuestAt>,
     pub(super) inputs: Value,
     pub(super) adopt: bool,
     pub(super) gate: Arc<Gate>,
@@ -59,6 +60,7 @@ impl Attempt {
             Ok(Facts {
                 path: path.clone(),
                 component,
+                guest: step.guest.clone(),
                 inputs: step.inputs.clone(),
                 adopt: step.adopt,
                 gate: Arc::new(gate),
@@ -83,6 +85,8 @@ impl Attempt {
             step: facts.path.clone(),
             generation: self.generation,
             component: facts.component,
+            guest: facts.guest.clone(),
+            record: self.journal.head(),
             inputs: facts.inputs.clone(),
             adopt: facts.adopt,
             gate: facts.gate.clone(),

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use sealbook_model::expr::{Expr, Scope};
 use sealbook_model::id::StepPath;
 use sealbook_model::journal::{Mode, Phase, Record, RunState, Stage, StepStarted};
-use sealbook_model::playbook::{Enter, LessonKind, Node, Place, Scopes, Step, matching_leave};
+use sealbook_model::playbook::{Enter, LessonKind, Node, Scopes, Step, matching_leave};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Map, Value};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Facts};
 use super::failure::{Failed, Stop, Trouble, as_failure};
 use super::step_run::{AtStage, StepRun, told};
 use super::volatile::Live;
 use super::{PauseAsk, QuizAsk};
 use crate::event::Event;
-use crate::step::Failure;
+use crate::step::{Failure, StepError};
+
+/// How often a confidential VM may restart under one step.
+const RESTARTS: u32 = 5;
 
 /// One walk through the playbook.
 pub(super) struct Forward<'a> {
@@ -133,16 +136,30 @@ impl<'a> Forward<'a> {
 
     async fn work(&mut self, step: &Arc<Step>) -> Result<Value, AtStage> {
         let early = |trouble: Trouble| (Stage::Inputs, trouble);
-        if step.place == Place::Guest {
-            let problem = Problem::new(codes::GUEST_NOT_AVAILABLE, "this step runs inside a confidential VM")
-                .because("this version of Sealbook runs steps on this machine only");
-            return Err(early(as_failure(&problem).into()));
-        }
         self.start(step).await.map_err(early)?;
         let facts = self.attempt.facts(&step.path).map_err(|problem| early(problem.into()))?;
-        self.live.revive(self.attempt, &facts.inputs).await.map_err(early)?;
-        let run = StepRun::new(self.attempt, step, self.scopes.top(), facts);
+        let guest = facts.guest.clone();
+        let mut restarts = 0;
+        loop {
+            let result = match self.live.revive(self.attempt, &facts.inputs).await {
+                Ok(()) => self.once(step, facts.clone()).await,
+                Err(trouble) => Err(early(trouble)),
+            };
+            match (result, &guest) {
+                // What its steps held in memory is made again, and then this step goes on from its records.
+                (Err((_, Trouble::Failed(failure, _))), Some(guest)) if restarted(&failure) && restarts < RESTARTS => {
+                    restarts += 1;
+                    self.live.lost(self.attempt, guest);
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    /// One go at a step, all that it refers to being alive.
+    async fn once(&self, step: &Arc<Step>, facts: Facts) -> Result<Value, AtStage> {
         let fails_on_purpose = step.lesson.as_ref().is_some_and(|l| matches!(l.kind, LessonKind::ApplyFails(_)));
+        let run = StepRun::new(self.attempt, step, self.scopes.top(), facts);
         let begun = self.attempt.journal.with(|state| state.step(&step.path).is_some_and(|s| s.preview.is_some()));
         match &step.by_hand {
             // What fails on purpose leaves nothing to look at; what the engine has begun it finishes.
@@ -162,7 +179,8 @@ impl<'a> Forward<'a> {
             let asks = step.asks(scope, &inputs)?.iter().map(ToString::to_string).collect();
             let grants = step.grants(scope)?.iter().map(ToString::to_string).collect();
             let adopt = step.adopt || self.mode == Mode::HandsOn;
-            Ok(StepStarted { step: step.path.clone(), plugin: step.plugin.clone(), inputs, adopt, asks, grants })
+            let (guest, plugin) = (step.guest(scope)?, step.plugin.clone());
+            Ok(StepStarted { step: step.path.clone(), plugin, inputs, guest, adopt, asks, grants })
         };
         let started = evaluate().map_err(|problem| as_failure(&problem))?;
         Ok(self.attempt.journal.record(Record::StepStarted(Box::new(started))).await?)
@@ -214,6 +232,11 @@ impl<'a> Forward<'a> {
         self.attempt.session.events.send(Event::StepFailed { step: step.clone(), error: failure.error.clone() });
         Stop::Failed(Box::new(Failed { step: step.clone(), stage, failure }))
     }
+}
+
+/// Whether a confidential VM is not the one that it was.
+fn restarted(failure: &Failure) -> bool {
+    matches!(&failure.error, StepError::Component { code, .. } if code == codes::GUEST_RESTARTED)
 }
 
 /// The outputs of the top level so far: of its steps, and the exports of its parts.

@@ -1,13 +1,13 @@
 //! Things that live in memory only: a step that needs one brings its producer to life again.
 //!
-//! A key's handle (`key:…` in outputs) dies with the process. When a later step's inputs name one that no step of this
+//! A handle (`key:…`, `token:…` in outputs) dies with the process, and whatever a guest step made dies with its machine. When a later step's inputs name one that no step of this
 //! process made, the step whose recorded outputs hold it is applied again: with its recorded inputs and in the same
 //! generation, so that its effects are known by their keys and only the handle is made anew.
 
 use std::collections::BTreeSet;
 
 use sealbook_model::id::StepPath;
-use sealbook_model::journal::{Finding, Record};
+use sealbook_model::journal::{Finding, GuestAt, Record};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::Value;
 
@@ -25,6 +25,14 @@ impl Live {
         self.0.insert(step.clone());
     }
 
+    /// Notes that a confidential VM was restarted: what its steps made is gone.
+    pub(super) fn lost(&mut self, attempt: &Attempt, guest: &GuestAt) {
+        let here = |path: &StepPath| {
+            attempt.journal.with(|state| state.step(path).is_some_and(|step| step.guest.as_ref() == Some(guest)))
+        };
+        self.0.retain(|path| !here(path));
+    }
+
     /// Brings to life what `inputs` refer to.
     pub(super) async fn revive(&mut self, attempt: &Attempt, inputs: &Value) -> Result<(), Trouble> {
         for reference in references(inputs) {
@@ -32,7 +40,9 @@ impl Live {
                 let holds = |outputs: &Value| references(outputs).contains(reference);
                 let made =
                     state.steps.iter().find(|(_, step)| step.settled() && step.outputs.as_ref().is_some_and(holds));
-                made.map(|(path, step)| (path.clone(), step.preview.is_some()))
+                // On this machine artifacts are kept; a guest keeps nothing.
+                let (path, step) = made.filter(|(_, s)| s.guest.is_some() || !reference.starts_with("artifact:"))?;
+                Some((path.clone(), step.preview.is_some()))
             });
             let Some((path, registered)) = producer else { continue };
             // Noted before it runs, so that steps that name each other's handles can't go round for ever.
@@ -91,7 +101,7 @@ impl Live {
 fn references(value: &Value) -> BTreeSet<&str> {
     fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
         match value {
-            Value::String(text) if text.starts_with("key:") => {
+            Value::String(text) if ["key:", "token:", "artifact:"].iter().any(|kind| text.starts_with(kind)) => {
                 into.insert(text);
             }
             Value::Array(items) => items.iter().for_each(|item| collect(item, into)),

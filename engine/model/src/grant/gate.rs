@@ -102,6 +102,43 @@ impl Gate {
         self
     }
 
+    /// What the plugin asks for.
+    #[must_use]
+    pub fn asks(&self) -> &[Grant] {
+        &self.asks
+    }
+
+    /// What the playbook grants.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The cloud that the step acts on.
+    #[must_use]
+    pub fn cloud(&self) -> CloudName {
+        if self.real { CloudName::Azure } else { CloudName::Embedded }
+    }
+
+    /// Whether the machine's policy lets the engine itself act on an ARM target, for what it does on a step's behalf.
+    ///
+    /// # Errors
+    /// A [`Denial`] with the policy's line that would change that.
+    pub fn policy_allows(&self, wanted: &Use<'_>) -> Result<(), Denial> {
+        let target = target(wanted)?;
+        self.policed(wanted, &target)
+    }
+
+    fn policed(&self, wanted: &Use<'_>, target: &Reach) -> Result<(), Denial> {
+        match target.subscription() {
+            Some(guid) if self.real && !self.policy.allows_subscription(guid) => {
+                let line = format!("subscriptions = [{}]", quoted(guid));
+                Err(Denial::new(DeniedBy::Policy, wanted, line))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The interfaces that are both asked for and granted: no others are linked.
     #[must_use]
     pub fn interfaces(&self) -> BTreeSet<Capability> {
@@ -114,13 +151,7 @@ impl Gate {
     /// # Errors
     /// A [`Denial`] that says who refused and which line would change that.
     pub fn allows(&self, wanted: &Use<'_>) -> Result<(), Denial> {
-        let target = match Reach::parse(wanted.interface, wanted.target, false) {
-            Ok(target) => target,
-            Err(why) => {
-                let denial = Denial::new(DeniedBy::Target, wanted, String::new());
-                return Err(Denial { why: Some(why.into()), ..denial });
-            }
-        };
+        let target = target(wanted)?;
         let covered = |grants: &[Grant]| grants.iter().any(|g| g.covers_target(wanted, &target));
         if !covered(&self.asks) {
             return Err(Denial::new(DeniedBy::Ask, wanted, quoted(&line(wanted, &target))));
@@ -129,13 +160,7 @@ impl Gate {
             let line = format!("grants = [{}]", quoted(&line(wanted, &target)));
             return Err(Denial::new(DeniedBy::Grant, wanted, line));
         }
-        match target.subscription() {
-            Some(guid) if self.real && !self.policy.allows_subscription(guid) => {
-                let line = format!("subscriptions = [{}]", quoted(guid));
-                Err(Denial::new(DeniedBy::Policy, wanted, line))
-            }
-            _ => Ok(()),
-        }
+        self.policed(wanted, &target)
     }
 
     /// Asks that no grant covers: better said before the step starts than in its middle.
@@ -171,6 +196,14 @@ fn line(wanted: &Use<'_>, target: &Reach) -> String {
         line.push_str(&format!(" role='{}'", shown(role)));
     }
     line
+}
+
+/// The target of a call, in the one form in which it can be read.
+fn target(wanted: &Use<'_>) -> Result<Reach, Denial> {
+    Reach::parse(wanted.interface, wanted.target, false).map_err(|why| {
+        let denial = Denial::new(DeniedBy::Target, wanted, String::new());
+        Denial { why: Some(why.into()), ..denial }
+    })
 }
 
 /// As a TOML basic string. Reaches hold plain ASCII; a role may hold more.

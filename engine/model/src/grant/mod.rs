@@ -31,21 +31,31 @@ pub enum Capability {
     Hsm,
     /// Service principals of the tenant.
     Directory,
+    /// Attestation of the confidential VM that a step runs in, and the judgement of evidence.
+    Attestation,
 }
 
 impl Capability {
     /// Every capability there is.
-    pub const ALL: [Self; 7] =
-        [Self::Azure, Self::Keyvault, Self::Blob, Self::Artifacts, Self::Crypto, Self::Hsm, Self::Directory];
+    pub const ALL: [Self; 8] = [
+        Self::Azure,
+        Self::Keyvault,
+        Self::Blob,
+        Self::Artifacts,
+        Self::Crypto,
+        Self::Hsm,
+        Self::Directory,
+        Self::Attestation,
+    ];
 
     /// The verbs that can be granted.
     #[must_use]
     pub fn verbs(self) -> &'static [Verb] {
         match self {
             Self::Azure | Self::Hsm => &[Verb::Read, Verb::Write, Verb::Assign],
-            Self::Keyvault => &[Verb::Read, Verb::Create, Verb::Update, Verb::Wrap, Verb::Unwrap],
+            Self::Keyvault => &[Verb::Read, Verb::Create, Verb::Update, Verb::Wrap, Verb::Unwrap, Verb::Release],
             Self::Blob | Self::Directory => &[Verb::Read, Verb::Write],
-            Self::Artifacts | Self::Crypto => &[Verb::Use],
+            Self::Artifacts | Self::Crypto | Self::Attestation => &[Verb::Use],
         }
     }
 
@@ -58,6 +68,7 @@ impl Capability {
             Self::Artifacts | Self::Crypto => "",
             Self::Hsm => "https://….managedhsm.azure.net/",
             Self::Directory => "<application id>",
+            Self::Attestation => "https://….attest.azure.net",
         }
     }
 
@@ -70,6 +81,7 @@ impl Capability {
             Self::Crypto => "crypto",
             Self::Hsm => "hsm",
             Self::Directory => "directory",
+            Self::Attestation => "attestation",
         }
     }
 }
@@ -110,13 +122,24 @@ pub enum Verb {
     Wrap,
     /// Unwrap with a key.
     Unwrap,
-    /// All that an interface without scopes offers.
+    /// Have a key released to a confidential VM.
+    Release,
+    /// All that the interface offers on its scope.
     Use,
 }
 
 impl Verb {
-    const ALL: [Self; 8] =
-        [Self::Read, Self::Write, Self::Assign, Self::Create, Self::Update, Self::Wrap, Self::Unwrap, Self::Use];
+    const ALL: [Self; 9] = [
+        Self::Read,
+        Self::Write,
+        Self::Assign,
+        Self::Create,
+        Self::Update,
+        Self::Wrap,
+        Self::Unwrap,
+        Self::Release,
+        Self::Use,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -127,6 +150,7 @@ impl Verb {
             Self::Update => "update",
             Self::Wrap => "wrap",
             Self::Unwrap => "unwrap",
+            Self::Release => "release",
             Self::Use => "use",
         }
     }
@@ -164,7 +188,7 @@ impl GrantError {
 /// Scopes are ARM ids (`azure`, covering everything below them, compared without regard to case), key or vault URIs
 /// (`keyvault`, likewise but exact in case), and container or blob URIs (`blob`, exact, or everything below with a
 /// last segment `*`); managed HSMs and scopes in them (`hsm`: the URI, its `keys`, one key), and application ids
-/// (`directory`). `artifacts` and `crypto` have none. A scope that could be read in two ways is refused: no `..`,
+/// (`directory`); attestation providers (`attestation`). `artifacts` and `crypto` have none. A scope that could be read in two ways is refused: no `..`,
 /// no `%`, no empty segment, no other host.
 ///
 /// ```

@@ -68,6 +68,16 @@ impl Reach {
                 }
                 Ok(Self::Uri { host, path, below: Below::Included })
             }
+            Capability::Attestation => {
+                let host = text.strip_prefix("https://").ok_or("it does not start with https://")?;
+                let host = host.strip_suffix('/').unwrap_or(host).to_ascii_lowercase();
+                // `<provider>.<region>.attest.azure.net`.
+                let labels: Vec<&str> = host.strip_suffix(".attest.azure.net").unwrap_or_default().split('.').collect();
+                match labels.len() == 2 && labels.iter().all(|l| is_label(l)) {
+                    true => Ok(Self::Uri { host, path: Vec::new(), below: Below::Itself }),
+                    false => Err("the host is not an attestation provider's"),
+                }
+            }
             Capability::Directory => {
                 let digits = text.bytes().enumerate().all(|(i, b)| match i {
                     8 | 13 | 18 | 23 => b == b'-',
@@ -205,18 +215,20 @@ fn segments(path: &str) -> Result<Vec<String>, &'static str> {
         .collect()
 }
 
+/// Whether a text is one label of a host name.
+fn is_label(l: &str) -> bool {
+    !l.is_empty()
+        && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !l.starts_with('-')
+        && !l.ends_with('-')
+}
+
 /// Splits `https://<label>.<suffix>/<path>`. A slash directly after the host is the whole host.
 fn uri(text: &str, suffixes: &[&str]) -> Result<(String, Vec<String>), &'static str> {
     let rest = text.strip_prefix("https://").ok_or("it does not start with https://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.to_ascii_lowercase();
-    let label = |l: &str| {
-        !l.is_empty()
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !l.starts_with('-')
-            && !l.ends_with('-')
-    };
-    let known = suffixes.iter().any(|s| host.strip_suffix(s).and_then(|l| l.strip_suffix('.')).is_some_and(label));
+    let known = suffixes.iter().any(|s| host.strip_suffix(s).and_then(|l| l.strip_suffix('.')).is_some_and(is_label));
     if !known {
         return Err("the host is not one of the service's");
     }

@@ -6,12 +6,14 @@
 
 mod by_hand;
 mod facts;
+mod guest;
 mod record;
 mod state;
 
 pub use facts::{
     AzureCause, Cost, Evidence, Failure, Intent, Leftover, Operation, Outcome, Ownership, Preview, StepError,
 };
+pub use guest::GuestAt;
 pub use record::{
     Consent, End, Entry, FORMAT, Finding, Goal, Mode, Pinned, Record, RunStarted, Sealed, Stage, StepStarted,
 };

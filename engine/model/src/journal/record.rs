@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Evidence, Failure, Intent, Leftover, Outcome, Preview};
+use super::{Evidence, Failure, GuestAt, Intent, Leftover, Outcome, Preview};
 use crate::expr::Context;
 use crate::id::{Digest, RunId, StepPath};
 use crate::plugin::PluginRef;
@@ -353,6 +353,9 @@ pub struct StepStarted {
     pub plugin: PluginRef,
     /// The evaluated `with`; secrets as references.
     pub inputs: Value,
+    /// The confidential VM it runs in; none on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestAt>,
     /// Whether it may use what carries no mark of this run.
     pub adopt: bool,
     /// What the plugin asked for, over these inputs, in the canonical text of a grant.

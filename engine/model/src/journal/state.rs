@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Consent, Cost, End, Entry, Evidence, Failure, Finding, Goal, Leftover, Operation, Preview, Record, RunStarted,
+    Consent, Cost, End, Entry, Evidence, Failure, GuestAt, Finding, Goal, Leftover, Operation, Preview, Record, RunStarted,
     Stage, by_hand,
 };
 use crate::id::{Digest, StepPath};
@@ -66,6 +66,8 @@ pub struct StepState {
     pub plugin: Option<PluginRef>,
     /// Its evaluated inputs.
     pub inputs: Value,
+    /// The confidential VM it runs in; none on this machine.
+    pub guest: Option<GuestAt>,
     /// Whether it may use what carries no mark of this run.
     pub adopt: bool,
     /// The plugin's asks, as grants in text.
@@ -214,6 +216,7 @@ impl RunState {
                 state.phase = Phase::Started;
                 state.plugin = Some(started.plugin);
                 state.inputs = started.inputs;
+                state.guest = started.guest;
                 state.adopt = started.adopt;
                 state.asks = started.asks;
                 state.grants = started.grants;

@@ -54,6 +54,7 @@ fn step_started(step: &str) -> Record {
         step: path(step),
         plugin: "group@0.1".parse().unwrap(),
         inputs: json!({ "name": step }),
+        guest: None,
         adopt: false,
         asks: vec!["azure:read,write /subscriptions/s/resourceGroups/g".into()],
         grants: vec!["azure:read,write /subscriptions/s/resourceGroups/g".into()],

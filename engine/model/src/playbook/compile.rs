@@ -47,11 +47,12 @@ pub fn compile(bundle: &Bundle, plugins: &BTreeMap<String, Description>) -> Resu
 }
 
 fn playbook(registry: &mut Registry<'_>, source: Source<'_>) -> Option<Lab> {
-    let mut file = File { source, bundle: registry.bundle, texts: None, problems: Vec::new() };
+    let mut file = File { source, bundle: registry.bundle, texts: None, guest: None, problems: Vec::new() };
     let spec: Option<PlaybookSpec> = document::read(source, &PLAYBOOK, &mut file.problems);
     let spec = version(&mut file, spec);
     let lab = spec.as_ref().and_then(|spec| {
         file.texts = spec.texts.as_deref();
+        file.guest = spec.guest.as_ref();
         let inputs = inputs(&mut file, &spec.inputs, true);
         let steps = file.steps(spec.step.as_deref().unwrap_or_default());
         let (items, names) = resolved::block(&mut file, steps, &inputs, registry);
@@ -78,12 +79,13 @@ fn playbook(registry: &mut Registry<'_>, source: Source<'_>) -> Option<Lab> {
 pub(crate) fn part(registry: &mut Registry<'_>, id: &str, path: &str) -> Option<Part> {
     let bundle = registry.bundle;
     let source = Source { file: path, text: bundle.files.get(path)? };
-    let mut file = File { source, bundle, texts: None, problems: Vec::new() };
+    let mut file = File { source, bundle, texts: None, guest: None, problems: Vec::new() };
     let before = registry.problems.len();
     let spec: Option<PartSpec> = document::read(source, &PART, &mut file.problems);
     let spec = version(&mut file, spec);
     let part = spec.as_ref().and_then(|spec| {
         file.texts = spec.texts.as_deref();
+        file.guest = spec.guest.as_ref();
         if let Some(given) = spec.id.as_ref().filter(|given| given.as_str() != id) {
             let what = format!("the part in {path} is called `{}`", given.as_str());
             file.say(codes::BAD_NAME, what, given.span(), Some(format!("write id = \"{id}\", its folder's name")));

@@ -11,6 +11,7 @@ use crate::CloudName;
 use crate::expr::{Expr, ExprError, Scope, Template, With};
 use crate::grant::{Capability, Gate, Grant, Verb};
 use crate::id::StepPath;
+use crate::journal::GuestAt;
 use crate::plugin::{Limits, PluginRef};
 use crate::policy::Policy;
 use crate::problem::{Problem, Span, codes};
@@ -77,12 +78,17 @@ pub struct Text {
 }
 
 /// Where a step runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Place {
     /// On this machine.
     Host,
     /// Inside a confidential VM.
-    Guest,
+    Guest {
+        /// The VM's resource id.
+        vm: Template,
+        /// The container through which it is reached.
+        mailbox: Template,
+    },
 }
 
 /// One condition on a step's outputs.
@@ -171,6 +177,21 @@ impl Step {
     /// When an expression fails.
     pub fn inputs(&self, scope: &Scope) -> Result<Value, Problem> {
         self.with.render(scope).map_err(|e| self.failed(&e))
+    }
+
+    /// Evaluates which confidential VM it runs in; none on this machine.
+    ///
+    /// # Errors
+    /// When an expression fails, or what comes out is neither a VM nor a container.
+    pub fn guest(&self, scope: &Scope) -> Result<Option<GuestAt>, Problem> {
+        let Place::Guest { vm, mailbox } = &self.place else { return Ok(None) };
+        let text = |template: &Template| template.text(scope).map_err(|e| self.failed(&e));
+        let at = GuestAt { vm: text(vm)?, mailbox: text(mailbox)? };
+        at.check().map_err(|why| {
+            let what = format!("step `{}` can't run in a confidential VM: {why}", self.path);
+            Problem::new(codes::BAD_VALUE, what).at(self.span.clone())
+        })?;
+        Ok(Some(at))
     }
 
     /// Evaluates the grants.

@@ -13,6 +13,7 @@ use crate::host::desk::{Desk, State};
 use crate::host::fault::{Fault, Refusal};
 use crate::host::handle::{Artifact, Key, Pair, is_name};
 use crate::host::pair;
+use crate::host::sealing::{self, SealOptions};
 use crate::step::{Failure, StepError};
 
 /// The interface's view of the store.
@@ -111,6 +112,56 @@ impl crypto::Host for Crypto<'_> {
         let (pair, secret) = (self.table.get(&recipient)?, self.table.get(&secret)?);
         let sealed = pair.key.public().encrypt(Padding::OaepSha256, secret.bytes.expose());
         Ok(sealed.map_err(|error| Fault::Host(format!("a key can't be encrypted: {error}")))?)
+    }
+
+    async fn unseal(&mut self, recipient: Resource<Pair>, sealed: Vec<u8>) -> Result<Resource<Key>, Refusal> {
+        let desk = self.granted("crypto.unseal")?;
+        let pair = self.table.get(&recipient)?;
+        let bytes = pair.key.decrypt(Padding::OaepSha256, &sealed).map_err(|_| StepError::Permanent {
+            message: "it does not decrypt with this pair (RSA-OAEP-256): another key wrapped it, or it was changed".into(),
+        })?;
+        let name = hex::encode(&sealbook_crypto::sha256(&sealed)[..8]);
+        let reference = format!("key:{}/unsealed-{name}", desk.call.step);
+        desk.keys.replace(&desk.call.run, &reference, bytes.clone());
+        Ok(self.table.push(Key { reference, bytes })?)
+    }
+
+    async fn seal_file(
+        &mut self,
+        secret: Resource<Key>,
+        source: Resource<Artifact>,
+        name: String,
+        options: String,
+    ) -> Result<Resource<Artifact>, Refusal> {
+        let desk = self.granted("crypto.seal-file")?;
+        let options = SealOptions::read(&self.seat.json("options", &options)?)?;
+        let key = self.table.get(&secret)?.bytes.clone();
+        let Artifact(source) = self.table.get(&source)?;
+        let sealed = sealing::seal(&desk, key, source, &name, options);
+        let artifact = self.seat.look("crypto.seal-file", sealed).await?;
+        Ok(self.table.push(Artifact(artifact))?)
+    }
+
+    async fn describe_file(&mut self, source: Resource<Artifact>) -> Result<String, Refusal> {
+        self.granted("crypto.describe-file")?;
+        let Artifact(source) = self.table.get(&source)?;
+        Ok(self.seat.look("crypto.describe-file", sealing::describe(source)).await?.to_string())
+    }
+
+    async fn open_file(
+        &mut self,
+        secret: Resource<Key>,
+        source: Resource<Artifact>,
+        name: String,
+        layout: String,
+    ) -> Result<Resource<Artifact>, Refusal> {
+        let desk = self.granted("crypto.open-file")?;
+        let layout = layout.parse()?;
+        let key = self.table.get(&secret)?.bytes.clone();
+        let Artifact(source) = self.table.get(&source)?;
+        let opened = sealing::open(&desk, key, source, &name, layout);
+        let artifact = self.seat.look("crypto.open-file", opened).await?;
+        Ok(self.table.push(Artifact(artifact))?)
     }
 
     async fn same(&mut self, a: Resource<Key>, b: Resource<Key>) -> wasmtime::Result<bool> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sealbook_crypto::rsa::RsaAesWrap;
 use sealbook_model::grant::{Capability, Verb};
 use serde_json::Value;
 use wasmtime::component::{HasData, Resource, ResourceTable};
@@ -12,7 +13,8 @@ use crate::host::bindings::sealbook::plugin::keyvault;
 use crate::host::desk::{Desk, State};
 use crate::host::effect::{KeyCreate, KeyDelete, KeyImport, KeyRotate, KeyRotationPolicy, KeyUpdate};
 use crate::host::fault::Refusal;
-use crate::host::handle::{Artifact, Key};
+use crate::host::handle::{Artifact, Key, Pair, Token};
+use crate::host::pair;
 use crate::step::{Failure, StepError};
 
 /// Longest wrapped key: an RSA-4096 ciphertext has 512 bytes.
@@ -133,6 +135,28 @@ impl keyvault::Host for Keyvault<'_> {
         check_algorithm(&algorithm)?;
         let bytes = self.table.get(&secret)?.bytes.clone();
         self.seat.look("keyvault.wrap", desk.azure.keys().wrap(uri.as_str(), &algorithm, &bytes)).await
+    }
+
+    async fn release(
+        &mut self,
+        uri: String,
+        token: Resource<Token>,
+        algorithm: String,
+    ) -> Result<Resource<Pair>, Refusal> {
+        let (desk, uri) = self.at("keyvault.release", &uri, Verb::Release)?;
+        let tee = super::attestation::tee(&desk)?;
+        let wrap = RsaAesWrap::from_name(&algorithm).ok_or_else(|| {
+            let names = RsaAesWrap::ALL.map(RsaAesWrap::name).join(", ");
+            invalid("algorithm", &format!("a key is released by one of {names}"))
+        })?;
+        let attested = Arc::clone(&self.table.get(&token)?.attested);
+        let released = async {
+            let key = tee.release(&desk.azure, uri.as_str(), &attested, wrap).await?;
+            let name = format!("released-{}", hex::encode(&sealbook_crypto::sha256(uri.as_str().as_bytes())[..8]));
+            pair::keep(&desk, &name, &key).await
+        };
+        let pair = self.seat.look("keyvault.release", released).await?;
+        Ok(self.table.push(pair)?)
     }
 
     async fn unwrap(&mut self, uri: String, algorithm: String, wrapped: Vec<u8>) -> Result<Resource<Key>, Refusal> {

@@ -1,6 +1,7 @@
 //! Capabilities, one file per interface of `wit/`: each sees only what it needs of the store.
 
 mod artifacts;
+mod attestation;
 mod azure;
 mod blob;
 mod crypto;
@@ -13,6 +14,7 @@ mod progress;
 mod seat;
 
 pub(crate) use artifacts::HasArtifacts;
+pub(crate) use attestation::HasAttestation;
 pub(crate) use azure::HasAzure;
 pub(crate) use blob::HasBlob;
 pub(crate) use crypto::HasCrypto;

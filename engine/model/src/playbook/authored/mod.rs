@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use step::{ExpectSpec, LessonSpec, OptionSpec, QuizSpec, StepSpec, WhereSpec};
+pub(crate) use step::{ExpectSpec, GuestSpec, LessonSpec, OptionSpec, QuizSpec, StepSpec, WhereSpec};
 
 use crate::document::{At, LooseAt};
 
@@ -49,6 +49,9 @@ pub(crate) struct PlaybookSpec {
     /// What the learner is asked.
     #[serde(default)]
     pub(crate) inputs: BTreeMap<Text, InputSpec>,
+    /// The confidential VM of its guest steps.
+    #[schemars(with = "Option<GuestSpec>")]
+    pub(crate) guest: Option<At<GuestSpec>>,
     /// The steps, in order.
     #[schemars(required, with = "Vec<StepSpec>", length(min = 1, max = 2000))]
     pub(crate) step: Option<Vec<At<StepSpec>>>,
@@ -83,6 +86,9 @@ pub(crate) struct PartSpec {
     /// What the caller's `with` has to give.
     #[serde(default)]
     pub(crate) inputs: BTreeMap<Text, InputSpec>,
+    /// The confidential VM of its guest steps.
+    #[schemars(with = "Option<GuestSpec>")]
+    pub(crate) guest: Option<At<GuestSpec>>,
     /// The steps, in order.
     #[schemars(required, with = "Vec<StepSpec>", length(min = 1, max = 2000))]
     pub(crate) step: Option<Vec<At<StepSpec>>>,

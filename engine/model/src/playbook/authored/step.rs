@@ -48,6 +48,9 @@ pub(crate) struct StepSpec {
     #[serde(rename = "where")]
     #[schemars(with = "Option<WhereSpec>")]
     pub(crate) place: Option<At<WhereSpec>>,
+    /// The confidential VM of this guest step, when it is not the file's `[guest]`.
+    #[schemars(with = "Option<GuestSpec>")]
+    pub(crate) guest: Option<At<GuestSpec>>,
     /// What the plugin may do: `azure:read,write /subscriptions/…`.
     #[schemars(with = "Option<Vec<String>>", length(max = 64))]
     pub(crate) grants: Option<At<Vec<Text>>>,
@@ -142,6 +145,19 @@ pub(crate) enum WhereSpec {
     Host,
     /// Inside a confidential VM.
     Guest,
+}
+
+/// The confidential VM that guest steps run in, and how they are brought there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a guest")]
+pub(crate) struct GuestSpec {
+    /// The VM's resource id.
+    #[schemars(required, with = "String", length(max = 1000), example = &"${vm.id}")]
+    pub(crate) vm: Option<Text>,
+    /// A container that this machine and the VM's identity can write: steps go in, answers come out.
+    #[schemars(required, with = "String", length(max = 1000), example = &"${account.blob_uri}guest")]
+    pub(crate) mailbox: Option<Text>,
 }
 
 /// How long to try again.

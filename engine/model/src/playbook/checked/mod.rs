@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(crate) use text::title_of;
 pub(crate) use words::{Mention, Role, See, Words};
 
-use super::authored::{OptionSpec, StepSpec, Text};
+use super::authored::{GuestSpec, OptionSpec, StepSpec, Text};
 use super::bundle::Bundle;
 use super::step::Text as Told;
 use super::{Step, bundle};
@@ -27,6 +27,8 @@ pub(crate) struct File<'a> {
     pub(crate) bundle: &'a Bundle,
     /// Folder of its texts, when it names one.
     pub(crate) texts: Option<&'a str>,
+    /// The confidential VM of its guest steps, when it names one.
+    pub(crate) guest: Option<&'a At<GuestSpec>>,
     /// What was wrong with the file so far.
     pub(crate) problems: Vec<Problem>,
 }
@@ -236,7 +238,7 @@ impl<'a> File<'a> {
 
 /// Keys that only a plugin step has.
 const PLUGIN_KEYS: &[&str] =
-    &["where", "grants", "adopt", "retry", "timeout", "cost", "by_hand", "hints", "expect", "lesson", "quiz", "pause"];
+    &["where", "guest", "grants", "adopt", "retry", "timeout", "cost", "by_hand", "hints", "expect", "lesson", "quiz", "pause"];
 
 /// Where a key's value stands; none: the key is not given.
 fn place(spec: &StepSpec, key: &str) -> Option<Range<usize>> {
@@ -251,6 +253,7 @@ fn place(spec: &StepSpec, key: &str) -> Option<Range<usize>> {
         "option" => first(&spec.option),
         "with" => spec.with.keys().next().map(At::span),
         "where" => of(&spec.place),
+        "guest" => of(&spec.guest),
         "grants" => of(&spec.grants),
         "adopt" => of(&spec.adopt),
         "retry" => of(&spec.retry),

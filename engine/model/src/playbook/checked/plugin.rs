@@ -30,6 +30,7 @@ pub(super) fn step(
     }
     let timeout = time(file, "timeout", &spec.timeout);
     let retry_within = spec.retry.as_ref().and_then(|retry| time(file, "retry.within", &retry.within));
+    let place = place(file, spec, words);
     let with = words.with(file, &spec.with);
     let grants = spec.grants.as_ref().map(|g| g.value().as_slice()).unwrap_or_default();
     let grants = grants.iter().filter_map(|text| grant(file, text, words)).collect();
@@ -46,10 +47,7 @@ pub(super) fn step(
         plugin: reference?,
         with,
         when: None,
-        place: match spec.place.as_ref().map(At::value) {
-            Some(WhereSpec::Guest) => Place::Guest,
-            _ => Place::Host,
-        },
+        place: place?,
         adopt: spec.adopt.as_ref().is_some_and(|a| *a.value()),
         retry_within,
         timeout,
@@ -67,6 +65,29 @@ pub(super) fn step(
         asks: Vec::new(),
         defaults: serde_json::Map::new(),
     })
+}
+
+/// Where it runs. None: it runs in a confidential VM, but which one can't be told.
+fn place(file: &mut File<'_>, spec: &StepSpec, words: &mut Words) -> Option<Place> {
+    match (spec.place.as_ref().map(|place| (*place.value(), place.span())), &spec.guest) {
+        (Some((WhereSpec::Guest, at)), own) => {
+            let Some(guest) = own.as_ref().or(file.guest) else {
+                let what = "a guest step needs a confidential VM to run in";
+                let fix = "add [guest] with vm = \"${vm.id}\" and mailbox = \"${account.blob_uri}guest\" to the file";
+                file.say(codes::BAD_VALUE, what, at, Some(fix.into()));
+                return None;
+            };
+            let vm = guest.vm.as_ref().and_then(|text| words.template(file, text, See::Before));
+            let mailbox = guest.mailbox.as_ref().and_then(|text| words.template(file, text, See::Before));
+            Some(Place::Guest { vm: vm?, mailbox: mailbox? })
+        }
+        (_, Some(guest)) => {
+            let what = "`guest` says which confidential VM a guest step runs in; this step runs on this machine";
+            file.say(codes::KEY_NOT_HERE, what, guest.span(), Some("add where = \"guest\", or take it away".into()));
+            None
+        }
+        (_, None) => Some(Place::Host),
+    }
 }
 
 /// A time that a step may take. Whoever waits longer than a week waits for nothing.
@@ -101,7 +122,7 @@ fn grant(file: &mut File<'_>, text: &Text, words: &mut Words) -> Option<(Templat
 fn begins_well(head: &Head<'_>) -> Result<(), crate::grant::GrantError> {
     let start = match head.capability {
         Capability::Azure => "/",
-        Capability::Keyvault | Capability::Blob | Capability::Hsm => "https://",
+        Capability::Keyvault | Capability::Blob | Capability::Hsm | Capability::Attestation => "https://",
         Capability::Artifacts | Capability::Crypto | Capability::Directory => return Ok(()),
     };
     let scope = head.scope.unwrap_or_default();

@@ -1,0 +1,171 @@
+//! What travels between this machine and the guest's agent, as JSON.
+//!
+//! Below the run's mailbox there is one `job.json`, which this machine replaces, and one `reply.json`, which the agent
+//! replaces: a run does one thing at a time. Components lie in `components/`, by digest.
+
+use sealbook_model::CloudName;
+use sealbook_model::grant::Grant;
+use sealbook_model::id::{Digest, RunId, StepPath};
+use sealbook_model::journal::{Evidence, Failure, Finding, Operation};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::step::Call;
+
+/// Version of the protocol. Both sides are of one release; an older agent refuses by name.
+pub const VERSION: u32 = 1;
+
+/// One call into a plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Names the job: its reply says so.
+    pub id: String,
+    /// The agent that is meant. Another one holds none of the keys and files that the inputs may refer to.
+    pub agent: String,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepPath,
+    /// Generation of its effects.
+    pub generation: u32,
+    /// The component.
+    pub component: Digest,
+    /// The head of the run's chain of records.
+    pub record: Digest,
+    /// The step's inputs. Secrets never travel.
+    pub inputs: Value,
+    /// Whether it may build on what it did not make.
+    pub adopt: bool,
+    /// What the plugin asks for, as grants in text.
+    pub asks: Vec<String>,
+    /// What the playbook grants.
+    pub grants: Vec<String>,
+    /// The cloud that the run is on.
+    pub cloud: CloudName,
+    /// What to call.
+    pub export: Export,
+}
+
+/// An export of a plugin, with its arguments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Export {
+    /// `check`.
+    Check,
+    /// `apply`.
+    Apply,
+    /// `verify` of these outputs.
+    Verify {
+        /// What `apply` had answered.
+        outputs: Value,
+    },
+}
+
+/// What came of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply {
+    /// The job.
+    pub id: String,
+    /// Who did it.
+    pub agent: String,
+    /// What came of it.
+    pub answer: Answer,
+    /// Lines of the plugin's log, with their level.
+    #[serde(default)]
+    pub log: Vec<(String, String)>,
+    /// The step's effects so far.
+    #[serde(default)]
+    pub operations: Vec<Operation>,
+}
+
+/// The answer to a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// The agent is at it.
+    Working,
+    /// The job is another agent's.
+    Stranger,
+    /// `check` answered.
+    Checked(Finding),
+    /// `apply` answered.
+    Outputs(Value),
+    /// `verify` answered.
+    Evidence(Vec<Evidence>),
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Job {
+    /// A call as a job for `agent`.
+    #[must_use]
+    pub fn new(call: &Call, agent: &str, id: String, export: Export) -> Self {
+        let texts = |grants: &[Grant]| grants.iter().map(ToString::to_string).collect();
+        Self {
+            version: VERSION,
+            id,
+            agent: agent.to_owned(),
+            run: call.run.clone(),
+            step: call.step.clone(),
+            generation: call.generation,
+            component: call.component,
+            record: call.record,
+            inputs: call.inputs.clone(),
+            adopt: call.adopt,
+            asks: texts(call.gate.asks()),
+            grants: texts(call.gate.grants()),
+            cloud: call.gate.cloud(),
+            export,
+        }
+    }
+}
+
+/// Where a run's mail lies.
+#[derive(Debug, Clone)]
+pub struct Mailbox(String);
+
+impl Mailbox {
+    /// The mail of `run` in a container.
+    #[must_use]
+    pub fn of(container: &str, run: &RunId) -> Self {
+        Self(format!("{container}/{run}"))
+    }
+
+    /// The mail at a base that [`Mailbox::base`] told.
+    #[must_use]
+    pub fn at(base: &str) -> Self {
+        Self(base.trim_end_matches('/').to_owned())
+    }
+
+    /// The URI below which everything lies.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.0
+    }
+
+    /// The one job.
+    #[must_use]
+    pub fn job(&self) -> String {
+        format!("{}/job.json", self.0)
+    }
+
+    /// Its reply.
+    #[must_use]
+    pub fn reply(&self) -> String {
+        format!("{}/reply.json", self.0)
+    }
+
+    /// A component.
+    #[must_use]
+    pub fn component(&self, digest: &Digest) -> String {
+        format!("{}/components/{}.wasm", self.0, digest.hex())
+    }
+
+    /// The agent's binary.
+    #[must_use]
+    pub fn agent(&self, digest: &str) -> String {
+        format!("{}/agent/{digest}", self.0)
+    }
+}

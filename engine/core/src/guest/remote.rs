@@ -1,0 +1,334 @@
+//! This machine's side: steps go in, answers come out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sealbook_azure::{Answer as Begun, Azure, AzureError, Polled};
+use sealbook_model::grant::{Capability, Use, Verb};
+use sealbook_model::id::Digest;
+use sealbook_model::journal::{Finding, GuestAt};
+use sealbook_model::problem::codes;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::protocol::{Answer, Export, Job, Mailbox, Reply};
+use super::script::{DIGEST, MAILBOX, SCRIPT, Started};
+use crate::event::Event;
+use crate::host::{Components, PluginHost, refused};
+use crate::step::{Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
+
+/// First and longest wait between two looks at the mailbox.
+const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What the side of this machine needs.
+pub struct GuestSettings {
+    /// The client for run-command and mailbox.
+    pub azure: Azure,
+    /// Where component bytes come from.
+    pub components: Arc<dyn Components>,
+    /// The agent's binary for machines that have none: its bytes. None: every machine has it.
+    pub binary: Option<Bytes>,
+    /// After how long without a sign the agent is looked after.
+    pub look_after: Duration,
+    /// How long an agent may take to notice its first job: its identity's role may be on its way.
+    pub notice_within: Duration,
+}
+
+/// A host for all steps: those of this machine run here, guest steps in their confidential VM.
+pub struct Guests {
+    here: PluginHost,
+    settings: GuestSettings,
+    /// The agents that this process has met.
+    agents: std::sync::Mutex<HashMap<GuestAt, String>>,
+    /// Components that are in a mailbox.
+    sent: std::sync::Mutex<HashSet<(GuestAt, Digest)>>,
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guests {
+    /// Adds confidential VMs to a host.
+    #[must_use]
+    pub fn new(here: PluginHost, settings: GuestSettings) -> Self {
+        Self { here, settings, agents: Default::default(), sent: Default::default() }
+    }
+
+    /// Has a guest's agent make a call.
+    async fn call(&self, call: &Call, at: &GuestAt, export: Export) -> Result<Answer, Failure> {
+        permitted(call, at)?;
+        if holds_secret(&call.inputs) {
+            let message = "a secret input can't be handed to a guest step: what a confidential VM may know it gets by \
+                           key release"
+                .into();
+            return Err(StepError::InvalidInput { field: "with".into(), message }.into());
+        }
+        let work = self.exchange(call, at, export);
+        tokio::select! {
+            biased;
+            () = call.cancel.cancelled() => Err(StepError::Cancelled.into()),
+            answer = work => answer,
+        }
+    }
+
+    async fn exchange(&self, call: &Call, at: &GuestAt, export: Export) -> Result<Answer, Failure> {
+        let mailbox = Mailbox::of(&at.mailbox, &call.run);
+        let known = lock(&self.agents).get(at).cloned();
+        let agent = match known {
+            Some(agent) => agent,
+            None => self.meet(call, at, &mailbox).await?,
+        };
+        self.send_component(at, &mailbox, &call.component).await?;
+        let job = Job::new(call, &agent, Uuid::new_v4().simple().to_string(), export);
+        self.put(&mailbox.job(), &job).await?;
+        let reply = self.reply(call, at, &mailbox, &job).await?;
+        for (level, message) in reply.log {
+            call.events.send(Event::Log { step: call.step.clone(), level, message });
+        }
+        // What the agent has done is known here from now on: undo looks at this machine's records.
+        for Operation { intent, outcome, .. } in reply.operations {
+            let name = intent.name.clone();
+            if call.ledger.standing(&name, &intent.request).await?.is_some_and(|known| known.outcome.is_some()) {
+                continue;
+            }
+            call.ledger.intend(intent).await?;
+            if let Some(outcome) = outcome {
+                call.ledger.completed(&name, outcome).await?;
+            }
+        }
+        match reply.answer {
+            Answer::Stranger | Answer::Working => Err(restarted(at)),
+            Answer::Failed(failure) => Err(failure),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Waits for the reply, and looks after the agent when there is no sign of it.
+    async fn reply(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox, job: &Job) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let (mut wait, mut sign, mut noticed) = (POLL.0, begun, false);
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 3 / 2).min(POLL.1);
+            if let Some(reply) = self.read(&mailbox.reply()).await?.filter(|reply| reply.id == job.id) {
+                if !matches!(reply.answer, Answer::Working) {
+                    return Ok(reply);
+                }
+                noticed = true;
+            }
+            if sign.elapsed() >= self.settings.look_after {
+                let agent = self.meet(call, at, mailbox).await?;
+                if agent != job.agent {
+                    return Err(restarted(at));
+                }
+                sign = Instant::now();
+            }
+            if !noticed && begun.elapsed() >= self.settings.notice_within {
+                let message = format!(
+                    "the agent in {} runs, but does not take its job from {}: its identity may not have the role \
+                     Storage Blob Data Contributor there yet",
+                    name(&at.vm),
+                    at.mailbox
+                );
+                return Err(StepError::Transient { message, retry_after: None }.into());
+            }
+        }
+    }
+
+    /// Starts the agent unless it runs, and learns its id.
+    async fn meet(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox) -> Result<String, Failure> {
+        let digest = self.settings.binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
+        let mut started = self.run_script(call, at, mailbox, &digest).await?;
+        if started.missing && let Some(binary) = &self.settings.binary {
+            self.upload(&mailbox.agent(&digest), binary.clone(), "application/octet-stream").await?;
+            started = self.run_script(call, at, mailbox, &digest).await?;
+        }
+        if started.agent.is_empty() {
+            return Err(unavailable(at, "its agent could not be installed"));
+        }
+        if !started.isolation.is_empty() && !lock(&self.agents).contains_key(at) {
+            let message = format!("{}: {}", name(&at.vm), started.isolation);
+            call.events.send(Event::Log { step: call.step.clone(), level: "info".into(), message });
+        }
+        lock(&self.agents).insert(at.clone(), started.agent.clone());
+        Ok(started.agent)
+    }
+
+    async fn run_script(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox, digest: &str) -> Result<Started, Failure> {
+        let arm = self.settings.azure.arm();
+        let body = json!({
+            "commandId": "RunShellScript",
+            "script": SCRIPT,
+            "parameters": [{ "name": MAILBOX, "value": mailbox.base() }, { "name": DIGEST, "value": digest }],
+        });
+        let begun = arm.post(&format!("{}/runCommand", at.vm), Some(&body), None).await;
+        let mut answer = match begun.map_err(|error| not_running(at, &error))? {
+            Begun::Done(answer) => answer,
+            Begun::Accepted(mut follow) => loop {
+                let why = format!("the agent in {} starts", name(&at.vm));
+                call.events.send(Event::Progress { step: call.step.clone(), done: 0, total: None, message: why });
+                tokio::time::sleep(follow.delay()).await;
+                match arm.poll(&follow).await.map_err(|error| not_running(at, &error))? {
+                    Polled::Pending(next) => follow = next,
+                    Polled::Done(answer) => break answer,
+                }
+            },
+        }
+        .unwrap_or_default();
+        let output = |answer: &Value, stream: &str| {
+            let all = answer["value"].as_array().into_iter().flatten();
+            let one = |entry: &&Value| entry["code"].as_str().is_some_and(|code| code.contains(stream));
+            all.clone().find(one).and_then(|entry| entry["message"].as_str()).unwrap_or_default().to_owned()
+        };
+        if answer["value"].is_null() && answer["properties"]["output"]["value"].is_array() {
+            answer = answer["properties"]["output"].take();
+        }
+        let said = output(&answer, "StdOut");
+        // The extension of Linux machines shows both streams in one message.
+        let line = said.lines().rev().find_map(|line| serde_json::from_str::<Started>(line.trim()).ok());
+        line.ok_or_else(|| {
+            let why = [said, output(&answer, "StdErr")].join("\n");
+            unavailable(at, &format!("its agent did not start: {}", crate::host::one_line(&why, 600)))
+        })
+    }
+
+    async fn send_component(&self, at: &GuestAt, mailbox: &Mailbox, digest: &Digest) -> Result<(), Failure> {
+        let key = (at.clone(), *digest);
+        if lock(&self.sent).contains(&key) {
+            return Ok(());
+        }
+        let bytes = self.settings.components.bytes(digest).ok_or_else(|| {
+            let message = format!("the component {digest} is not in this home");
+            Failure::from(StepError::Component { code: codes::INTERNAL.into(), message })
+        })?;
+        let uri = mailbox.component(digest);
+        self.upload(&uri, bytes.into(), "application/wasm").await?;
+        lock(&self.sent).insert(key);
+        Ok(())
+    }
+
+    async fn put(&self, uri: &str, what: &impl Serialize) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec(what).map_err(|error| StepError::Permanent { message: error.to_string() })?;
+        self.upload(uri, bytes.into(), "application/json").await
+    }
+
+    async fn upload(&self, uri: &str, content: Bytes, media_type: &str) -> Result<(), Failure> {
+        let put = self.settings.azure.blobs().put(uri, content, media_type, &BTreeMap::new()).await;
+        put.map(drop).map_err(|error| refused(&error))
+    }
+
+    async fn read(&self, uri: &str) -> Result<Option<Reply>, Failure> {
+        match self.settings.azure.blobs().get(uri).await {
+            // A reply that is no reply was not written by the agent of this release.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.status == 404 => Ok(None),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+}
+
+/// What the engine itself does for a guest step (run-command, mail) is within what the machine's policy allows.
+fn permitted(call: &Call, at: &GuestAt) -> Result<(), Failure> {
+    let mail = format!("{}/*", at.mailbox);
+    let uses = [
+        Use { interface: Capability::Azure, verb: Verb::Write, target: &at.vm, role: None },
+        Use { interface: Capability::Blob, verb: Verb::Write, target: &mail, role: None },
+    ];
+    for wanted in &uses {
+        call.gate.policy_allows(wanted).map_err(|denial| StepError::Denied {
+            capability: denial.capability,
+            scope: denial.scope,
+            line: denial.line,
+        })?;
+    }
+    Ok(())
+}
+
+fn holds_secret(inputs: &Value) -> bool {
+    match inputs {
+        Value::String(text) => text.starts_with("secret:"),
+        Value::Array(items) => items.iter().any(holds_secret),
+        Value::Object(fields) => fields.values().any(holds_secret),
+        _ => false,
+    }
+}
+
+/// A resource's own name.
+fn name(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
+fn restarted(at: &GuestAt) -> Failure {
+    let message = format!("{} was restarted: what its steps held in memory is gone", name(&at.vm));
+    StepError::Component { code: codes::GUEST_RESTARTED.into(), message }.into()
+}
+
+fn unavailable(at: &GuestAt, why: &str) -> Failure {
+    let message = format!("{} does not answer: {why}", name(&at.vm));
+    StepError::Component { code: codes::GUEST_NOT_AVAILABLE.into(), message }.into()
+}
+
+fn not_running(at: &GuestAt, error: &AzureError) -> Failure {
+    if error.status == 409 && error.has_code("OperationNotAllowed") {
+        return unavailable(at, &error.to_string());
+    }
+    refused(error)
+}
+
+fn mixed_up() -> Failure {
+    let message = "the agent answered another question".into();
+    StepError::Component { code: codes::INTERNAL.into(), message }.into()
+}
+
+#[async_trait]
+impl Host for Guests {
+    async fn check(&self, call: &Call) -> Result<Checked, Failure> {
+        let Some(at) = &call.guest else { return self.here.check(call).await };
+        match self.call(call, at, Export::Check).await? {
+            Answer::Checked(Finding::Satisfied { outputs }) => Ok(Checked::Satisfied(outputs)),
+            Answer::Checked(Finding::Needed(preview)) => Ok(Checked::Needed(*preview)),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn apply(&self, call: &Call) -> Result<Value, Failure> {
+        let Some(at) = &call.guest else { return self.here.apply(call).await };
+        match self.call(call, at, Export::Apply).await? {
+            Answer::Outputs(outputs) => Ok(outputs),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn verify(&self, call: &Call, outputs: &Value) -> Result<Vec<Evidence>, Failure> {
+        let Some(at) = &call.guest else { return self.here.verify(call, outputs).await };
+        match self.call(call, at, Export::Verify { outputs: outputs.clone() }).await? {
+            Answer::Evidence(evidence) => Ok(evidence),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// What a guest step left behind lies in the cloud, and is taken back from here: the machine may be gone.
+    async fn undo(
+        &self,
+        call: &Call,
+        before: &Value,
+        outputs: Option<&Value>,
+        operations: &[Operation],
+    ) -> Result<Vec<Leftover>, Failure> {
+        self.here.undo(call, before, outputs, operations).await
+    }
+
+    async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {
+        self.here.read(call, uri).await
+    }
+
+    async fn settle(&self) {
+        self.here.settle().await;
+    }
+}
