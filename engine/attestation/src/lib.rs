@@ -7,6 +7,7 @@
 pub mod azure_guest;
 pub mod azure_vm;
 mod bytes;
+pub mod document;
 pub mod event_log;
 pub mod hcl;
 mod https;

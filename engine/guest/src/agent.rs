@@ -1,0 +1,222 @@
+//! The guest's agent: takes jobs out of the mailbox, runs them, and writes replies.
+//!
+//! It trusts nobody with more than Azure's own means do. Whoever may write the mailbox may hand it jobs, as whoever may
+//! run commands on a VM may; what it proves to others is which component asked for what ([`crate::release`]). It holds
+//! keys and plaintext in memory, and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sealbook_azure::{Azure, AzureError};
+use sealbook_crypto::{SealKey, SecretBytes};
+use sealbook_engine::event::{Event, Events};
+use sealbook_engine::guest::protocol::{Answer, Export, Job, Mailbox, Reply, VERSION};
+use sealbook_engine::host::{ArtifactStore, HostSettings, Judge, Memory, PluginHost, Runtime, RuntimeSettings};
+use sealbook_engine::journal::RunVault;
+use sealbook_engine::step::{Call, Checked, Failure, Host as _, StepError};
+use sealbook_engine::tee::Tee;
+use sealbook_model::grant::{Gate, Grant};
+use sealbook_model::id::{Digest, RunId, StepPath};
+use sealbook_model::journal::Finding;
+use sealbook_model::policy::Policy;
+use sealbook_model::problem::codes;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::GuestLedger;
+
+/// First and longest wait between two looks at the mailbox.
+const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Longest job and largest component in bytes.
+const JOB: usize = 4 << 20;
+const COMPONENT: usize = 16 << 20;
+/// Most lines of a plugin's log that go back with a reply.
+const LINES: usize = 200;
+
+/// What an agent needs.
+pub struct AgentSettings {
+    /// The client, signed in as the machine's identity.
+    pub azure: Azure,
+    /// The id of this start of the agent.
+    pub agent: String,
+    /// Where its mail lies.
+    pub mailbox: Mailbox,
+    /// The machine's trusted hardware.
+    pub tee: Arc<dyn Tee>,
+    /// Who judges evidence.
+    pub judge: Judge,
+}
+
+/// Serves until `cancel`: a run hands over one job after the other.
+///
+/// # Errors
+/// When this machine can't run WebAssembly. What goes wrong with a job is its reply; what goes wrong with the mailbox is
+/// tried again.
+pub async fn serve(settings: AgentSettings, cancel: CancellationToken) -> Result<(), Failure> {
+    let agent = Agent::new(settings)?;
+    let (mut last, mut wait) = (String::new(), POLL.0);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
+        }
+        match agent.next().await {
+            Ok(Some(job)) if job.id != last => {
+                last.clone_from(&job.id);
+                wait = POLL.0;
+                if let Err(error) = agent.work(job).await {
+                    tracing::warn!(%error, "a reply could not be written");
+                }
+            }
+            Ok(_) => wait = (wait * 3 / 2).min(POLL.1),
+            Err(error) => {
+                tracing::warn!(%error, "the mailbox can't be read");
+                wait = POLL.1;
+            }
+        }
+    }
+}
+
+struct Agent {
+    settings: AgentSettings,
+    host: PluginHost,
+    components: Arc<Mutex<HashMap<Digest, Vec<u8>>>>,
+    ledgers: Mutex<HashMap<(RunId, StepPath, u32), Arc<GuestLedger>>>,
+    vaults: Mutex<HashMap<RunId, Arc<RunVault>>>,
+}
+
+impl Agent {
+    fn new(settings: AgentSettings) -> Result<Self, Failure> {
+        let components: Arc<Mutex<HashMap<Digest, Vec<u8>>>> = Arc::default();
+        let held = Arc::clone(&components);
+        let runtime = Runtime::new(RuntimeSettings {
+            cache: None,
+            cache_key: SecretBytes::new(vec![0; 32]),
+            components: Arc::new(move |digest: &Digest| lock(&held).get(digest).cloned()),
+        })?;
+        let host = PluginHost::new(HostSettings {
+            runtime,
+            azure: settings.azure.clone(),
+            artifacts: ArtifactStore::Memory(Memory::default()),
+            policy: Arc::new(Policy::default()),
+            judge: Arc::clone(&settings.judge),
+            tee: Some(Arc::clone(&settings.tee)),
+        });
+        Ok(Self { settings, host, components, ledgers: Mutex::default(), vaults: Mutex::default() })
+    }
+
+    /// The job that lies in the mailbox.
+    async fn next(&self) -> Result<Option<Job>, AzureError> {
+        let uri = self.settings.mailbox.job();
+        let bytes = match self.settings.azure.blobs().get(&uri).await {
+            Ok(bytes) if bytes.len() <= JOB => bytes,
+            Ok(_) => return Ok(None),
+            Err(error) if error.status == 404 => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // What is no job of this release can't be answered: it names nobody to answer to.
+        Ok(serde_json::from_slice(&bytes).ok())
+    }
+
+    async fn work(&self, job: Job) -> Result<(), AzureError> {
+        if job.agent != self.settings.agent || job.version != VERSION {
+            return self.reply(&job, Answer::Stranger, Vec::new(), &GuestLedger::default()).await;
+        }
+        let ledger = Arc::clone(
+            lock(&self.ledgers).entry((job.run.clone(), job.step.clone(), job.generation)).or_default(),
+        );
+        self.reply(&job, Answer::Working, Vec::new(), &ledger).await?;
+        let log: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let answer = match self.run(&job, &ledger, &log).await {
+            Ok(answer) => answer,
+            Err(failure) => Answer::Failed(failure),
+        };
+        let lines = lock(&log).clone();
+        self.reply(&job, answer, lines, &ledger).await
+    }
+
+    async fn run(
+        &self,
+        job: &Job,
+        ledger: &Arc<GuestLedger>,
+        log: &Arc<Mutex<Vec<(String, String)>>>,
+    ) -> Result<Answer, Failure> {
+        self.fetch(&job.component).await?;
+        let grants = |texts: &[String]| {
+            texts.iter().map(|text| Grant::parse(text)).collect::<Result<Vec<_>, _>>().map_err(|error| {
+                Failure::from(StepError::InvalidInput { field: "grants".into(), message: error.to_string() })
+            })
+        };
+        let gate = Gate::new(grants(&job.asks)?, grants(&job.grants)?, Arc::new(Policy::default()));
+        let vault = {
+            let mut vaults = lock(&self.vaults);
+            let fresh = || Arc::new(RunVault::new(SealKey::generate(), BTreeMap::new()));
+            Arc::clone(vaults.entry(job.run.clone()).or_insert_with(fresh))
+        };
+        let lines = Arc::clone(log);
+        let events = Events::new(move |event| {
+            if let Event::Log { level, message, .. } = event {
+                let mut lines = lock(&lines);
+                if lines.len() < LINES {
+                    lines.push((level, message));
+                }
+            }
+        });
+        let call = Call {
+            run: job.run.clone(),
+            step: job.step.clone(),
+            generation: job.generation,
+            component: job.component,
+            guest: None,
+            record: job.record,
+            inputs: job.inputs.clone(),
+            adopt: job.adopt,
+            gate: Arc::new(gate.on_cloud(job.cloud)),
+            vault,
+            ledger: Arc::clone(ledger) as _,
+            events,
+            cancel: CancellationToken::new(),
+        };
+        Ok(match &job.export {
+            Export::Check => Answer::Checked(match self.host.check(&call).await? {
+                Checked::Satisfied(outputs) => Finding::Satisfied { outputs },
+                Checked::Needed(preview) => Finding::Needed(Box::new(preview)),
+            }),
+            Export::Apply => Answer::Outputs(self.host.apply(&call).await?),
+            Export::Verify { outputs } => Answer::Evidence(self.host.verify(&call, outputs).await?),
+        })
+    }
+
+    /// Gets a component out of the mailbox, and makes sure that it is the one that was named.
+    async fn fetch(&self, digest: &Digest) -> Result<(), Failure> {
+        if lock(&self.components).contains_key(digest) {
+            return Ok(());
+        }
+        let bytes = self.settings.azure.blobs().get(&self.settings.mailbox.component(digest)).await;
+        let bytes = bytes.map_err(|error| StepError::Transient { message: error.to_string(), retry_after: None })?;
+        if bytes.len() > COMPONENT || Digest::of(&bytes) != *digest {
+            let message = format!("what lies in the mailbox is not the component {digest}");
+            return Err(StepError::Component { code: codes::EVIDENCE_REFUSED.into(), message }.into());
+        }
+        lock(&self.components).insert(*digest, bytes.to_vec());
+        Ok(())
+    }
+
+    async fn reply(
+        &self,
+        job: &Job,
+        answer: Answer,
+        log: Vec<(String, String)>,
+        ledger: &GuestLedger,
+    ) -> Result<(), AzureError> {
+        let agent = self.settings.agent.clone();
+        let reply = Reply { id: job.id.clone(), agent, answer, log, operations: ledger.operations() };
+        let bytes = serde_json::to_vec(&reply).unwrap_or_default();
+        let (uri, kind) = (self.settings.mailbox.reply(), "application/json");
+        self.settings.azure.blobs().put(&uri, bytes.into(), kind, &BTreeMap::new()).await.map(drop)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

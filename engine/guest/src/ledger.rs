@@ -1,0 +1,68 @@
+//! The ledger of a guest's effects: in memory, as everything here. What it forgets in a restart is recognised by its
+//! marks; what it knows goes back with every reply, so that the run's own records have it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sealbook_engine::step::{Failure, Intent, Ledger, Operation, Outcome, StepError};
+use sealbook_model::id::Digest;
+use sealbook_model::problem::codes;
+use serde_json::Value;
+
+/// The effects of one step in one generation, in the order in which they were intended.
+#[derive(Default)]
+pub(crate) struct GuestLedger(Mutex<(Vec<String>, BTreeMap<String, Operation>)>);
+
+impl GuestLedger {
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.0.iter().filter_map(|name| held.1.get(name).cloned()).collect()
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut (Vec<String>, BTreeMap<String, Operation>)) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Ledger for GuestLedger {
+    async fn standing(&self, name: &str, request: &Digest) -> Result<Option<Operation>, Failure> {
+        let known = self.with(|(_, known)| known.get(name).cloned());
+        match known {
+            Some(operation) if operation.intent.request != *request => {
+                let message = format!("the effect `{name}` was begun with another request");
+                Err(StepError::Component { code: codes::EFFECT_CHANGED.into(), message }.into())
+            }
+            known => Ok(known),
+        }
+    }
+
+    async fn intend(&self, intent: Intent) -> Result<(), Failure> {
+        self.with(|(order, known)| {
+            if !known.contains_key(&intent.name) {
+                order.push(intent.name.clone());
+                known.insert(intent.name.clone(), Operation { intent, accepted: None, outcome: None });
+            }
+        });
+        Ok(())
+    }
+
+    async fn accepted(&self, name: &str, follow: Value) -> Result<(), Failure> {
+        self.with(|(_, known)| {
+            if let Some(operation) = known.get_mut(name) {
+                operation.accepted = Some(follow);
+            }
+        });
+        Ok(())
+    }
+
+    async fn completed(&self, name: &str, outcome: Outcome) -> Result<(), Failure> {
+        self.with(|(_, known)| {
+            if let Some(operation) = known.get_mut(name) {
+                operation.outcome = Some(outcome);
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+//! Attestation by Microsoft Azure Attestation, and keys that a key store releases for it.
+//!
+//! What the published tools leave out is done here: the token is verified (signature, issuer, times, that it answers this
+//! nonce and names this machine's transfer key), and so is the released key's JWS (chain, key store, key, nonce).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sealbook_attestation::azure_guest::{self, EncryptedToken, TOKEN_AAD};
+use sealbook_attestation::maa::{self, Metadata, SigningKeys, TokenRules};
+use sealbook_attestation::release::{self, Anchor, ReleaseRules};
+use sealbook_attestation::roots::{Kind, Origin};
+use sealbook_attestation::{Roots, Verdict, document};
+use sealbook_azure::{Azure, AzureError};
+use sealbook_crypto::aes::{AesKey, Sealed};
+use sealbook_crypto::rsa::RsaAesWrap;
+use sealbook_crypto::{AesKek, SecretBytes, SecretString};
+use sealbook_engine::step::{AzureCause, Failure, StepError};
+use sealbook_engine::tee::{Attested, Tee, USER_DATA};
+use sealbook_model::problem::codes;
+use serde_json::Value;
+use tpm2_protocol::data::TpmAlgId;
+
+use crate::collect::{CollectError, Collected, collect};
+use crate::hardware::Hardware;
+use crate::tpm::{Padding, Tpm, TpmError};
+
+/// How often, and how far apart, the report is read again until it shows the user data.
+const AGAIN: (u32, Duration) = (30, Duration::from_secs(1));
+/// How far clocks may differ, in seconds.
+const LEEWAY: i64 = 300;
+/// Bytes of a nonce.
+const NONCE: usize = 32;
+
+/// Opens the machine's TPM.
+pub type Open = Arc<dyn Fn() -> io::Result<Box<dyn Hardware>> + Send + Sync>;
+
+/// The machine's trusted hardware, and the services that judge it.
+pub struct Release {
+    open: Open,
+    roots: Roots,
+    clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Release {
+    /// `roots` are whom answers of key stores must lead to, `clock` tells unix seconds.
+    pub fn new(open: Open, roots: Roots, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { open, roots, clock: Arc::new(clock) }
+    }
+
+    /// Talks to the TPM, away from the threads that drive other calls.
+    async fn with_tpm<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tpm) -> Result<T, CollectError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let open = Arc::clone(&self.open);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut tpm = Tpm::new(open().map_err(TpmError::from)?);
+            work(&mut tpm)
+        });
+        match done.await {
+            Ok(result) => result.map_err(|error| hardware(&error)),
+            Err(error) => Err(permanent(format!("the TPM was not asked: {error}"))),
+        }
+    }
+
+    async fn collect(
+        &self,
+        certificates: &str,
+        user_data: [u8; USER_DATA],
+        nonce: [u8; NONCE],
+    ) -> Result<Collected, Failure> {
+        let mut left = AGAIN.0;
+        loop {
+            let certificates = certificates.to_owned();
+            let collected = self.with_tpm(move |tpm| match collect(tpm, &certificates, &user_data, &nonce) {
+                Err(CollectError::NotYet) => Ok(None),
+                collected => collected.map(Some),
+            });
+            match collected.await? {
+                Some(collected) => return Ok(collected),
+                None if left == 0 => return Err(hardware(&CollectError::NotYet)),
+                None => {
+                    left -= 1;
+                    tokio::time::sleep(AGAIN.1).await;
+                }
+            }
+        }
+    }
+
+    /// Decrypts a token with the transfer key.
+    async fn open_token(&self, answer: String) -> Result<SecretString, Failure> {
+        let token = EncryptedToken::from_text(&answer)
+            .map_err(|error| permanent(format!("the attestation provider's answer can't be read: {error}")))?;
+        let EncryptedToken { jwt, encrypted_inner_key, encryption_params, authentication_data } = token;
+        let key = self
+            .with_tpm(move |tpm| {
+                let transfer = tpm.transfer_key()?;
+                let key = tpm.decrypt(&transfer, Padding::Pkcs1, &encrypted_inner_key.0);
+                tpm.forget(transfer)?;
+                Ok(key?)
+            })
+            .await?;
+        let unreadable = || permanent("the attestation provider's token is not encrypted for this machine".into());
+        let nonce = encryption_params.iv.0.try_into().map_err(|_| unreadable())?;
+        let tag = authentication_data.0.try_into().map_err(|_| unreadable())?;
+        let key = AesKey::from_bytes(key).ok_or_else(unreadable)?;
+        let token = key.decrypt_gcm(TOKEN_AAD, &Sealed { nonce, ciphertext: jwt.0, tag }).map_err(|_| unreadable())?;
+        let text = std::str::from_utf8(token.expose()).map_err(|_| unreadable())?;
+        Ok(SecretString::from(text))
+    }
+
+    /// Verifies a token as this machine's answer to `nonce`.
+    async fn verify_token(
+        &self,
+        azure: &Azure,
+        provider: &str,
+        token: &SecretString,
+        nonce: &[u8],
+        transfer: &[u8],
+    ) -> Result<(Value, Value), Failure> {
+        let client = azure.attestations();
+        let metadata = client.metadata(provider).await.map_err(|error| refused(&error))?;
+        Metadata::parse(metadata.to_string().as_bytes(), provider).map_err(|error| unverified(&error.to_string()))?;
+        let served = client.signing_keys(provider).await.map_err(|error| refused(&error))?;
+        let keys = SigningKeys::parse(served.to_string().as_bytes()).map_err(|error| unverified(&error.to_string()))?;
+        let rules = TokenRules { issuer: Some(provider), keys: &keys, now: (self.clock)(), leeway: LEEWAY };
+        let (mut verdict, claims) = maa::verify(token.expose(), &rules);
+        let claims = claims.map(|claims| claims.value().clone()).unwrap_or_default();
+        let answered = claims.pointer("/x-ms-runtime/client-payload/nonce").and_then(Value::as_str).unwrap_or_default();
+        let same = STANDARD.decode(answered).is_ok_and(|answered| answered == nonce);
+        verdict.check("token.nonce", same, "the token answers this request");
+        let key = maa::release_key(&claims);
+        let same = key.is_some_and(|key| key.n == transfer);
+        verdict.check("token.transfer_key", same, "the token names this machine's transfer key");
+        demand(&verdict)?;
+        Ok((claims, served))
+    }
+
+    fn anchors(&self) -> Vec<Anchor<'_>> {
+        self.roots
+            .of(|kind| kind == Kind::Tls)
+            .into_iter()
+            .map(|root| Anchor {
+                name: root.label(),
+                test: matches!(root.origin, Origin::Test { .. }),
+                certificate: root.certificate.der(),
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Tee for Release {
+    async fn attest(&self, azure: &Azure, provider: &str, user_data: [u8; USER_DATA]) -> Result<Attested, Failure> {
+        let provider = provider.trim_end_matches('/');
+        let client = azure.attestations();
+        let processor = client.processor().await.map_err(|error| refused(&error))?;
+        let part = |name: &str| processor[name].as_str().unwrap_or_default();
+        let certificates = format!("{}\n{}", part("vcekCert").trim_end(), part("certificateChain"));
+        let nonce = sealbook_crypto::random::<NONCE>();
+        let Collected { hcl_report, quote, registers, event_log, transfer_key, info } =
+            self.collect(&certificates, user_data, nonce).await?;
+        let answer = client.attest(provider, "AzureGuest", azure_guest::API, &info.body()).await;
+        let token = self.open_token(answer.map_err(|error| refused(&error))?).await?;
+        let verified = self.verify_token(azure, provider, &token, &nonce, &transfer_key.n);
+        let (claims, signing_keys) = verified.await?;
+        let document = document::write(&document::Parts {
+            provider,
+            nonce: &nonce,
+            hcl_report: &hcl_report,
+            vcek: &certificates,
+            quote: &quote.message,
+            signature: &quote.signature,
+            registers: &registers,
+            event_log: event_log.as_deref(),
+            token: token.expose(),
+            signing_keys: &signing_keys,
+        });
+        Ok(Attested { token, claims, document, transfer_key: hex::encode(&transfer_key.n) })
+    }
+
+    async fn release(
+        &self,
+        azure: &Azure,
+        uri: &str,
+        token: &Attested,
+        wrap: RsaAesWrap,
+    ) -> Result<SecretBytes, Failure> {
+        let nonce = hex::encode(sealbook_crypto::random::<NONCE>());
+        let answer = azure.keys().release(uri, &token.token, wrap.name(), &nonce).await;
+        let answer = answer.map_err(|error| refused(&error))?;
+        let recipient = maa::release_key(&token.claims)
+            .ok_or_else(|| permanent("the token names no key that a key could be released to".into()))?;
+        let host = uri.trim_start_matches("https://").split('/').next().unwrap_or_default();
+        let anchors = self.anchors();
+        let rules = ReleaseRules {
+            vault_host: host,
+            kid: uri,
+            enc: wrap.name(),
+            nonce: Some(&nonce),
+            api_version: None,
+            tee_kid: &recipient.kid,
+            roots: &anchors,
+            now: (self.clock)(),
+        };
+        let (verdict, released) = release::verify(answer.expose(), &rules);
+        demand(&verdict)?;
+        let released = released.ok_or_else(|| unverified("the answer holds no key"))?;
+        let hash = match wrap {
+            RsaAesWrap::Ckm => TpmAlgId::Sha1,
+            RsaAesWrap::Sha256 => TpmAlgId::Sha256,
+            RsaAesWrap::Sha384 => TpmAlgId::Sha384,
+        };
+        let expected = token.transfer_key.clone();
+        let ephemeral_length = recipient.n.len();
+        let (head, tail) = released
+            .key_hsm
+            .split_at_checked(ephemeral_length)
+            .map(|(head, tail)| (head.to_vec(), tail.to_vec()))
+            .ok_or_else(|| unverified("the released key is not wrapped for this machine"))?;
+        let ephemeral = self
+            .with_tpm(move |tpm| {
+                let transfer = tpm.transfer_key()?;
+                let same = hex::encode(&transfer.n) == expected;
+                let key = match same {
+                    true => tpm.decrypt(&transfer, Padding::Oaep(hash), &head).map(Some),
+                    false => Ok(None),
+                };
+                tpm.forget(transfer)?;
+                Ok(key?)
+            })
+            .await?;
+        let ephemeral = ephemeral.ok_or_else(|| {
+            permanent("the token is of before the machine was restarted, or another machine's: attest again".into())
+        })?;
+        let wrong = || unverified("the released key does not unwrap on this machine");
+        AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(&tail).map_err(|_| wrong())
+    }
+}
+
+/// Turns a verdict that did not pass into a failure that names the check.
+fn demand(verdict: &Verdict) -> Result<(), Failure> {
+    match verdict.deciding() {
+        None if verdict.passed() => Ok(()),
+        None => Err(unverified("nothing could be checked")),
+        Some(check) => Err(unverified(&format!("{}: {}", check.name, check.detail))),
+    }
+}
+
+fn unverified(why: &str) -> Failure {
+    let message = format!("it did not verify: {why}");
+    StepError::Component { code: codes::EVIDENCE_REFUSED.into(), message }.into()
+}
+
+fn permanent(message: String) -> Failure {
+    StepError::Permanent { message }.into()
+}
+
+fn hardware(error: &CollectError) -> Failure {
+    match error {
+        CollectError::NotYet => StepError::Transient { message: error.to_string(), retry_after: None }.into(),
+        CollectError::Tpm(TpmError::Device(_)) => StepError::Precondition {
+            message: error.to_string(),
+            fix: "run in a confidential VM with a vTPM, as root or in the group tss".into(),
+        }
+        .into(),
+        _ => permanent(error.to_string()),
+    }
+}
+
+fn refused(error: &AzureError) -> Failure {
+    let azure = Some(AzureCause { status: error.status, code: error.code.clone() });
+    let message = error.to_string();
+    let error = match error.is_transient() {
+        true => StepError::Transient { message, retry_after: error.retry_after },
+        false => StepError::Permanent { message },
+    };
+    Failure { error, azure }
+}
