@@ -14,6 +14,7 @@ mod https;
 mod json;
 mod jws;
 mod line;
+pub mod maa;
 pub mod policy;
 pub mod release;
 pub mod roots;

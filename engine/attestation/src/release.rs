@@ -23,23 +23,12 @@ use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{RsaAesWrap, RsaError, RsaKey};
 use serde_json::Value;
 
-use crate::Verdict;
 use crate::jws::Jws;
 use crate::line;
+use crate::{Roots, Verdict};
 
 /// The longest answer that is read, in bytes. Real ones have 14 KB.
 pub const MAX_BYTES: usize = 256 * 1024;
-
-/// A certificate that chains may end at.
-#[derive(Debug, Clone, Copy)]
-pub struct Anchor<'a> {
-    /// What people call it; the verdict says so.
-    pub name: &'a str,
-    /// Whether it belongs to a test and proves nothing about Azure.
-    pub test: bool,
-    /// The certificate, DER.
-    pub certificate: &'a [u8],
-}
 
 /// What an answer must be to.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +45,8 @@ pub struct ReleaseRules<'a> {
     pub api_version: Option<&'a str>,
     /// Key identifier of the environment's key in the token (`x-ms-runtime`).
     pub tee_kid: &'a str,
-    /// What chains may end at.
-    pub roots: &'a [Anchor<'a>],
+    /// What chains may end at; of them, those for services ([`Kind::Tls`](crate::roots::Kind::Tls)).
+    pub roots: &'a Roots,
     /// The instant for which certificates are judged, Unix seconds.
     pub now: i64,
 }

@@ -10,10 +10,12 @@ use sealbook_crypto::{sha1, sha256};
 use serde_json::Value;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage};
 
-use super::{Anchor, ReleaseRules};
+use super::ReleaseRules;
 use crate::Verdict;
 use crate::jws::Jws;
 use crate::line;
+use crate::roots::{Kind, Origin, Root};
+use crate::time::utc;
 
 /// The most certificates that are looked at; Azure sends three.
 const MAX_CERTIFICATES: usize = 8;
@@ -76,8 +78,10 @@ fn thumbprints(jws: &Jws<'_>, leaf: &CertificateDer<'_>) -> Result<String, Strin
 
 /// Builds a path to one of the roots and says where it ends.
 fn path(leaf: &EndEntityCert<'_>, further: &[CertificateDer<'_>], rules: &ReleaseRules<'_>, verdict: &mut Verdict) {
-    let ders: Vec<_> = rules.roots.iter().map(|root| (root, CertificateDer::from(root.certificate))).collect();
-    let roots: Vec<(&Anchor<'_>, TrustAnchor<'_>)> =
+    let trusted = rules.roots.of(|kind| kind == Kind::Tls);
+    let ders: Vec<(&Root, _)> =
+        trusted.iter().map(|root| (*root, CertificateDer::from(root.certificate.der()))).collect();
+    let roots: Vec<(&Root, TrustAnchor<'_>)> =
         ders.iter().filter_map(|(root, der)| Some((*root, webpki::anchor_from_trusted_cert(der).ok()?))).collect();
     let anchors: Vec<_> = roots.iter().map(|(_, anchor)| anchor.clone()).collect();
     let Ok(seconds) = u64::try_from(rules.now) else {
@@ -94,24 +98,23 @@ fn path(leaf: &EndEntityCert<'_>, further: &[CertificateDer<'_>], rules: &Releas
                 anchor.subject == path.anchor().subject
                     && anchor.subject_public_key_info == path.anchor().subject_public_key_info
             });
-            let name = end.map_or("a root without a name", |(root, _)| root.name);
-            let test = end.is_some_and(|(root, _)| root.test);
-            let remark = if test { ", a test root: it proves nothing about Azure" } else { "" };
-            verdict.check("release.root", true, format!("{name}{remark}"));
-            verdict.check("release.validity", true, format!("all certificates are valid at {}", rules.now));
+            let name = end.map_or("a root without a name", |(root, _)| root.label());
+            let test = end.is_some_and(|(root, _)| matches!(root.origin, Origin::Test { .. }));
+            verdict.check("release.root", true, name);
+            verdict.check("release.validity", true, format!("all certificates are valid at {}", utc(rules.now)));
             verdict.fact("root", name);
             verdict.fact("root_is_test", test);
         }
         Err(Error::CertExpired { not_after, .. }) => {
-            let why = format!("a certificate expired at {}, and it is {}", not_after.as_secs(), rules.now);
+            let why = format!("a certificate expired at {}, and it is {}", instant(not_after), utc(rules.now));
             verdict.check("release.validity", false, why);
         }
         Err(Error::CertNotValidYet { not_before, .. }) => {
-            let why = format!("a certificate is valid from {} on, and it is {}", not_before.as_secs(), rules.now);
+            let why = format!("a certificate is valid from {} on, and it is {}", instant(not_before), utc(rules.now));
             verdict.check("release.validity", false, why);
         }
         Err(Error::UnknownIssuer) => {
-            let names: Vec<_> = rules.roots.iter().map(|root| root.name).collect();
+            let names: Vec<_> = trusted.iter().map(|root| root.label()).collect();
             let names = if names.is_empty() { "no root at all".to_owned() } else { names.join(", ") };
             verdict.check("release.root", false, format!("the chain ends at none of the trusted roots: {names}"));
         }
@@ -122,6 +125,10 @@ fn path(leaf: &EndEntityCert<'_>, further: &[CertificateDer<'_>], rules: &Releas
             verdict.check("release.chain", false, format!("the certificates make no chain: {why:?}"));
         }
     }
+}
+
+fn instant(time: UnixTime) -> String {
+    utc(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn host(leaf: &EndEntityCert<'_>, host: &str, verdict: &mut Verdict) {

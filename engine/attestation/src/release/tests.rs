@@ -6,8 +6,10 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::Outcome;
+use crate::roots::Kind;
 use crate::shared::shared;
 use crate::testing::{Chain, DAY, NOW, chain, key, part, sign};
+use crate::x509::Certificate;
 
 const HOST: &str = "contoso.vault.azure.net";
 const KID: &str = "https://contoso.vault.azure.net/keys/kek/0123456789abcdef0123456789abcdef";
@@ -37,11 +39,11 @@ fn good_payload() -> Value {
     payload("7.4", KID, ENC, Some("n-0"), bundle(KID), &key_hsm("tee-key", ENC, &wrapped(ENC, SECRET)))
 }
 
-fn anchor(chain: &Chain) -> Anchor<'_> {
-    Anchor { name: "Test Root", test: true, certificate: &chain.root }
+fn trust(der: &[u8]) -> Roots {
+    Roots::none().with_test("a test", Kind::Tls, Certificate::from_der(der).unwrap(), vec![])
 }
 
-fn rules<'a>(roots: &'a [Anchor<'a>]) -> ReleaseRules<'a> {
+fn rules(roots: &Roots) -> ReleaseRules<'_> {
     ReleaseRules {
         vault_host: HOST,
         kid: KID,
@@ -65,7 +67,7 @@ fn refusal(jws: &str, rules: &ReleaseRules<'_>) -> String {
 #[test]
 fn a_release_opens_in_the_environment_it_was_wrapped_to() {
     let chain = good_chain();
-    let roots = [anchor(&chain)];
+    let roots = trust(&chain.root);
     let (verdict, released) = verify(&sign(&chain.header(), &good_payload(), key(2)), &rules(&roots));
     let released = released.unwrap_or_else(|| panic!("{verdict:?}"));
     assert_eq!((released.kid.as_str(), released.enc.as_str()), (KID, ENC));
@@ -91,14 +93,14 @@ fn a_release_opens_in_the_environment_it_was_wrapped_to() {
     ];
     assert_eq!(names, expected.map(|name| format!("release.{name}")));
     let root = verdict.checks.iter().find(|check| check.name == "release.root").unwrap();
-    assert_eq!(root.detail, "Test Root, a test root: it proves nothing about Azure");
+    assert_eq!(root.detail, "Test Root (a TEST root of a test)");
     assert_eq!((&verdict.facts["kty"], &verdict.facts["root_is_test"]), (&json!("oct-HSM"), &json!(true)));
 }
 
 #[test]
 fn both_kinds_of_key_stores_and_all_wraps_are_read() {
     let chain = good_chain();
-    let roots = [anchor(&chain)];
+    let roots = trust(&chain.root);
     let mut vault = chain.header();
     vault["kid"] = hex::encode_upper(sha1(&chain.leaf)).into();
     vault["typ"] = "JWT".into();
@@ -124,7 +126,7 @@ fn both_kinds_of_key_stores_and_all_wraps_are_read() {
 #[test]
 fn answers_to_other_requests_are_refused() {
     let chain = good_chain();
-    let roots = [anchor(&chain)];
+    let roots = trust(&chain.root);
     let other = "https://contoso.vault.azure.net/keys/other/0123456789abcdef0123456789abcdef";
     let vault = "https://fabrikam.vault.azure.net/keys/kek/0123456789abcdef0123456789abcdef";
     let version = "https://contoso.vault.azure.net/keys/kek/00000000000000000000000000000000";
@@ -250,7 +252,7 @@ fn answers_to_other_requests_are_refused() {
 #[test]
 fn signatures_of_others_are_refused() {
     let chain = good_chain();
-    let roots = [anchor(&chain)];
+    let roots = trust(&chain.root);
     let good = sign(&chain.header(), &good_payload(), key(2));
     let header = |change: &dyn Fn(&mut Value)| {
         let mut header = chain.header();
@@ -337,25 +339,26 @@ fn signatures_of_others_are_refused() {
 fn certificates_are_judged_by_name_time_and_root() {
     let chain = good_chain();
     let jws = sign(&chain.header(), &good_payload(), key(2));
-    let roots = [anchor(&chain)];
+    let roots = trust(&chain.root);
+    let (nobody, azure) = (Roots::none(), Roots::builtin());
     let year = 366 * DAY;
     let table = [
         (
             ReleaseRules { now: NOW + year, ..rules(&roots) },
-            "release.validity: a certificate expired at 1798761600, and it is 1798848000",
+            "release.validity: a certificate expired at 2027-01-01T00:00:00Z, and it is 2027-01-02T00:00:00Z",
         ),
         (
             ReleaseRules { now: NOW - 2 * year, ..rules(&roots) },
-            "release.validity: a certificate is valid from 1735689600 on, and it is 1703980800",
+            "release.validity: a certificate is valid from 2025-01-01T00:00:00Z on, and it is 2023-12-31T00:00:00Z",
         ),
         (ReleaseRules { now: -1, ..rules(&roots) }, "release.validity: the instant lies before 1970"),
         (
-            ReleaseRules { roots: &[], ..rules(&roots) },
+            ReleaseRules { roots: &nobody, ..rules(&roots) },
             "release.root: the chain ends at none of the trusted roots: no root",
         ),
         (
-            ReleaseRules { roots: &[Anchor { name: "junk", test: false, certificate: b"junk" }], ..rules(&roots) },
-            "release.root",
+            ReleaseRules { roots: &azure, ..rules(&roots) },
+            "release.root: the chain ends at none of the trusted roots: DigiCert Global Root G2 (built in), DigiCert",
         ),
         (
             ReleaseRules { vault_host: "contoso.managedhsm.azure.net", ..rules(&roots) },
@@ -372,7 +375,12 @@ fn certificates_are_judged_by_name_time_and_root() {
     let expired = crate::testing::chain("Test Root", &["*.vault.azure.net"], 2026);
     let why =
         refusal(&sign(&expired.header(), &good_payload(), key(2)), &ReleaseRules { now: NOW + 1, ..rules(&roots) });
-    assert!(why.starts_with("release.validity: a certificate expired at 1767225600, and it is 1767225601"), "{why}");
+    assert!(
+        why.starts_with(
+            "release.validity: a certificate expired at 2026-01-01T00:00:00Z, and it is 2026-01-01T00:00:01Z"
+        ),
+        "{why}"
+    );
 }
 
 #[test]
@@ -412,7 +420,7 @@ fn the_vectors_made_in_python_are_judged_as_they_expect() {
     };
     let tee = RsaKey::from_pkcs8(&der(&std::fs::read_to_string(folder.join("tee_priv_key.pem")).unwrap())).unwrap();
     let root = der(vectors["trust_root_pem"].as_str().unwrap());
-    let roots = [Anchor { name: "Sim Root", test: true, certificate: &root }];
+    let roots = trust(&root);
     let mut counted = (0, 0);
     for case in vectors["cases"].as_array().unwrap() {
         let (name, value) = (case["name"].as_str().unwrap(), case["value"].as_str().unwrap());
@@ -459,10 +467,10 @@ fn the_vectors_made_in_python_are_judged_as_they_expect() {
 proptest! {
     #[test]
     fn nothing_makes_it_panic(header in "\\PC{0,60}", payload in "\\PC{0,120}", kid in "https://[a-z./]{0,30}") {
-        let chain = [Anchor { name: "", test: true, certificate: &[] }];
+        let roots = Roots::builtin();
         let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         let jws = format!("{}.{}.AA", part(&header), part(&payload));
-        let asked = ReleaseRules { kid: &kid, ..rules(&chain) };
+        let asked = ReleaseRules { kid: &kid, ..rules(&roots) };
         prop_assert!(verify(&jws, &asked).1.is_none());
         prop_assert!(verify(&header, &asked).1.is_none());
         let _ = KeyId::parse(&kid);
@@ -480,7 +488,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] ^= 1 << bit;
         if let Ok(text) = String::from_utf8(bytes) {
-            let roots = [anchor(chain)];
+            let roots = trust(&chain.root);
             prop_assert!(verify(&text, &rules(&roots)).1.is_none());
         }
     }
