@@ -348,6 +348,15 @@ impl Cloud {
         self.with(|tx, _| audit::read(tx, resource))
     }
 
+    /// The root, as PEM, at which the certificates end that sign what key stores of this cloud release. It calls itself a
+    /// test root, and no other cloud has it.
+    ///
+    /// # Errors
+    /// The database can't be read, or the root can't be made.
+    pub fn release_root(&self) -> Result<String, CloudError> {
+        self.with(|tx, inner| crate::keyvault::release::root_pem(tx, &inner.sealing, inner.wall.read()))
+    }
+
     /// Object id of a resource's managed identity, for [`MachineIdentities`].
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! Microsoft.Attestation: the control plane of attestation providers, and which provider each region shares.
 //!
-//! What `*.attest.azure.net` answers is not here: those hosts refuse by name.
+//! What `*.attest.azure.net` answers is not here: those hosts refuse by name. [`issuers`] has the keys of the providers.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/attestation>.
 
+pub(crate) mod issuers;
 mod provider;
 mod shared;
 #[cfg(test)]
@@ -62,6 +63,10 @@ static SHARED: &[Operation] = &[
 impl Provider for Attestation {
     fn namespace(&self) -> &'static str {
         NAMESPACE
+    }
+
+    fn schema(&self) -> &'static str {
+        issuers::SCHEMA
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {
