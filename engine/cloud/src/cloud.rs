@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Utc};
 use rusqlite::{Transaction, TransactionBehavior};
+use sealbook_attestation::roots::Kind;
+use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
@@ -382,13 +384,22 @@ impl Cloud {
         })
     }
 
-    /// The roots that the test hardware of this cloud ends at: PEM certificates as [`Roots`](sealbook_attestation::Roots)
-    /// reads them, all of them named `SEALBOOK TEST`. Makes them at the first call, which takes seconds.
+    /// The roots of this cloud's test world: those of its hardware, and the one below which vaults and managed HSMs sign
+    /// releases. PEM certificates as [`Roots`](sealbook_attestation::Roots) reads them, each named as a test root. Makes
+    /// them at the first call, which takes seconds.
     ///
     /// # Errors
     /// The database can't be read or written.
     pub fn test_roots(&self) -> Result<String, CloudError> {
-        self.with(|tx, inner| dispatch::aside(tx, &inner.sealing, inner.wall.read(), |cx| Ok(tee::roots(cx)?.to_pem())))
+        self.with(|tx, inner| {
+            let wall = inner.wall.read();
+            let mut roots = dispatch::aside(tx, &inner.sealing, wall, |cx| tee::roots(cx))?;
+            let releases = crate::keyvault::release::root_pem(tx, &inner.sealing, wall)?;
+            for root in Certificate::bundle(releases.as_bytes()).map_err(Refusal::internal)? {
+                roots = roots.with_test(tee::WORLD, Kind::Tls, root, Vec::new());
+            }
+            Ok(roots.to_pem())
+        })
     }
 
     /// Lets the hardware of a running confidential machine do something.

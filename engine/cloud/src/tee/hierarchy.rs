@@ -39,7 +39,7 @@ const VCEK_NAME: &str = "CN=SEALBOOK TEST SEV-VCEK,OU=Embedded Azure,O=SEALBOOK 
 const VTPM_CA_NAME: &str = "CN=SEALBOOK TEST Global Virtual TPM CA,OU=Embedded Azure,O=SEALBOOK TEST";
 
 /// Name of the world that the test roots belong to.
-const WORLD: &str = "SEALBOOK TEST embedded Azure";
+pub(crate) const WORLD: &str = "SEALBOOK TEST embedded Azure";
 /// Name of the part, as AMD's certificates state it: an IA5String.
 const PRODUCT: &[u8] = b"\x16\x08Milan-B0";
 

@@ -22,7 +22,7 @@ mod tpm;
 use serde_json::Value;
 
 use self::boot::Boot;
-pub(crate) use self::hierarchy::roots;
+pub(crate) use self::hierarchy::{WORLD, roots};
 pub(crate) use self::boot::is_factory_variable;
 pub(crate) use self::machine::forget;
 pub(crate) use self::report::id_key_digest;
