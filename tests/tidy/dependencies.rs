@@ -12,7 +12,7 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("sealbook-crypto", &[]),
     ("sealbook-model", &["sealbook-crypto"]),
     ("sealbook-azure", &["sealbook-crypto"]),
-    ("sealbook-cloud", &["sealbook-crypto"]),
+    ("sealbook-cloud", &["sealbook-attestation", "sealbook-crypto"]),
     ("sealbook-engine", &["sealbook-azure", "sealbook-crypto", "sealbook-model"]),
     ("sealbook", &["sealbook-azure", "sealbook-cloud", "sealbook-crypto", "sealbook-engine", "sealbook-model"]),
     ("sealbook-sdk", &[]),

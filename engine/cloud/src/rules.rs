@@ -80,6 +80,16 @@ rules! {
         /// A managed HSM does nothing until its security domain has been downloaded.
         HsmsNeedActivation: "403 `Forbidden`",
     }
+    release {
+        /// A key is released to none but the authorities that its policy names.
+        ReleasesNeedAnAuthorityOfThePolicy: "403 `Forbidden` (`AccessDenied`)",
+        /// A token lets no key out after its time.
+        ReleasesNeedAFreshToken: "403 `Forbidden` (`AccessDenied`)",
+        /// A key is released to an environment that is what the policy wants, and to no other.
+        ReleasesNeedTheClaimsOfThePolicy: "403 `Forbidden` (`AccessDenied`)",
+        /// A release policy that is immutable stays what it is.
+        ImmutablePoliciesStay: "400 `BadParameter` (AKV.SKR.1020)",
+    }
     names {
         /// The name of a vault is taken for everybody.
         VaultNamesAreGlobal: "409 `VaultAlreadyExists`",

@@ -55,7 +55,10 @@ fn check_signers(given: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-const FACTS: Facts = Facts::new("Microsoft.Attestation/attestationProviders", API, Style::AtOnce);
+/// The resource type.
+pub(super) const TYPE: &str = "Microsoft.Attestation/attestationProviders";
+
+const FACTS: Facts = Facts::new(TYPE, API, Style::AtOnce);
 
 impl Kind for AttestationProvider {
     fn facts(&self) -> &Facts {

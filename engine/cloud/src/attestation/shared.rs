@@ -55,6 +55,16 @@ pub(super) fn short(location: &str) -> Option<&'static str> {
     SHORT.iter().find(|(name, _)| name.eq_ignore_ascii_case(location)).map(|(_, short)| *short)
 }
 
+/// Address of the shared provider of a region, by its short name.
+fn uri(short: &str) -> String {
+    format!("https://shared{short}.{short}.attest.azure.net")
+}
+
+/// Addresses of all shared providers.
+pub(super) fn uris() -> impl Iterator<Item = String> {
+    SHORT.iter().map(|(_, short)| uri(short))
+}
+
 fn document(location: &Location, short: &str) -> Value {
     let name = format!("shared{short}");
     json!({
@@ -65,7 +75,7 @@ fn document(location: &Location, short: &str) -> Value {
         "properties": {
             "trustModel": "AAD",
             "status": "Ready",
-            "attestUri": format!("https://{name}.{short}.attest.azure.net"),
+            "attestUri": uri(short),
         },
     })
 }

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::keystore::KeyStore;
-use super::{bundle, secrets};
+use super::{bundle, release, secrets, store};
 use crate::audit::Entry;
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::{Operation, Params};
+
+/// The operation that lets a key out.
+const RELEASE: &str = "release";
 
 /// Azure's operation name in the log for an operation of the data plane.
 fn operation_name(operation: &str) -> &str {
@@ -34,7 +37,7 @@ fn operation_name(operation: &str) -> &str {
         "unwrapKey" => "KeyUnwrap",
         "sign" => "KeySign",
         "verify" => "KeyVerify",
-        "release" => "KeyRelease",
+        RELEASE => "KeyRelease",
         "GetRandomBytes" => "RandomBytesGet",
         "HSMSecurityDomain_Download" => "SecurityDomainDownload",
         "HSMSecurityDomain_DownloadPending" => "SecurityDomainDownloadStatus",
@@ -126,7 +129,10 @@ pub(super) fn of_request(
     let version = params.find("version");
     let named = params
         .find("key")
-        .map(|key| bundle::kid(keystore, key, version))
+        .map(|key| match operation.name {
+            RELEASE => used(cx, keystore, key, version),
+            _ => bundle::kid(keystore, key, version),
+        })
         .or_else(|| params.find("secret").map(|secret| secrets::id(keystore, secret, version)));
     let subject = Subject {
         keystore,
@@ -134,10 +140,26 @@ pub(super) fn of_request(
         status: answer.status.as_u16(),
         id: id_in(&body).or(named),
         uri: format!("https://{}{}", cx.request.host, cx.request.path),
-        algorithm: request["alg"].as_str().map(str::to_owned),
+        algorithm: match operation.name {
+            RELEASE => Some(release::algorithm(&request)),
+            _ => request["alg"].as_str().map(str::to_owned),
+        },
         error: error_in(&body),
     };
-    subject.entry(cx)
+    let mut entry = subject.entry(cx);
+    if let Some(reason) = answer.headers.get(release::REASON).and_then(|reason| reason.to_str().ok()) {
+        entry.properties["reason"] = reason.into();
+    }
+    entry
+}
+
+/// Identifier of the version that a release is about: the newest one when none was named.
+fn used(cx: &Cx<'_>, keystore: &KeyStore, key: &str, version: Option<&str>) -> String {
+    let newest = || {
+        let row = store::key(cx, &keystore.label, key).ok()??.row;
+        Some(store::version(cx, row, None).ok()??.version)
+    };
+    bundle::kid(keystore, key, version.map(str::to_owned).or_else(newest).as_deref())
 }
 
 /// The identifier of a key or secret that an answer names.

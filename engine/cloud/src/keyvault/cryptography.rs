@@ -187,15 +187,3 @@ pub(super) fn wrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
 pub(super) fn unwrap(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     run(cx, p, Action::Unwrap)
 }
-
-/// Refuses to release a key (`release`): what an environment attests of itself is not judged here.
-pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
-    let keystore = keystore::of_request(cx)?;
-    let key = keys::live(cx, &keystore, p.get("key"))?;
-    let version = keys::version_of(cx, &key, p)?;
-    if version.release.is_none() {
-        return Err(Refusal::new(403, "Forbidden", "The key is not exportable.").inner("AccessDenied"));
-    }
-    let message = "Target environment attestation statement cannot be verified.";
-    Err(Refusal::new(403, "Forbidden", message).inner("AccessDenied").gap("secure key release"))
-}

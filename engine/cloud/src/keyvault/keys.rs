@@ -119,7 +119,8 @@ pub(super) fn update(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
         return Err(bad("AKV.SKR.1003: The exportable attribute of an existing key can't be changed."));
     }
     if !body["release_policy"].is_null() {
-        version.release = Some(release_policy::update(version.release.as_ref(), &body["release_policy"])?);
+        let versioned = p.find("version").is_some();
+        version.release = Some(release_policy::update(version.release.as_ref(), &body["release_policy"], versioned)?);
     }
     version.enabled = attributes.enabled.unwrap_or(version.enabled);
     version.nbf = attributes.nbf.or(version.nbf);

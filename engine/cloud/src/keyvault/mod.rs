@@ -7,6 +7,7 @@
 //! - `keys`, `deleted_keys`, `import`, `transfer`, `backup`, `rotation`, `cryptography`, `symmetric`, `signatures`: the
 //!   operations on keys; `bundle` writes their answers, `new_version` and `material` make what they add,
 //!   `rotation_policy` says when.
+//! - `release_policy`, `release`: exportable keys, and how they leave for an environment that was attested.
 //! - `secrets`: the operations on secrets, with their tables.
 //! - `hsm`: what a managed HSM has of its own: activation by its security domain, its roles, its bill.
 //! - [`cmk`]: what other services of the embedded Azure do with a customer's key.
@@ -34,6 +35,7 @@ mod network;
 mod new_version;
 mod operations;
 mod properties;
+pub(crate) mod release;
 mod release_policy;
 mod requests;
 mod rotation;
@@ -92,7 +94,7 @@ impl Provider for KeyVault {
 
     fn schema(&self) -> &'static str {
         static SCHEMA: LazyLock<String> =
-            LazyLock::new(|| [&[store::SCHEMA, secrets::SCHEMA], hsm::SCHEMA].concat().concat());
+            LazyLock::new(|| [&[store::SCHEMA, release::SCHEMA, secrets::SCHEMA], hsm::SCHEMA].concat().concat());
         &SCHEMA
     }
 

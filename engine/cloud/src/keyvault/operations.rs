@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::keystore::Kind;
-use super::{backup, cryptography, deleted_keys, import, keys, rotation, signatures};
+use super::{backup, cryptography, deleted_keys, import, keys, release, rotation, signatures};
 use crate::operation::{DataRows, Operation};
 
 /// Api-versions of the data plane, oldest first.
@@ -135,7 +135,7 @@ pub(super) const fn table(a: &Actions) -> [Operation; 32] {
         ROWS.row("sign", Method::POST, "/keys/{key}/{version}/sign", a.sign, signatures::sign),
         ROWS.row("verify", Method::POST, "/keys/{key}/verify", a.verify, signatures::verify),
         ROWS.row("verify", Method::POST, "/keys/{key}/{version}/verify", a.verify, signatures::verify),
-        ROWS.row("release", Method::POST, "/keys/{key}/release", a.release, cryptography::release),
-        ROWS.row("release", Method::POST, "/keys/{key}/{version}/release", a.release, cryptography::release),
+        ROWS.row("release", Method::POST, "/keys/{key}/release", a.release, release::release),
+        ROWS.row("release", Method::POST, "/keys/{key}/{version}/release", a.release, release::release),
     ]
 }

@@ -8,6 +8,7 @@ pub(super) mod hsm;
 mod import;
 mod keys;
 mod network;
+mod release;
 mod rotation;
 mod secrets;
 mod signatures;

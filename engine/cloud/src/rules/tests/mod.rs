@@ -10,6 +10,7 @@ mod kit;
 mod names;
 mod protection;
 mod reach;
+mod release;
 mod vaults;
 mod waiting;
 

@@ -1,0 +1,61 @@
+//! A release asked for by the official SDK for Python, and opened and verified by `cryptography`.
+
+use std::path::Path;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::super::Lab;
+use super::super::hsm::CRYPTO_USER;
+use super::kit::{TEE, claims, claims_with, exportable, policy, token};
+use crate::front::{Options, Server, SignIn, environment};
+use crate::testing;
+
+/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without them the test is skipped, with the
+/// reason printed, but where `REQUIRE_INTEROP` or `CI` is set it fails.
+fn python() -> Option<String> {
+    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
+    let modules = "import azure.identity, azure.keyvault.keys, cryptography";
+    if Command::new(&python).args(["-c", modules]).output().is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    assert!(!demanded, "{python} lacks the official SDKs: pip install -r tests/interop/requirements.txt");
+    println!("skipped: {python} lacks the official SDKs: pip install -r tests/interop/requirements.txt");
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdk_opens_what_is_released() {
+    let Some(python) = python() else { return };
+    let cloud = testing::cloud();
+    let lab = Lab::with_vault(&cloud, json!({})).await;
+    lab.key("rsa", exportable("RSA-HSM", &policy())).await;
+    lab.key("curve", exportable("EC-HSM", &policy())).await;
+    lab.pool("pool", json!({})).await;
+    lab.activate("pool").await;
+    lab.local_role("pool", CRYPTO_USER, &cloud.seed.user_oid, "/keys").await;
+    lab.hsm("pool", "POST", "/keys/aes/create", exportable("oct-HSM", &policy())).await;
+    let debugged = claims_with(&[("/x-ms-isolation-tee/x-ms-sevsnpvm-is-debuggable", json!(true))]);
+    let document = STANDARD.encode(TEE.to_pkcs8().expose());
+    let scene = json!({
+        "vault": "https://lab-vault.vault.azure.net/", "pool": "https://pool.managedhsm.azure.net/",
+        "keys": { "vault": ["rsa", "curve"], "pool": ["aes"] },
+        "token": token(&cloud, &claims()), "debugged": token(&cloud, &debugged),
+        "tee": format!("-----BEGIN PRIVATE KEY-----\n{document}\n-----END PRIVATE KEY-----\n"),
+        "root": cloud.cloud.release_root().unwrap(),
+    });
+    let file = cloud.dir.path().join("scene.json");
+    std::fs::write(&file, Value::to_string(&scene)).unwrap();
+
+    let server = Server::start(cloud.cloud.clone(), &cloud.dir.path().join("cloud"), Options::default()).await.unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/release.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(&file).envs(environment(server.endpoint(), &cloud.seed, SignIn::Learner));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    server.shutdown().await;
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.ends_with("9 releases\n"), "{said}{complained}");
+}
