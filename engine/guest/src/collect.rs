@@ -32,8 +32,6 @@ pub struct Collected {
     pub quote: Statement,
     /// Values of the registers, from number 0.
     pub registers: Vec<Vec<u8>>,
-    /// The firmware's event log.
-    pub event_log: Option<Vec<u8>>,
     /// The key that a token and a released key are encrypted for.
     pub transfer_key: TransferKey,
     /// The request to the attestation provider.
@@ -79,7 +77,7 @@ pub fn collect(
         os_type: "Linux".into(),
         os_version_major: 0,
         os_version_minor: 0,
-        tcg_logs: Bytes(event_log.clone().unwrap_or_default()),
+        tcg_logs: Bytes(event_log.unwrap_or_default()),
         tpm_info: TpmInfo {
             aik_cert: Bytes(tpm.nv_find(AK_CERTIFICATE)?.unwrap_or_default()),
             aik_pub: Bytes(tpm.attestation_key()?),
@@ -93,5 +91,5 @@ pub fn collect(
         },
     };
     let registers = registers.into_iter().map(|(_, value)| value).collect();
-    Ok(Collected { hcl_report, quote, registers, event_log, transfer_key, info })
+    Ok(Collected { hcl_report, quote, registers, transfer_key, info })
 }

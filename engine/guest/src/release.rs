@@ -150,7 +150,7 @@ impl Tee for Release {
         let part = |name: &str| processor[name].as_str().unwrap_or_default();
         let certificates = format!("{}\n{}", part("vcekCert").trim_end(), part("certificateChain"));
         let nonce = sealbook_crypto::random::<NONCE>();
-        let Collected { hcl_report, quote, registers, event_log, transfer_key, info } =
+        let Collected { hcl_report, quote, registers, transfer_key, info } =
             self.collect(&certificates, user_data, nonce).await?;
         let answer = client.attest(provider, "AzureGuest", azure_guest::API, &info.body()).await;
         let token = self.open_token(answer.map_err(|error| refused(&error))?).await?;
@@ -164,7 +164,8 @@ impl Tee for Release {
             quote: &quote.message,
             signature: &quote.signature,
             registers: &registers,
-            event_log: event_log.as_deref(),
+            // It may be long, and what it explains is in the quote: the registers.
+            event_log: None,
             token: token.expose(),
             signing_keys: &signing_keys,
         });

@@ -181,20 +181,15 @@ impl Guests {
             },
         }
         .unwrap_or_default();
-        let output = |answer: &Value, stream: &str| {
-            let all = answer["value"].as_array().into_iter().flatten();
-            let one = |entry: &&Value| entry["code"].as_str().is_some_and(|code| code.contains(stream));
-            all.clone().find(one).and_then(|entry| entry["message"].as_str()).unwrap_or_default().to_owned()
-        };
-        if answer["value"].is_null() && answer["properties"]["output"]["value"].is_array() {
+        if answer["value"].is_null() {
             answer = answer["properties"]["output"].take();
         }
-        let said = output(&answer, "StdOut");
-        // The extension of Linux machines shows both streams in one message.
+        // Linux machines show both streams in one message, others each in its own.
+        let all = answer["value"].as_array().into_iter().flatten();
+        let said = all.filter_map(|entry| entry["message"].as_str()).collect::<Vec<_>>().join("\n");
         let line = said.lines().rev().find_map(|line| serde_json::from_str::<Started>(line.trim()).ok());
         line.ok_or_else(|| {
-            let why = [said, output(&answer, "StdErr")].join("\n");
-            unavailable(at, &format!("its agent did not start: {}", crate::host::one_line(&why, 600)))
+            unavailable(at, &format!("its agent did not start: {}", crate::host::one_line(&said, 600)))
         })
     }
 

@@ -72,6 +72,7 @@ impl attestation::Host for Attestation<'_> {
     async fn verify(&mut self, document: String, rules: String) -> Result<String, Refusal> {
         let desk = self.seat.desk("attestation.verify")?;
         let (document, rules) = (self.seat.json("document", &document)?, self.seat.json("rules", &rules)?);
+        desk.allow(Capability::Attestation, Verb::Use, document["provider"].as_str().unwrap_or_default(), None)?;
         let judge = Arc::clone(&desk.judge);
         let judged = async move {
             let verdict = tokio::task::spawn_blocking(move || judge(&document, &rules)).await;

@@ -41,6 +41,7 @@ pub fn open(reference: &str) -> Result<Token> {
 pub fn verify(document: &str, rules: &str) -> Result<String> {
     let (document, rules) = (parse(document)?, parse(rules)?);
     with_world(|w| {
+        w.pass("attestation", "use", document["provider"].as_str().unwrap_or_default(), None)?;
         let verdict = w.verdict.clone().unwrap_or_else(|| serde_json::json!({ "checks": [], "facts": {} }));
         w.judged.push((document, rules));
         Ok(verdict.to_string())
