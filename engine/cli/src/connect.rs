@@ -28,7 +28,8 @@ pub struct Connection {
 
 /// Opens the home's embedded Azure.
 pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
-    Cloud::open(CloudConfig::new(app.home().cloud_dir())).map_err(|e| {
+    let config = CloudConfig { room: Some(app.machines()), ..CloudConfig::new(app.home().cloud_dir()) };
+    Cloud::open(config).map_err(|e| {
         let code = if matches!(e, CloudError::Newer { .. }) { codes::CLOUD_NEWER } else { codes::CLOUD_STATE };
         Problem::new(code, "the embedded Azure can't be opened").because(e.to_string())
     })

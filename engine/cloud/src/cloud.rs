@@ -1,5 +1,7 @@
 //! The cloud as other crates see it.
 
+mod rooms;
+
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +13,10 @@ use rusqlite::{Transaction, TransactionBehavior};
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
+use self::rooms::Rooms;
 use crate::arm::Arm;
 use crate::config::{CloudConfig, CloudError, Wall};
-use crate::dispatch::{self, Outcome};
+use crate::dispatch::{self, Outcome, Setting};
 use crate::entra::device;
 use crate::fault::{self, Fault};
 use crate::http::{Answer, Request};
@@ -23,8 +26,8 @@ use crate::refusal::Refusal;
 use crate::seed::{self, Seed};
 use crate::service::Service;
 use crate::store::pool::Pool;
-use crate::store::{log, resources, settings};
-use crate::{audit, opening, registry};
+use crate::store::{log, settings};
+use crate::{audit, opening, registry, room};
 
 /// A connection that was lost because a fault says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +98,7 @@ struct Inner {
     pool: Pool,
     sealing: SealKey,
     wall: Wall,
+    rooms: Rooms,
     /// Requests of this process queue here; only other processes are waited for by asking SQLite again.
     turn: Mutex<()>,
 }
@@ -119,7 +123,8 @@ impl Cloud {
         let mut connection = pool.take()?;
         opening::prepare(&mut connection, &path, &sealing, config.wall.read())?;
         pool.put(connection);
-        Ok(Self(Arc::new(Inner { pool, sealing, wall: config.wall, turn: Mutex::default() })))
+        let rooms = Rooms::new(config.dir, config.room);
+        Ok(Self(Arc::new(Inner { pool, sealing, wall: config.wall, rooms, turn: Mutex::default() })))
     }
 
     /// Answers a request to one of Azure's hosts. The URI is absolute (or the host is in `Host`).
@@ -127,8 +132,15 @@ impl Cloud {
     /// # Errors
     /// A fault made the connection break.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Dropped> {
-        let inner = Arc::clone(&self.0);
-        let served = tokio::task::spawn_blocking(move || inner.serve(request)).await;
+        let cloud = self.clone();
+        let runtime = tokio::runtime::Handle::current();
+        // All of it on one thread that nobody can cancel: a client that goes away must not take the machine's work along.
+        let served = tokio::task::spawn_blocking(move || {
+            let outcome = cloud.0.serve(request);
+            cloud.take_up(&runtime);
+            outcome
+        })
+        .await;
         match served {
             Ok(Outcome::Answered(answer)) => Ok(answer.into()),
             Ok(Outcome::LostBefore) => Err(Dropped::Before),
@@ -205,7 +217,8 @@ impl Cloud {
     /// # Errors
     /// The database can't be written.
     pub fn reset(&self) -> Result<(), CloudError> {
-        self.with(|tx, inner| {
+        let housed = self.with(|tx, inner| {
+            let housed = room::housed(tx, false)?;
             let mut tables = tx.prepare(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
             )?;
@@ -213,8 +226,13 @@ impl Cloud {
             for table in tables {
                 tx.execute_batch(&format!("DELETE FROM \"{table}\""))?;
             }
-            seed::plant(tx, &inner.sealing, inner.wall.read())
-        })
+            seed::plant(tx, &inner.sealing, inner.wall.read())?;
+            Ok(housed)
+        })?;
+        for vm_id in housed {
+            self.0.rooms.discard(&vm_id);
+        }
+        Ok(())
     }
 
     /// The instant on the cloud clock.
@@ -307,7 +325,7 @@ impl Cloud {
     /// The database can't be read.
     pub fn inventory(&self) -> Result<Vec<crate::inventory::Item>, CloudError> {
         self.with(|tx, inner| {
-            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            dispatch::catch_up(tx, inner.setting())?;
             crate::inventory::read(tx)
         })
     }
@@ -318,7 +336,7 @@ impl Cloud {
     /// The database can't be read.
     pub fn hsm_bills(&self) -> Result<Vec<crate::HsmBill>, CloudError> {
         self.with(|tx, inner| {
-            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            dispatch::catch_up(tx, inner.setting())?;
             crate::keyvault::hsm::billing::read(tx)
         })
     }
@@ -353,15 +371,7 @@ impl Cloud {
     /// # Errors
     /// The database can't be read.
     pub fn identities_of(&self, resource: &str) -> Result<Vec<String>, CloudError> {
-        self.with(|tx, _| {
-            let mut held: Vec<String> = principals::of_resource(tx, resource)?.map(|p| p.oid).into_iter().collect();
-            let document = resources::get(tx, resource)?.map(|r| r.body).unwrap_or_default();
-            for (_, identity) in document["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
-                let oid = identity["principalId"].as_str().unwrap_or_default();
-                held.extend(principals::get(tx, oid)?.map(|p| p.oid));
-            }
-            Ok(held)
-        })
+        self.with(|tx, _| Ok(principals::held_by(tx, resource)?.into_iter().map(|p| p.oid).collect()))
     }
 
     /// Everything that can be asked, out of the operation tables that also route and authorise: for contract tests and
@@ -392,6 +402,10 @@ impl Cloud {
 }
 
 impl Inner {
+    fn setting(&self) -> Setting<'_> {
+        Setting { sealing: &self.sealing, wall: self.wall.read(), room: self.rooms.room() }
+    }
+
     fn serve(&self, request: http::Request<Bytes>) -> Outcome {
         let request = match Request::parse(request) {
             Ok(request) => request,
@@ -405,7 +419,8 @@ impl Inner {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut connection = self.pool.take()?;
             let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let outcome = dispatch::run(&mut connection, &self.sealing, wall, &request)?;
+            let setting = Setting { wall, ..self.setting() };
+            let outcome = dispatch::run(&mut connection, setting, &request)?;
             self.pool.put(connection);
             Ok::<_, Refusal>(outcome)
         }));

@@ -27,6 +27,8 @@ pub(crate) struct Request {
     /// Object ids of the managed identities that the caller's machine holds, system-assigned first
     /// (see [`crate::MachineIdentities`]); never taken from a header.
     pub identities: Vec<String>,
+    /// The virtual machine that asks through its own door; never taken from a header.
+    pub machine: Option<crate::Machine>,
 }
 
 /// Why a request can't be parsed at all.
@@ -71,6 +73,7 @@ impl Request {
             headers: parts.headers,
             body,
             identities,
+            machine: parts.extensions.get::<crate::Machine>().cloned(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Virtual machines, seen from outside.
 
 mod images;
-pub(in crate::compute) mod kit;
+mod commands;
+pub(crate) mod kit;
 mod lives;
 mod rules;
