@@ -37,11 +37,7 @@ pub(crate) fn clocks(tx: &Connection, wall: DateTime<Utc>) -> Result<DateTime<Ut
 }
 
 /// Runs a request. An error means that nothing was committed.
-pub(crate) fn run(
-    connection: &mut Connection,
-    setting: Setting<'_>,
-    request: &Request,
-) -> Result<Outcome, Refusal> {
+pub(crate) fn run(connection: &mut Connection, setting: Setting<'_>, request: &Request) -> Result<Outcome, Refusal> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let outcome = within(&tx, setting, request)?;
     tx.commit()?;
@@ -169,10 +165,10 @@ fn tick(cx: &mut Cx<'_>) -> Result<(), Refusal> {
 
 /// Lets happen what is due, for a look at the cloud that comes without a request.
 pub(crate) fn catch_up(tx: &Transaction<'_>, setting: Setting<'_>) -> Result<(), Refusal> {
-    unasked(tx, setting, tick)
+    unasked(tx, setting, |_| Ok(()))
 }
 
-/// Works on the cloud without a request.
+/// Works on the cloud without a request, after what is due has happened.
 pub(crate) fn unasked<T>(
     tx: &Transaction<'_>,
     setting: Setting<'_>,
@@ -181,7 +177,9 @@ pub(crate) fn unasked<T>(
     let request =
         http::Request::get("https://management.azure.com/").body(bytes::Bytes::new()).map_err(Refusal::internal)?;
     let request = Request::parse(request).map_err(Refusal::internal)?;
-    work(&mut context(tx, setting, &request)?)
+    let mut cx = context(tx, setting, &request)?;
+    tick(&mut cx)?;
+    work(&mut cx)
 }
 
 /// Answers a virtual machine that is not there any more, or not in the boot that the door was opened for. Such a machine

@@ -109,7 +109,10 @@ mod tests {
             (&[("mailbox", mailbox), ("digest", &upper)], Err(BadParameters::Digest)),
             (&[("mailbox", mailbox), ("digest", "0f")], Err(BadParameters::Digest)),
             (&[("mailbox", ""), ("digest", &digest)], Err(BadParameters::Mailbox)),
-            (&[("mailbox", "http://lab1.blob.core.windows.net/mail"), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (
+                &[("mailbox", "http://lab1.blob.core.windows.net/mail"), ("digest", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
             (&[("mailbox", "https://lab1.blob.core.windows.net/"), ("digest", &digest)], Err(BadParameters::Mailbox)),
             (&[("mailbox", "https://evil.example/mail"), ("digest", &digest)], Err(BadParameters::Mailbox)),
             (

@@ -34,7 +34,7 @@ pub fn enter(_: &Path, _: u16) -> io::Result<String> {
 #[cfg(target_os = "linux")]
 fn landlock(disk: &Path, port: u16) -> Result<String, landlock::RulesetError> {
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, Compatible, CompatLevel, LandlockStatus, NetPort, Ruleset, RulesetAttr,
+        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, NetPort, Ruleset, RulesetAttr,
         RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
     };
 

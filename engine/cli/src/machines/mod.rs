@@ -67,7 +67,9 @@ impl Machines {
 impl MachineRoom for Machines {
     fn understands(&self, script: &[String], parameters: &[(String, String)]) -> Result<(), NotUnderstood> {
         if script != SCRIPT {
-            return Err(NotUnderstood("it runs the script that starts the Sealbook guest agent, and no other".to_owned()));
+            return Err(NotUnderstood(
+                "it runs the script that starts the Sealbook guest agent, and no other".to_owned(),
+            ));
         }
         Parameters::parse(parameters).map(drop).map_err(|error| NotUnderstood(error.to_string()))
     }

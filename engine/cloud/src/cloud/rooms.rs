@@ -14,10 +14,10 @@ use super::Cloud;
 use crate::compute::{self, Command, RUN_COMMAND};
 use crate::config::CloudError;
 use crate::dispatch::{self, Setting};
+use crate::lro;
 use crate::opening;
 use crate::refusal::Refusal;
 use crate::room::{self, Machine, MachineRoom, Output};
-use crate::lro;
 
 /// The room of this process, and its mark on what it took up.
 #[derive(Debug)]

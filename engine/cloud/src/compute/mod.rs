@@ -107,7 +107,8 @@ impl Provider for Compute {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA, crate::room::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA, crate::room::SCHEMA].concat());
         &SCHEMA
     }
 

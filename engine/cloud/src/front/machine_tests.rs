@@ -76,7 +76,13 @@ impl Process {
     /// Whether everything is answered as to a machine that is off.
     async fn is_off(&self) -> bool {
         let mut off = Vec::new();
-        for url in [TOKEN, INSTANCE, "http://vtpm.internal/", "https://management.azure.com/", "https://a.vault.azure.net/keys"] {
+        for url in [
+            TOKEN,
+            INSTANCE,
+            "http://vtpm.internal/",
+            "https://management.azure.com/",
+            "https://a.vault.azure.net/keys",
+        ] {
             let answer = self.ask("GET", url, &[("metadata", "true")]).await;
             off.push(answer.status() == 410 && answer.headers().get("x-sealbook-machine").is_some_and(|v| v == "off"));
         }
@@ -93,10 +99,15 @@ async fn a_machine_is_itself_and_nobody_else() {
     let (_, other) = machine(&lab, "two").await;
     let process = Process::of(&lab, one.clone()).await;
     assert_eq!(process.who("").await.as_ref(), Ok(&mine));
-    for claim in [format!("&object_id={other}"), format!("&msi_res_id={}", lab.id("Microsoft.Compute/virtualMachines/two"))] {
+    for claim in
+        [format!("&object_id={other}"), format!("&msi_res_id={}", lab.id("Microsoft.Compute/virtualMachines/two"))]
+    {
         assert!(process.who(&claim).await.unwrap_err().contains("Identity not found"), "{claim}");
     }
     // Identities may change while the machine runs.
+    let register = format!("{}/providers/Microsoft.ManagedIdentity/register", cloud.subscription());
+    lab.me.arm("POST", &format!("{register}?api-version=2021-04-01"), Value::Null).await;
+    cloud.advance(2);
     let put = json!({ "location": "westeurope" });
     let url = format!("{}?api-version=2023-01-31", lab.id("Microsoft.ManagedIdentity/userAssignedIdentities/late"));
     assert_eq!(lab.me.arm("PUT", &url, put).await.status, 201);
@@ -124,11 +135,16 @@ async fn a_machine_reads_about_itself() {
     let (status, body) = process.imds(&format!("{INSTANCE}?{version}")).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     let compute = &body["compute"];
-    let shown = ["vmId", "name", "resourceGroupName", "subscriptionId", "location", "vmSize", "resourceId", "tags", "osType"]
-        .map(|member| compute[member].as_str().unwrap());
+    let shown =
+        ["vmId", "name", "resourceGroupName", "subscriptionId", "location", "vmSize", "resourceId", "tags", "osType"]
+            .map(|member| compute[member].as_str().unwrap());
     let subscription = cloud.seed.subscription.as_str();
     let size = "Standard_DC2as_v5";
-    assert_eq!(shown, [&one.vm_id, "one", "lab", subscription, "westeurope", size, &one.id, "a:1", "Linux"], "{status}");
+    assert_eq!(
+        shown,
+        [&one.vm_id, "one", "lab", subscription, "westeurope", size, &one.id, "a:1", "Linux"],
+        "{status}"
+    );
     assert_eq!(
         compute["securityProfile"],
         json!({ "encryptionAtHost": "false", "secureBootEnabled": "true", "securityType": "ConfidentialVM", "virtualTpmEnabled": "true" })

@@ -21,10 +21,10 @@ mod endpoint;
 mod host;
 mod lock;
 mod machine;
-mod relay;
-mod server;
 #[cfg(test)]
 mod machine_tests;
+mod relay;
+mod server;
 #[cfg(test)]
 mod tests;
 

@@ -16,9 +16,9 @@ mod power;
 mod security;
 mod storage;
 mod table;
-pub(super) mod vtpm;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(super) mod vtpm;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -186,7 +186,10 @@ fn boot_of(machine: &Resource) -> u64 {
 /// Whether a machine runs, in the boot that is meant.
 pub(crate) fn is_on(tx: &Connection, machine: &Machine) -> Result<bool, Refusal> {
     let stored = resources::get(tx, &machine.id)?;
-    Ok(stored.filter(|stored| stored.kind.eq_ignore_ascii_case(NAME)).and_then(|stored| commands::running(&stored)).is_some_and(|now| now == *machine))
+    Ok(stored
+        .filter(|stored| stored.kind.eq_ignore_ascii_case(NAME))
+        .and_then(|stored| commands::running(&stored))
+        .is_some_and(|now| now == *machine))
 }
 
 /// Id of a machine's OS disk.

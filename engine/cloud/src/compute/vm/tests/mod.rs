@@ -1,7 +1,7 @@
 //! Virtual machines, seen from outside.
 
-mod images;
 mod commands;
+mod images;
 pub(crate) mod kit;
 mod lives;
 mod rules;
