@@ -10,7 +10,6 @@ use std::io;
 use std::path::Path;
 
 /// What the isolation is called when there is none.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the word for it is the same everywhere"))]
 const NONE: &str = "guest not isolated from this account";
 
 /// Gives up everything but `disk` and the loopback port of the door. Says in words what came about.
