@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod hands_on;
+#[cfg(target_os = "linux")]
+mod machines;
 mod problems;
 #[cfg(unix)]
 mod resume;

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::args::{Global, Output};
 use crate::hooks::Hooks;
 use crate::library::Rejected;
+use crate::machines::Machines;
 use crate::out;
 use crate::render::problem;
 use crate::render::text::Line;
@@ -67,6 +68,7 @@ pub struct App {
     home: Arc<Home>,
     policy: Policy,
     hooks: Hooks,
+    machines: Arc<Machines>,
 }
 
 impl App {
@@ -83,7 +85,8 @@ impl App {
             None => default_home()?,
         };
         let home = Arc::new(Home::open(root)?);
-        Ok(Self { ui, output: global.output, home, policy, hooks: Hooks::from_environment() })
+        let machines = Arc::new(Machines::new(home.cloud_dir()));
+        Ok(Self { ui, output: global.output, home, policy, hooks: Hooks::from_environment(), machines })
     }
 
     /// How to show things.
@@ -109,6 +112,11 @@ impl App {
     /// The tests' hooks; inert in a release build.
     pub fn hooks(&self) -> Hooks {
         self.hooks.clone()
+    }
+
+    /// Where virtual machines of the embedded Azure become processes.
+    pub fn machines(&self) -> Arc<Machines> {
+        self.machines.clone()
     }
 
     /// The engine that runs components, with the home's cache of compiled ones.

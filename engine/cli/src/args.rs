@@ -145,6 +145,12 @@ pub enum Command {
         /// A playbook's folder or its playbook.toml; an id checks a standard one.
         path: String,
     },
+    /// What runs inside a confidential virtual machine.
+    #[command(hide = true)]
+    Guest {
+        #[command(subcommand)]
+        command: GuestCommand,
+    },
     /// Print a JSON Schema.
     Schema {
         #[arg(value_enum)]
@@ -349,6 +355,32 @@ pub enum CloudCommand {
     Show,
     /// Print the requests that the embedded Azure was asked.
     Requests,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GuestCommand {
+    /// Be a virtual machine of the embedded Azure: what the embedded Azure starts, not people.
+    #[command(hide = true)]
+    Serve,
+    /// Try from inside what a machine must not be able to do.
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    Probe(GuestProbe),
+}
+
+/// What is tried.
+#[cfg(debug_assertions)]
+#[derive(Debug, Args)]
+pub struct GuestProbe {
+    /// A file or folder to read.
+    #[arg(long)]
+    pub read: Vec<PathBuf>,
+    /// A folder to write a file into.
+    #[arg(long)]
+    pub write: Vec<PathBuf>,
+    /// A loopback port to connect to.
+    #[arg(long)]
+    pub connect: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

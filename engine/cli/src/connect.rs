@@ -2,17 +2,20 @@
 
 use std::env;
 
+use sealbook_attestation::Roots;
 use sealbook_azure::{Account, Azure, AzureError, Credential, Kind, Settings, Transport};
 use sealbook_cloud::front::Endpoint;
 use sealbook_cloud::front::client::Door;
 use sealbook_cloud::{Cloud, CloudConfig, CloudError};
 use sealbook_crypto::SecretString;
+use sealbook_engine::host::Judge;
 use sealbook_model::CloudName;
 use sealbook_model::problem::{Problem, codes};
 
 use crate::app::App;
 use crate::args::{AzureArgs, CredentialChoice};
 use crate::transport::EmbeddedTransport;
+use crate::trust;
 
 /// A cloud that answers, and who we are there.
 pub struct Connection {
@@ -24,11 +27,14 @@ pub struct Connection {
     pub account: Account,
     /// Whether faults were set on the embedded Azure.
     pub misbehaves: bool,
+    /// Who judges evidence: a test root is never believed on Azure, nor a real one on the embedded Azure.
+    pub judge: Judge,
 }
 
 /// Opens the home's embedded Azure.
 pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
-    Cloud::open(CloudConfig::new(app.home().cloud_dir())).map_err(|e| {
+    let config = CloudConfig { room: Some(app.machines()), ..CloudConfig::new(app.home().cloud_dir()) };
+    Cloud::open(config).map_err(|e| {
         let code = if matches!(e, CloudError::Newer { .. }) { codes::CLOUD_NEWER } else { codes::CLOUD_STATE };
         Problem::new(code, "the embedded Azure can't be opened").because(e.to_string())
     })
@@ -37,18 +43,18 @@ pub fn open_embedded(app: &App) -> Result<Cloud, Problem> {
 /// Connects and signs in.
 pub async fn connect(app: &App, cloud: CloudName, args: &AzureArgs) -> Result<Connection, Problem> {
     app.policy().admits_cloud(cloud)?;
-    let (settings, misbehaves) = match cloud {
+    let (settings, misbehaves, judge) = match cloud {
         CloudName::Embedded => embedded(app)?,
-        CloudName::Azure => (azure(args)?, false),
+        CloudName::Azure => (azure(args)?, false, trust::judge(Roots::builtin())),
     };
     let azure = Azure::new(settings).map_err(|e| refused(&e))?;
     let account = azure.account().await.map_err(|e| refused(&e))?;
     app.policy().admits_subscription(&account.subscription_id)?;
-    Ok(Connection { azure, cloud, account, misbehaves })
+    Ok(Connection { azure, cloud, account, misbehaves, judge })
 }
 
-/// How to reach the home's embedded Azure, and whether it was told to misbehave.
-fn embedded(app: &App) -> Result<(Settings, bool), Problem> {
+/// How to reach the home's embedded Azure, whether it was told to misbehave, and who judges evidence there.
+fn embedded(app: &App) -> Result<(Settings, bool, Judge), Problem> {
     let cloud = open_embedded(app)?;
     let misbehaves = cloud.faults().is_ok_and(|faults| !faults.is_empty());
     let seed = cloud
@@ -58,13 +64,14 @@ fn embedded(app: &App) -> Result<(Settings, bool), Problem> {
     let door = Endpoint::find(&app.home().cloud_dir()).ok().flatten().and_then(|e| Door::new(&e).ok());
     let credential =
         Credential::Password { tenant: seed.tenant.clone(), user: seed.user.clone(), password: seed.password.clone() };
+    let judge = trust::embedded_judge(cloud.clone());
     let transport = Transport::Injected(EmbeddedTransport::new(cloud, door, app.hooks()));
     let settings = Settings {
         tenant: Some(seed.tenant),
         subscription: Some(seed.subscription),
         ..Settings::new(credential, transport)
     };
-    Ok((settings, misbehaves))
+    Ok((settings, misbehaves, judge))
 }
 
 /// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.

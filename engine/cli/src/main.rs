@@ -6,14 +6,17 @@ mod args;
 mod assets;
 mod commands;
 mod connect;
+mod guest;
 mod hooks;
 mod learner;
 mod library;
+mod machines;
 mod out;
 mod prompt;
 mod render;
 mod signals;
 mod transport;
+mod trust;
 mod ui;
 
 use std::process::ExitCode;
@@ -23,7 +26,7 @@ use sealbook_model::problem::{Problem, codes};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::Failure;
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::ui::{Mode, Surroundings, Ui};
 
 /// Answers arguments that make no sense, and requests for help.
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misunderstood(&error),
     };
+    if let Command::Guest { command } = &cli.command {
+        return guest::run(command);
+    }
     // Diagnosis for the curious (`SEALBOOK_LOG=debug`), on stderr; runs themselves are told by events.
     let filter = EnvFilter::try_from_env("SEALBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();

@@ -1,5 +1,7 @@
 //! The cloud as other crates see it.
 
+mod rooms;
+
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +15,11 @@ use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
+use self::rooms::Rooms;
 use crate::arm::Arm;
 use crate::config::{CloudConfig, CloudError, Wall};
 use crate::cx::Cx;
-use crate::dispatch::{self, Outcome};
+use crate::dispatch::{self, Outcome, Setting};
 use crate::entra::device;
 use crate::fault::{self, Fault};
 use crate::http::{Answer, Request};
@@ -28,7 +31,7 @@ use crate::service::Service;
 use crate::store::pool::Pool;
 use crate::store::{log, resources, settings};
 use crate::tee::{self, TeeError};
-use crate::{audit, compute, opening, registry};
+use crate::{audit, compute, opening, registry, room};
 
 /// A connection that was lost because a fault says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,13 +50,6 @@ pub enum Dropped {
 /// can take its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineIdentities(pub Vec<String>);
-
-/// Resource id of the virtual machine that a request comes from.
-///
-/// A front door puts this into a request's extensions for the instance metadata address; nothing that a client sends can
-/// take its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine(pub String);
 
 /// An operation that the embedded Azure offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +102,7 @@ struct Inner {
     pool: Pool,
     sealing: SealKey,
     wall: Wall,
+    rooms: Rooms,
     /// Requests of this process queue here; only other processes are waited for by asking SQLite again.
     turn: Mutex<()>,
 }
@@ -130,7 +127,8 @@ impl Cloud {
         let mut connection = pool.take()?;
         opening::prepare(&mut connection, &path, &sealing, config.wall.read())?;
         pool.put(connection);
-        Ok(Self(Arc::new(Inner { pool, sealing, wall: config.wall, turn: Mutex::default() })))
+        let rooms = Rooms::new(config.dir, config.room);
+        Ok(Self(Arc::new(Inner { pool, sealing, wall: config.wall, rooms, turn: Mutex::default() })))
     }
 
     /// Answers a request to one of Azure's hosts. The URI is absolute (or the host is in `Host`).
@@ -138,8 +136,15 @@ impl Cloud {
     /// # Errors
     /// A fault made the connection break.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Dropped> {
-        let inner = Arc::clone(&self.0);
-        let served = tokio::task::spawn_blocking(move || inner.serve(request)).await;
+        let cloud = self.clone();
+        let runtime = tokio::runtime::Handle::current();
+        // All of it on one thread that nobody can cancel: a client that goes away must not take the machine's work along.
+        let served = tokio::task::spawn_blocking(move || {
+            let outcome = cloud.0.serve(request);
+            cloud.take_up(&runtime);
+            outcome
+        })
+        .await;
         match served {
             Ok(Outcome::Answered(answer)) => Ok(answer.into()),
             Ok(Outcome::LostBefore) => Err(Dropped::Before),
@@ -216,7 +221,8 @@ impl Cloud {
     /// # Errors
     /// The database can't be written.
     pub fn reset(&self) -> Result<(), CloudError> {
-        self.with(|tx, inner| {
+        let housed = self.with(|tx, inner| {
+            let housed = room::housed(tx, false)?;
             let mut tables = tx.prepare(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
             )?;
@@ -224,8 +230,13 @@ impl Cloud {
             for table in tables {
                 tx.execute_batch(&format!("DELETE FROM \"{table}\""))?;
             }
-            seed::plant(tx, &inner.sealing, inner.wall.read())
-        })
+            seed::plant(tx, &inner.sealing, inner.wall.read())?;
+            Ok(housed)
+        })?;
+        for vm_id in housed {
+            self.0.rooms.discard(&vm_id);
+        }
+        Ok(())
     }
 
     /// The instant on the cloud clock.
@@ -318,7 +329,7 @@ impl Cloud {
     /// The database can't be read.
     pub fn inventory(&self) -> Result<Vec<crate::inventory::Item>, CloudError> {
         self.with(|tx, inner| {
-            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            dispatch::catch_up(tx, inner.setting())?;
             crate::inventory::read(tx)
         })
     }
@@ -329,7 +340,7 @@ impl Cloud {
     /// The database can't be read.
     pub fn hsm_bills(&self) -> Result<Vec<crate::HsmBill>, CloudError> {
         self.with(|tx, inner| {
-            dispatch::catch_up(tx, &inner.sealing, inner.wall.read())?;
+            dispatch::catch_up(tx, inner.setting())?;
             crate::keyvault::hsm::billing::read(tx)
         })
     }
@@ -373,15 +384,7 @@ impl Cloud {
     /// # Errors
     /// The database can't be read.
     pub fn identities_of(&self, resource: &str) -> Result<Vec<String>, CloudError> {
-        self.with(|tx, _| {
-            let mut held: Vec<String> = principals::of_resource(tx, resource)?.map(|p| p.oid).into_iter().collect();
-            let document = resources::get(tx, resource)?.map(|r| r.body).unwrap_or_default();
-            for (_, identity) in document["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
-                let oid = identity["principalId"].as_str().unwrap_or_default();
-                held.extend(principals::get(tx, oid)?.map(|p| p.oid));
-            }
-            Ok(held)
-        })
+        self.with(|tx, _| Ok(principals::held_by(tx, resource)?.into_iter().map(|p| p.oid).collect()))
     }
 
     /// The roots of this cloud's test world: those of its hardware, and the one below which vaults and managed HSMs sign
@@ -393,12 +396,22 @@ impl Cloud {
     pub fn test_roots(&self) -> Result<String, CloudError> {
         self.with(|tx, inner| {
             let wall = inner.wall.read();
-            let mut roots = dispatch::aside(tx, &inner.sealing, wall, |cx| tee::roots(cx))?;
+            let mut roots = dispatch::unasked(tx, inner.setting(), |cx| tee::roots(cx))?;
             let releases = crate::keyvault::release::root_pem(tx, &inner.sealing, wall)?;
             for root in Certificate::bundle(releases.as_bytes()).map_err(Refusal::internal)? {
                 roots = roots.with_test(tee::WORLD, Kind::Tls, root, Vec::new());
             }
             Ok(roots.to_pem())
+        })
+    }
+
+    /// The boot that a running virtual machine is in; none: there is no such machine, or it does not run.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub fn machine(&self, id: &str) -> Result<Option<crate::Machine>, CloudError> {
+        self.with(|tx, inner| {
+            dispatch::unasked(tx, inner.setting(), |cx| Ok(compute::machine(cx, id)?.and_then(|m| compute::running(&m))))
         })
     }
 
@@ -409,7 +422,7 @@ impl Cloud {
         work: impl FnOnce(&Cx<'_>, &resources::Resource) -> Result<T, Refusal>,
     ) -> Result<T, TeeError> {
         let done = self.with(|tx, inner| {
-            dispatch::aside(tx, &inner.sealing, inner.wall.read(), |cx| {
+            dispatch::unasked(tx, inner.setting(), |cx| {
                 let Some(machine) = compute::machine(cx, machine)? else { return Ok(None) };
                 match tee::lack(&machine) {
                     Some(lack) => Ok(Some(Err(lack))),
@@ -448,6 +461,10 @@ impl Cloud {
 }
 
 impl Inner {
+    fn setting(&self) -> Setting<'_> {
+        Setting { sealing: &self.sealing, wall: self.wall.read(), room: self.rooms.room() }
+    }
+
     fn serve(&self, request: http::Request<Bytes>) -> Outcome {
         let request = match Request::parse(request) {
             Ok(request) => request,
@@ -461,7 +478,8 @@ impl Inner {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut connection = self.pool.take()?;
             let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let outcome = dispatch::run(&mut connection, &self.sealing, wall, &request)?;
+            let setting = Setting { wall, ..self.setting() };
+            let outcome = dispatch::run(&mut connection, setting, &request)?;
             self.pool.put(connection);
             Ok::<_, Refusal>(outcome)
         }));

@@ -7,6 +7,7 @@ use std::{fmt, io};
 use chrono::{DateTime, Utc};
 
 use crate::refusal::Refusal;
+use crate::room::MachineRoom;
 
 /// A wall clock.
 #[derive(Clone)]
@@ -41,12 +42,14 @@ pub struct CloudConfig {
     pub dir: PathBuf,
     /// The wall clock that tokens and TLS go by.
     pub wall: Wall,
+    /// Where scripts for virtual machines are carried out. None: run command is refused.
+    pub room: Option<Arc<dyn MachineRoom>>,
 }
 
 impl CloudConfig {
     /// A cloud in a folder, on the system's clock.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), wall: Wall::system() }
+        Self { dir: dir.into(), wall: Wall::system(), room: None }
     }
 }
 

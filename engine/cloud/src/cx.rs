@@ -11,9 +11,11 @@ use uuid::Uuid;
 use crate::audit::Entry;
 use crate::authorization::evaluate::{self, Decision};
 use crate::http::Request;
+use crate::identity::principals::{self, Principal};
 use crate::lro::{self, Lro, NewLro};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
+use crate::room::MachineRoom;
 use crate::store::resources::{self, Filter, Resource};
 use crate::store::settings;
 
@@ -98,6 +100,8 @@ pub(crate) struct Cx<'a> {
     pub correlation_id: String,
     /// The tenant that the request is about: that of what it names, else that of its caller, else the first.
     pub tenant: String,
+    /// Where scripts for virtual machines are carried out, if anywhere.
+    pub room: Option<&'a dyn MachineRoom>,
     pub(crate) sealing: &'a SealKey,
     pub(crate) entries: Vec<(Entry, Value)>,
 }
@@ -123,6 +127,19 @@ impl Cx<'_> {
     /// Whether the caller may do `action` at `scope` now.
     pub fn authorize(&self, action: &str, data: bool, scope: &str) -> Result<Decision, Refusal> {
         self.allows(&self.caller.oid, action, data, scope)
+    }
+
+    /// The managed identities of the machine that asks, system-assigned first: those that a front door names, or those
+    /// that a virtual machine holds now, when it asks through its own door.
+    pub fn machine_identities(&self) -> Result<Vec<Principal>, Refusal> {
+        if let Some(machine) = &self.request.machine {
+            return principals::held_by(self.tx, &machine.id);
+        }
+        let mut held = Vec::new();
+        for oid in &self.request.identities {
+            held.extend(principals::get(self.tx, oid)?);
+        }
+        Ok(held)
     }
 
     /// Starts a long-running operation that completes `lro.takes` from now on the cloud clock

@@ -13,9 +13,10 @@ use crate::http::{Answer, Request};
 use crate::identity::token::TokenError;
 use crate::operation::{self, Access, Found, Operation, Params};
 use crate::refusal::Refusal;
+use crate::room::MachineRoom;
 use crate::service::Service;
 use crate::store::{log, settings};
-use crate::{audit, insights, lro, registry, seed};
+use crate::{audit, compute, insights, lro, registry, seed};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -36,24 +37,26 @@ pub(crate) fn clocks(tx: &Connection, wall: DateTime<Utc>) -> Result<DateTime<Ut
 }
 
 /// Runs a request. An error means that nothing was committed.
-pub(crate) fn run(
-    connection: &mut Connection,
-    sealing: &SealKey,
-    wall: DateTime<Utc>,
-    request: &Request,
-) -> Result<Outcome, Refusal> {
+pub(crate) fn run(connection: &mut Connection, setting: Setting<'_>, request: &Request) -> Result<Outcome, Refusal> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let outcome = within(&tx, sealing, wall, request)?;
+    let outcome = within(&tx, setting, request)?;
     tx.commit()?;
     Ok(outcome)
 }
 
-fn context<'a>(
-    tx: &'a Transaction<'a>,
-    sealing: &'a SealKey,
-    wall: DateTime<Utc>,
-    request: &'a Request,
-) -> Result<Cx<'a>, Refusal> {
+/// What is the same for every request of an instant.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// Seals what is stored.
+    pub sealing: &'a SealKey,
+    /// The wall clock.
+    pub wall: DateTime<Utc>,
+    /// Where scripts for virtual machines are carried out.
+    pub room: Option<&'a dyn MachineRoom>,
+}
+
+fn context<'a>(tx: &'a Transaction<'a>, setting: Setting<'a>, request: &'a Request) -> Result<Cx<'a>, Refusal> {
+    let Setting { sealing, wall, room } = setting;
     let request_id = Uuid::new_v4();
     let correlation_id = request
         .header("x-ms-correlation-request-id")
@@ -68,6 +71,7 @@ fn context<'a>(
         request_id,
         correlation_id: correlation_id.to_string(),
         tenant: settings::get(tx, seed::TENANT)?.unwrap_or_default(),
+        room,
         sealing,
         entries: Vec::new(),
     })
@@ -81,8 +85,8 @@ struct Done {
     code: Option<String>,
 }
 
-fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request: &Request) -> Result<Outcome, Refusal> {
-    let mut cx = context(tx, sealing, wall, request)?;
+fn within(tx: &Transaction<'_>, setting: Setting<'_>, request: &Request) -> Result<Outcome, Refusal> {
+    let mut cx = context(tx, setting, request)?;
     let fate = fault::fate(tx, request)?;
     let service = registry::service(&request.host);
     let done = match (&fate, service) {
@@ -109,7 +113,7 @@ fn within(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>, request:
         tx,
         &log::Line {
             request_id: cx.request_id.to_string(),
-            time: wall,
+            time: setting.wall,
             request,
             service: done.service,
             operation: done.operation.map_or("", |o| o.name),
@@ -160,28 +164,40 @@ fn tick(cx: &mut Cx<'_>) -> Result<(), Refusal> {
 }
 
 /// Lets happen what is due, for a look at the cloud that comes without a request.
-pub(crate) fn catch_up(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>) -> Result<(), Refusal> {
-    aside(tx, sealing, wall, |_| Ok(()))
+pub(crate) fn catch_up(tx: &Transaction<'_>, setting: Setting<'_>) -> Result<(), Refusal> {
+    unasked(tx, setting, |_| Ok(()))
 }
 
-/// Does something that comes without a request, after what is due.
-pub(crate) fn aside<T>(
+/// Works on the cloud without a request, after what is due has happened.
+pub(crate) fn unasked<T>(
     tx: &Transaction<'_>,
-    sealing: &SealKey,
-    wall: DateTime<Utc>,
-    work: impl FnOnce(&Cx<'_>) -> Result<T, Refusal>,
+    setting: Setting<'_>,
+    work: impl FnOnce(&mut Cx<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let request =
         http::Request::get("https://management.azure.com/").body(bytes::Bytes::new()).map_err(Refusal::internal)?;
     let request = Request::parse(request).map_err(Refusal::internal)?;
-    let mut cx = context(tx, sealing, wall, &request)?;
+    let mut cx = context(tx, setting, &request)?;
     tick(&mut cx)?;
-    work(&cx)
+    work(&mut cx)
+}
+
+/// Answers a virtual machine that is not there any more, or not in the boot that the door was opened for. Such a machine
+/// sends nothing: whoever speaks for it must end.
+fn off(cx: &Cx<'_>, service: &'static dyn Service) -> Done {
+    let mut answer = Answer::empty(410).header("x-sealbook-machine", "off");
+    finish(cx, service, &mut answer);
+    Done { answer, service: service.name(), operation: None, code: Some("MachineOff".to_owned()) }
 }
 
 /// Serves a request inside a savepoint of its own: a refused operation leaves no trace but its log lines.
 fn serve(cx: &mut Cx<'_>, service: &'static dyn Service, fate: Option<&Fault>) -> Result<Done, Refusal> {
     tick(cx)?;
+    if let Some(machine) = &cx.request.machine
+        && !compute::is_on(cx.tx, machine)?
+    {
+        return Ok(off(cx, service));
+    }
     let found = found(service, cx.request);
     let matched = match &found {
         Found::One(operation, params) => Some((*operation, params.clone())),

@@ -207,6 +207,35 @@ pub(crate) fn advance(cx: &mut Cx<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Ends an operation before its time, with a result or an error. One that has ended already stays as it is.
+pub(crate) fn end(cx: &Cx<'_>, id: &str, outcome: Result<Value, Refusal>) -> Result<(), Refusal> {
+    let (status, result, error) = match outcome {
+        Ok(result) => (Status::Succeeded, Some(result.to_string()), None),
+        Err(refusal) => (Status::Failed, None, Some(refusal.arm_error().to_string())),
+    };
+    cx.tx
+        .prepare_cached(
+            "UPDATE operations SET status = ?2, result = ?3, error = ?4, due = ?5
+             WHERE id = ?1 AND status = 'InProgress'",
+        )?
+        .execute(params![id, status.as_str(), result, error, millis(cx.now)])?;
+    Ok(())
+}
+
+/// The operations of a kind that are in progress, oldest first.
+pub(crate) fn open(tx: &Connection, kind: &str) -> Result<Vec<Lro>, Refusal> {
+    let mut statement =
+        tx.prepare_cached("SELECT * FROM operations WHERE status = 'InProgress' AND kind = ?1 ORDER BY started, id")?;
+    let rows = statement.query_map([kind], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Replaces what the hook of an operation needs.
+pub(crate) fn set_payload(tx: &Connection, id: &str, payload: &Value) -> Result<(), Refusal> {
+    tx.prepare_cached("UPDATE operations SET payload = ?2 WHERE id = ?1")?.execute(params![id, payload.to_string()])?;
+    Ok(())
+}
+
 /// Runs the hook of an operation that fell due. Whatever goes wrong in it, a panic included, fails this one operation:
 /// it must not stand in the way of every later request.
 fn complete(cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
@@ -236,8 +265,14 @@ fn complete(cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Kinds of operations that end when their work is done; the clock only ends those that take too long.
+const OPEN_ENDED: &[&str] = &[crate::compute::RUN_COMMAND];
+
 /// Seconds to wait before the next poll: at least one.
 pub(crate) fn retry_after(cx: &Cx<'_>, lro: &Lro) -> String {
+    if OPEN_ENDED.contains(&lro.kind.as_str()) {
+        return "1".to_owned();
+    }
     let left = (lro.due - cx.now).num_milliseconds().max(0);
     ((left + 999) / 1000).clamp(1, 30).to_string()
 }

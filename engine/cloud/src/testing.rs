@@ -11,7 +11,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::cx::{Caller, Cx};
-use crate::{Cloud, CloudConfig, Dropped, Fault, Seed, Wall, audit};
+use crate::{Cloud, CloudConfig, Dropped, Fault, MachineRoom, Seed, Wall, audit};
 
 /// A cloud for tests. Its wall clock stands still unless it is moved.
 pub(crate) struct TestCloud {
@@ -27,13 +27,20 @@ pub(crate) const START: i64 = 1_767_323_045;
 /// A fresh cloud.
 pub(crate) fn cloud() -> TestCloud {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    open(dir, Arc::new(AtomicI64::new(START * 1_000)))
+    open(dir, Arc::new(AtomicI64::new(START * 1_000)), None)
 }
 
-fn open(dir: Arc<tempfile::TempDir>, wall: Arc<AtomicI64>) -> TestCloud {
+/// A fresh cloud whose machines run scripts in this room.
+pub(crate) fn with_room(room: Arc<dyn MachineRoom>) -> TestCloud {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    open(dir, Arc::new(AtomicI64::new(START * 1_000)), Some(room))
+}
+
+fn open(dir: Arc<tempfile::TempDir>, wall: Arc<AtomicI64>, room: Option<Arc<dyn MachineRoom>>) -> TestCloud {
     let clock = Arc::clone(&wall);
     let cloud = Cloud::open(CloudConfig {
         dir: dir.path().join("cloud"),
+        room,
         wall: Wall::new(move || DateTime::<Utc>::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap()),
     })
     .unwrap();
@@ -53,7 +60,7 @@ impl Files {
         for (name, bytes) in &self.0 {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
-        open(dir, Arc::new(AtomicI64::new(START * 1_000)))
+        open(dir, Arc::new(AtomicI64::new(START * 1_000)), None)
     }
 }
 
@@ -68,7 +75,12 @@ impl TestCloud {
 
     /// The same cloud as another process would open it.
     pub fn again(&self) -> Self {
-        open(Arc::clone(&self.dir), Arc::clone(&self.wall))
+        open(Arc::clone(&self.dir), Arc::clone(&self.wall), None)
+    }
+
+    /// The same cloud as another process with a room would open it.
+    pub fn again_with(&self, room: Arc<dyn MachineRoom>) -> Self {
+        open(Arc::clone(&self.dir), Arc::clone(&self.wall), Some(room))
     }
 
     /// Moves the cloud clock.
@@ -105,6 +117,7 @@ impl TestCloud {
             request_id: uuid::Uuid::nil(),
             correlation_id: "correlation".to_owned(),
             tenant: self.seed.tenant.clone(),
+            room: None,
             sealing: &sealing,
             entries: Vec::new(),
         };

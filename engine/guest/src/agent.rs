@@ -47,13 +47,18 @@ pub struct AgentSettings {
     pub judge: Judge,
 }
 
-/// Serves until `cancel`: a run hands over one job after the other.
+/// Says that it is `ready`, and serves until `cancel`: a run hands over one job after the other.
 ///
 /// # Errors
 /// When this machine can't run WebAssembly. What goes wrong with a job is its reply; what goes wrong with the mailbox is
 /// tried again.
-pub async fn serve(settings: AgentSettings, cancel: CancellationToken) -> Result<(), Failure> {
+pub async fn serve(
+    settings: AgentSettings,
+    ready: impl FnOnce() + Send,
+    cancel: CancellationToken,
+) -> Result<(), Failure> {
     let agent = Agent::new(settings)?;
+    ready();
     let (mut last, mut wait) = (String::new(), POLL.0);
     loop {
         tokio::select! {

@@ -3,6 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use sealbook_azure::HttpSend;
+use tokio::runtime::Handle;
 
 /// A machine's TPM and event log.
 pub trait Hardware: Send {
@@ -24,6 +30,41 @@ pub trait Hardware: Send {
 pub struct Linux {
     device: File,
     log: PathBuf,
+}
+
+/// The hardware behind the door of a machine of the embedded Azure (`http://vtpm.internal/`).
+#[derive(Debug)]
+pub struct Door {
+    way: Arc<dyn HttpSend>,
+    runtime: Handle,
+}
+
+impl Door {
+    /// Reaches the hardware by `way`. Calls wait for answers, so they come from threads that may.
+    #[must_use]
+    pub fn new(way: Arc<dyn HttpSend>, runtime: Handle) -> Self {
+        Self { way, runtime }
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> io::Result<Vec<u8>> {
+        let uri = format!("http://vtpm.internal{path}");
+        let request = Request::builder().method(method).uri(uri).body(Bytes::from(body)).map_err(io::Error::other)?;
+        let answer = self.runtime.block_on(self.way.send(request)).map_err(io::Error::other)?;
+        match answer.status().is_success() {
+            true => Ok(answer.into_body().to_vec()),
+            false => Err(io::Error::other(String::from_utf8_lossy(answer.body()).trim().to_owned())),
+        }
+    }
+}
+
+impl Hardware for Door {
+    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+        self.ask(Method::POST, "/", command.to_vec())
+    }
+
+    fn event_log(&mut self) -> io::Result<Vec<u8>> {
+        self.ask(Method::GET, "/event-log", Vec::new())
+    }
 }
 
 /// Longest response of a TPM in bytes.

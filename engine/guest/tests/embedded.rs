@@ -14,7 +14,7 @@ use sealbook_attestation::{Roots, document};
 use sealbook_azure::{
     Account, Answer, Azure, Credential, HttpSend, Polled, RetryRules, Settings, Transport, TransportError,
 };
-use sealbook_cloud::{Cloud, CloudConfig, Machine, MachineIdentities, Tee as Chip};
+use sealbook_cloud::{Cloud, CloudConfig, Tee as Chip};
 use sealbook_crypto::rsa::{RsaAesWrap, RsaKey};
 use sealbook_engine::tee::{Attested, Tee as _};
 use sealbook_guest::Release;
@@ -28,16 +28,15 @@ const PROVIDER: &str = "https://sharedweu.weu.attest.azure.net";
 #[derive(Debug)]
 struct From {
     cloud: Cloud,
-    machine: Option<(String, Vec<String>)>,
+    machine: Option<String>,
 }
 
 #[async_trait]
 impl HttpSend for From {
     async fn send(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        if let Some((id, identities)) = &self.machine {
-            request.extensions_mut().insert(Machine(id.clone()));
-            request.extensions_mut().insert(MachineIdentities(identities.clone()));
+        if let Some(id) = &self.machine {
+            request.extensions_mut().insert(self.cloud.machine(id).unwrap().unwrap());
         }
         let lost = |dropped: sealbook_cloud::Dropped| TransportError::Lost { host, why: dropped.to_string() };
         self.cloud.handle(request).await.map_err(lost)
@@ -61,7 +60,7 @@ fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-fn client(cloud: &Cloud, credential: Credential, machine: Option<(String, Vec<String>)>) -> Azure {
+fn client(cloud: &Cloud, credential: Credential, machine: Option<String>) -> Azure {
     let retry = RetryRules { first_delay: Duration::from_millis(1), ..RetryRules::default() };
     let transport = Transport::Injected(Arc::new(From { cloud: cloud.clone(), machine }));
     Azure::new(Settings { retry, ..Settings::new(credential, transport) }).unwrap()
@@ -190,7 +189,7 @@ impl Lab {
         let made = self.put(&rest, body).await;
         let (id, principal) = (self.id(&rest), made["identity"]["principalId"].as_str().unwrap().to_owned());
         let credential = Credential::ManagedIdentity { client_id: None };
-        let azure = client(&self.cloud, credential, Some((id.clone(), vec![principal.clone()])));
+        let azure = client(&self.cloud, credential, Some(id.clone()));
         let (cloud, machine) = (self.cloud.clone(), id.clone());
         let open = move || {
             let chip = Chip::open(&cloud, &machine).map_err(io::Error::other)?;

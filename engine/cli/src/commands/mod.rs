@@ -40,6 +40,6 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
         Command::Cloud { command } => cloud::cloud(&app, command).await,
-        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } => Ok(0),
+        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } | Command::Guest { .. } => Ok(0),
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sealbook_azure::Account;
 use sealbook_engine::event::Events;
-use sealbook_engine::host::{HostSettings, PluginHost};
+use sealbook_engine::guest::{GuestSettings, Guests};
+use sealbook_engine::host::{ArtifactStore, HostSettings, PluginHost};
 use sealbook_engine::run::{self, Engine, RunSummary, Runs, Session, StartRequest, Status};
 use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
@@ -187,16 +188,27 @@ impl Work {
         yes: bool,
     ) -> Self {
         let cancel = signals::listen();
-        let host = PluginHost::new(HostSettings {
+        let embedded = connection.cloud == CloudName::Embedded;
+        let guests = GuestSettings {
+            azure: connection.azure.clone(),
+            components: runtime.components(),
+            // The embedded Azure's machines are this program.
+            binary: if embedded { None } else { std::env::current_exe().ok() },
+            look_after: Duration::from_secs(if embedded { 3 } else { 60 }),
+            notice_within: Duration::from_secs(if embedded { 60 } else { 900 }),
+        };
+        let here = PluginHost::new(HostSettings {
             runtime,
             azure: connection.azure,
-            artifacts: app.home().root().join("artifacts"),
+            artifacts: ArtifactStore::Folder(app.home().root().join("artifacts")),
             policy: Arc::new(app.policy().clone()),
+            judge: connection.judge,
+            tee: None,
         });
+        let host = Guests::new(here, guests);
         let mut settings = run::Settings::new(Arc::new(app.policy().clone()), env!("CARGO_PKG_VERSION"));
         settings.gates = app.hooks().gates;
         let engine = Engine::new(app.home(), Arc::new(host), settings);
-        let embedded = connection.cloud == CloudName::Embedded;
         let shown = reporter.clone();
         let session = Session {
             learner: Arc::new(Terminal::new(app.ui(), yes, embedded, reporter.clone(), cancel.clone())),

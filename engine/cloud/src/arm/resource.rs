@@ -1,6 +1,7 @@
 //! The operations that all resource types share: PUT, PATCH, GET, DELETE and lists, with the long-running operations
 //! behind them.
 
+use chrono::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -188,7 +189,20 @@ pub(crate) fn act(
     verb: &'static str,
     payload: Value,
 ) -> Result<Answer, Refusal> {
-    let lro = start(cx, kind, resource, verb, payload)?;
+    act_within(cx, kind, resource, verb, payload, kind.facts().takes)
+}
+
+/// Starts an action that ends itself, in `limit` on the cloud clock at the latest.
+pub(crate) fn act_within(
+    cx: &mut Cx<'_>,
+    kind: &'static dyn Kind,
+    resource: &Resource,
+    verb: &'static str,
+    payload: Value,
+    limit: Duration,
+) -> Result<Answer, Refusal> {
+    let new = NewLro { provider: namespace(kind), kind: verb, resource: &resource.id, payload, takes: limit };
+    let lro = cx.start(new)?;
     Ok(accepted(cx, kind, resource, &lro, Answer::empty(202)))
 }
 

@@ -26,9 +26,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::arm::kind::Kind;
+use crate::arm::resource;
 use crate::cx::Cx;
 use crate::fault;
 use crate::http::Answer;
+use crate::lro::Lro;
 use crate::odata::{self, Term};
 use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
@@ -36,7 +38,11 @@ use crate::resources::locations::{self, LOCATIONS};
 use crate::service::{Machines, Provider, ResourceType, Service};
 use crate::store::resources::Resource;
 use sizes::{SIZES, Size};
-pub(crate) use vm::{is_running, os_disk};
+pub(crate) use vm::commands::{Command, RUN_COMMAND, preempted, running};
+pub(crate) use vm::{is_on, is_running, os_disk};
+pub(crate) use vm::metadata::document as instance_metadata;
+#[cfg(test)]
+pub(crate) use vm::tests::kit;
 #[cfg(test)]
 pub(crate) use vm::tests::kit::{Lab, confidential, lab, ordinary};
 
@@ -115,7 +121,8 @@ impl Provider for Compute {
     }
 
     fn schema(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA].concat());
+        static SCHEMA: LazyLock<String> =
+            LazyLock::new(|| [sets::SCHEMA, volumes::SCHEMA, crate::room::SCHEMA].concat());
         &SCHEMA
     }
 
@@ -137,6 +144,21 @@ impl Provider for Compute {
 
     fn machines(&self, cx: &Cx<'_>, subscription: &str, location: &str) -> Result<Vec<Machines>, Refusal> {
         quota::machines(cx, subscription, location)
+    }
+
+    fn complete(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<Option<Value>, Refusal> {
+        // A script ends when its output arrives; the clock ends only one that takes too long.
+        if lro.kind == RUN_COMMAND {
+            return Err(vm::commands::timed_out());
+        }
+        resource::complete(cx, lro)
+    }
+
+    fn failed(&self, cx: &mut Cx<'_>, lro: &Lro) -> Result<(), Refusal> {
+        if lro.kind == RUN_COMMAND {
+            return Ok(());
+        }
+        resource::failed(cx, lro)
     }
 
     fn tick(&self, cx: &mut Cx<'_>) -> Result<(), Refusal> {

@@ -1,18 +1,22 @@
-//! The identity endpoint of the instance metadata service: plain HTTP at the link-local address.
+//! The instance metadata service: plain HTTP at the link-local address.
 //!
-//! Which machine asks can't be read off a request; the front door says so through [`crate::MachineIdentities`].
+//! Which machine asks can't be read off a request; the front door says so through [`crate::MachineIdentities`] or
+//! [`crate::Machine`].
+//!
+//! Source: <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::sign_in;
+use crate::compute;
 use crate::cx::{Caller, Cx};
 use crate::http::Answer;
+use crate::identity::mint;
 use crate::identity::principals::Principal;
 use crate::identity::token::TokenError;
-use crate::identity::{mint, principals};
 use crate::managedidentity::USER_ASSIGNED;
-use crate::operation::{Access, Operation, Params};
+use crate::operation::{Access, Operation, Params, Run};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::service::Service;
@@ -21,27 +25,19 @@ use crate::{compute, tee};
 /// The instance metadata service.
 pub(super) struct Metadata;
 
+const API: &[&str] = &["2018-02-01", "2019-08-01", "2021-02-01", "2023-07-01", "2023-11-15", "2025-04-07"];
+/// The first version with all members of the instance document that are answered.
+const INSTANCE_API: &[&str] = &["2021-02-01", "2021-12-13", "2023-07-01", "2023-11-15", "2025-04-07"];
+
+const fn row(name: &'static str, path: &'static str, api: &'static [&'static str], run: Run) -> Operation {
+    Operation { name, method: Method::GET, path, when: &[], api, access: Access::Open, lro: false, run }
+}
+
 static OPERATIONS: &[Operation] = &[
-    Operation {
-        name: "Identity_GetToken",
-        method: Method::GET,
-        path: "/metadata/identity/oauth2/token",
-        when: &[],
-        api: &["2018-02-01", "2019-08-01", "2021-02-01", "2023-07-01", "2023-11-15", "2025-04-07"],
-        access: Access::Open,
-        lro: false,
-        run: token,
-    },
-    Operation {
-        name: "Thim_GetAmdCertification",
-        method: Method::GET,
-        path: "/metadata/THIM/amd/certification",
-        when: &[],
-        api: &[],
-        access: Access::Open,
-        lro: false,
-        run: certification,
-    },
+    row("Identity_GetToken", "/metadata/identity/oauth2/token", API, token),
+    row("Instances_GetMetadata", "/metadata/instance", INSTANCE_API, instance),
+    row("Instances_GetMember", "/metadata/instance/{*path}", INSTANCE_API, instance),
+    row("Thim_GetAmdCertification", "/metadata/THIM/amd/certification", &[], certification),
 ];
 
 fn invalid(message: &str) -> Refusal {
@@ -63,9 +59,8 @@ fn unnamed(held: Vec<Principal>) -> Result<Option<Principal>, Refusal> {
     Ok(held.into_iter().next())
 }
 
-/// Refuses what did not come from a program of the machine itself: a browser or a proxy can't set the one header, or
-/// sets the other.
-fn require_own(cx: &Cx<'_>) -> Result<(), Refusal> {
+/// Refuses what a browser's page or a redirect could have sent.
+fn guard(cx: &Cx<'_>) -> Result<(), Refusal> {
     if !cx.request.header("metadata").is_some_and(|m| m.eq_ignore_ascii_case("true")) {
         return Err(invalid("Required metadata header not specified"));
     }
@@ -77,9 +72,9 @@ fn require_own(cx: &Cx<'_>) -> Result<(), Refusal> {
 
 /// The certificates of the host's chip, for a machine with AMD SEV-SNP.
 fn certification(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    require_own(cx)?;
+    guard(cx)?;
     let machine = match &cx.request.machine {
-        Some(id) => compute::machine(cx, id)?,
+        Some(machine) => compute::machine(cx, &machine.id)?,
         None => None,
     };
     let Some(machine) = machine.filter(|machine| tee::lack(machine).is_none()) else {
@@ -88,17 +83,33 @@ fn certification(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&tee::thim::certification(cx, &machine)?))
 }
 
+/// `Instances_GetMetadata`, and the members of its document by path.
+fn instance(cx: &mut Cx<'_>, params: &Params) -> Result<Answer, Refusal> {
+    guard(cx)?;
+    let machine = cx.request.machine.clone().ok_or_else(|| Refusal::new(404, "Not found", ""))?;
+    let document = compute::instance_metadata(cx, &machine)?;
+    let mut asked = &document;
+    for part in params.find("path").unwrap_or_default().split('/').filter(|part| !part.is_empty()) {
+        let member = part.parse::<usize>().map_or_else(|_| asked.get(part), |position| asked.get(position));
+        asked = member.ok_or_else(|| Refusal::new(404, "Not found", ""))?;
+    }
+    let text = cx.request.query("format").is_some_and(|format| format.eq_ignore_ascii_case("text"));
+    match asked {
+        Value::String(value) if text => Ok(Answer::bytes(200, "text/plain; charset=utf-8", value.clone())),
+        Value::Object(_) | Value::Array(_) if !text => Ok(Answer::ok(asked)),
+        // A member is text, and what has members is JSON.
+        _ => Err(Refusal::new(400, "Bad request", "The requested format does not fit what the path names.")),
+    }
+}
+
 fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
-    require_own(cx)?;
+    guard(cx)?;
     let resource = cx
         .request
         .query("resource")
         .filter(|r| !r.is_empty())
         .ok_or_else(|| invalid("Required audience parameter not specified"))?;
-    let mut held = Vec::new();
-    for oid in &cx.request.identities {
-        held.extend(principals::get(cx.tx, oid)?);
-    }
+    let held = cx.machine_identities()?;
     let chosen = |name: &str| cx.request.query(name).filter(|v| !v.is_empty());
     let is = |part: Option<&str>, given: &str| part.is_some_and(|p| p.eq_ignore_ascii_case(given));
     let principal = if let Some(client) = chosen("client_id") {

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sealbook_crypto::SecretString;
 
 use super::Endpoint;
 
@@ -56,16 +57,23 @@ impl Door {
     /// # Errors
     /// [`SendError::Invalid`] when the endpoint's secret is not one that a server wrote.
     pub fn new(endpoint: &Endpoint) -> Result<Self, SendError> {
-        let mut secret = HeaderValue::from_str(endpoint.door.expose()).map_err(|_| SendError::Invalid {
-            reason: "the endpoint file's secret is not a header value".to_owned(),
-        })?;
+        Self::at(endpoint.port, endpoint.pid, &endpoint.door)
+    }
+
+    /// Prepares the way to the loopback port that process `pid` listens on.
+    ///
+    /// # Errors
+    /// [`SendError::Invalid`] when the secret can't be sent in a header.
+    pub fn at(port: u16, pid: u32, secret: &SecretString) -> Result<Self, SendError> {
+        let mut secret = HeaderValue::from_str(secret.expose())
+            .map_err(|_| SendError::Invalid { reason: "the door's secret is not a header value".to_owned() })?;
         secret.set_sensitive(true);
         // Idle connections end here before the server's read timeout ends them, so that a request never races it.
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(10))
             .build_http();
-        Ok(Self { client, port: endpoint.port, pid: endpoint.pid, secret })
+        Ok(Self { client, port, pid, secret })
     }
 
     /// Sends a request whose URL is the real one (`https://management.azure.com/…`) and returns the answer.

@@ -5,27 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::uri::{Authority as HostPort, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::uri::Scheme;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use rustls::ServerConfig;
 use sealbook_crypto::constant_time_eq;
 
+use super::answers::{imds_error, not_found, refusal, refuse_metadata, unknown};
 use super::authority::Authority;
-use super::client::{DOOR, SCHEME};
+use super::client::DOOR;
 use super::endpoint::Endpoint;
 use super::host::{self, METADATA};
+use super::relay::{Answer, IDENTITY_HEADER, Relay, target};
 use super::server::{Handler, Options, ServeError};
-
-const IDENTITY_HEADER: &str = "x-identity-header";
-
-/// A connection that ends without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is closed without an answer")]
-pub(super) struct Closed;
 
 /// The CONNECT that a connection accepted: its host, and the stream to come.
 #[derive(Default)]
@@ -41,11 +35,9 @@ impl Tunnel {
     }
 }
 
-type Answer = Result<Response<Full<Bytes>>, Closed>;
-
 /// The doors of one server.
 pub(super) struct Doors {
-    handler: Handler,
+    relay: Relay,
     authority: Authority,
     endpoint: Arc<Endpoint>,
     options: Options,
@@ -53,7 +45,8 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn new(handler: Handler, authority: Authority, endpoint: Arc<Endpoint>, options: Options) -> Self {
-        Self { handler, authority, endpoint, options }
+        let relay = Relay::new(handler, options.body_limit);
+        Self { relay, authority, endpoint, options }
     }
 
     /// The TLS settings for a host that [`Doors::outer`] accepted.
@@ -102,26 +95,16 @@ impl Doors {
         Response::new(Full::default())
     }
 
-    /// The engine's door: the real URL comes as `Host`, path and a header for the scheme, or in absolute form.
+    /// The engine's door.
     async fn engine(&self, request: Request<Incoming>) -> Answer {
-        let headers = request.headers();
-        let shown = headers.get(DOOR).map_or(&b""[..], HeaderValue::as_bytes);
-        if !constant_time_eq(shown, self.endpoint.door.expose().as_bytes()) {
-            return Ok(refusal(
-                StatusCode::UNAUTHORIZED,
-                "wrong door secret: read the endpoint file of the running server again\n".to_owned(),
-            ));
-        }
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let uri = request.uri();
-        let scheme = text(SCHEME).or_else(|| uri.scheme_str()).unwrap_or("https");
-        let target = uri.authority().map(HostPort::as_str).or_else(|| text("host")).unwrap_or_default();
-        let Ok(target) = target.to_ascii_lowercase().parse::<HostPort>() else {
-            return Ok(refusal(StatusCode::BAD_REQUEST, "the request names no host\n".to_owned()));
+        let whose = "read the endpoint file of the running server again";
+        let (scheme, target) = match target(&request, &self.endpoint.door, whose) {
+            Ok(found) => found,
+            Err(refused) => return Ok(refused),
         };
-        let host = target.host().to_owned();
-        match (scheme, target.port_u16()) {
-            ("https", None | Some(443)) if host::known(&host) => self.pass(request, Scheme::HTTPS, &host).await,
+        let host = target.host();
+        match (scheme.as_str(), target.port_u16()) {
+            ("https", None | Some(443)) if host::known(host) => self.pass(request, Scheme::HTTPS, host).await,
             ("http", None | Some(80)) if host == METADATA => self.metadata(request).await,
             _ => Ok(unknown(target.as_str())),
         }
@@ -170,46 +153,20 @@ impl Doors {
 
     /// Passes a request to the instance metadata service, which no page in a browser and no redirect may reach.
     async fn metadata(&self, request: Request<Incoming>) -> Answer {
-        let headers = request.headers();
-        if headers.contains_key("x-forwarded-for") {
-            return Ok(imds_error(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "X-Forwarded-For is not allowed in a request to the metadata service",
-            ));
-        }
-        if headers.get("metadata").is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"true")) {
-            return Ok(imds_error(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "Required metadata header not specified",
-            ));
+        if let Some(refused) = refuse_metadata(request.headers()) {
+            return Ok(refused);
         }
         self.pass(request, Scheme::HTTP, METADATA).await
     }
 
-    /// Hands a request to the cloud as if it had been sent to `host` itself.
+    /// Hands a request to the cloud; whose identities a machine holds is for this door to say.
     async fn pass(&self, request: Request<Incoming>, scheme: Scheme, host: &str) -> Answer {
-        let (parts, body) = request.into_parts();
-        let body = match Limited::new(body, self.options.body_limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let text = format!("the body is larger than {} bytes\n", self.options.body_limit);
-                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, text));
+        let note = |extensions: &mut Extensions| {
+            if host == METADATA {
+                extensions.insert(self.options.identities.clone());
             }
-            // The client went away in the middle of its body.
-            Err(_) => return Err(Closed),
         };
-        let Some(mut parts) = readdress(parts, scheme, host) else {
-            return Ok(refusal(StatusCode::BAD_REQUEST, "the URL is not valid\n".to_owned()));
-        };
-        // What hyper left there is its own; whose identities a machine holds is for this door to say.
-        parts.extensions.clear();
-        if host == METADATA {
-            parts.extensions.insert(self.options.identities.clone());
-        }
-        let answer = (self.handler)(Request::from_parts(parts, body)).await.map_err(|_| Closed)?;
-        Ok(answer.map(Full::new))
+        self.relay.pass(request, scheme, host, note).await
     }
 
     /// The refusal of a request without the proxy's credentials (RFC 7617).
@@ -237,28 +194,6 @@ impl Doors {
     }
 }
 
-/// Gives a request its real URL and `Host`, and takes away what was meant for the door.
-fn readdress(mut parts: request::Parts, scheme: Scheme, host: &str) -> Option<request::Parts> {
-    const FOR_THE_DOOR: [HeaderName; 5] = [
-        header::PROXY_AUTHORIZATION,
-        header::CONNECTION,
-        HeaderName::from_static("proxy-connection"),
-        HeaderName::from_static(DOOR),
-        HeaderName::from_static(SCHEME),
-    ];
-    let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    uri.scheme = Some(scheme);
-    uri.authority = Some(host.parse().ok()?);
-    uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
-    parts.uri = Uri::from_parts(uri).ok()?;
-    for name in FOR_THE_DOOR {
-        parts.headers.remove(name);
-    }
-    parts.headers.remove(IDENTITY_HEADER);
-    parts.headers.insert(header::HOST, HeaderValue::from_str(host).ok()?);
-    Some(parts)
-}
-
 /// The query of an App Service identity request (2019-08-01) as the metadata service's.
 fn app_service_as_imds(query: &str) -> String {
     let mut path = "/metadata/identity/oauth2/token?api-version=2018-02-01".to_owned();
@@ -276,34 +211,4 @@ fn app_service_as_imds(query: &str) -> String {
         path.push_str(value);
     }
     path
-}
-
-fn refusal(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-fn not_found() -> Response<Full<Bytes>> {
-    refusal(StatusCode::NOT_FOUND, "the embedded Azure: nothing here\n".to_owned())
-}
-
-/// The refusal of a host. Its reason phrase is all that many clients show of a refused CONNECT.
-fn unknown(target: &str) -> Response<Full<Bytes>> {
-    let text = format!(
-        "{target} is not part of the embedded Azure, and nothing is ever forwarded; unset HTTPS_PROXY and HTTP_PROXY \
-         to reach it\n"
-    );
-    let mut refused = refusal(StatusCode::FORBIDDEN, text);
-    refused.extensions_mut().insert(ReasonPhrase::from_static(b"Host unknown to the embedded Azure"));
-    refused
-}
-
-/// The metadata service's error body.
-fn imds_error(status: StatusCode, error: &str, description: &str) -> Response<Full<Bytes>> {
-    let body = serde_json::json!({ "error": error, "error_description": description });
-    let mut response = refusal(status, body.to_string());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

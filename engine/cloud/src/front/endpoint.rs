@@ -227,7 +227,7 @@ pub fn environment(endpoint: &Endpoint, seed: &Seed, who: SignIn) -> Vec<(String
 }
 
 /// 256 random bits in hex: safe in a URL, a header and a shell.
-fn fresh_secret() -> SecretString {
+pub(super) fn fresh_secret() -> SecretString {
     hex::encode(sealbook_crypto::random::<32>()).into()
 }
 

@@ -1,7 +1,10 @@
 //! The hosts that the embedded Azure answers for.
 
-/// The instance metadata address, the only host that is reached without TLS.
+/// The instance metadata address, reached without TLS.
 pub(super) const METADATA: &str = "169.254.169.254";
+
+/// The virtual TPM of a machine; only the machine's own door knows it.
+pub(super) const VTPM: &str = "vtpm.internal";
 
 /// A family of host names.
 struct Family {

@@ -8,17 +8,27 @@
 //! | engine | any method with the header `x-sealbook-door` | the door's secret in that header |
 //! | managed identity | `GET /metadata/identity/oauth2/token`, `GET /msi/token` | `Metadata: true`; `X-IDENTITY-HEADER` |
 //!
+//! A virtual machine that has a process gets a listener of its own ([`MachineDoor`]), so that the process is that machine
+//! to the cloud and nothing else.
+//!
 //! A host that the embedded Azure does not know is refused. Nothing is ever forwarded.
 
+mod answers;
 mod authority;
 pub mod client;
 mod doors;
 mod endpoint;
 mod host;
 mod lock;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod relay;
 mod server;
+mod tpm;
 #[cfg(test)]
 mod tests;
 
 pub use endpoint::{Endpoint, FOREIGN_VARIABLES, SignIn, environment};
+pub use machine::MachineDoor;
 pub use server::{Options, ServeError, Server};

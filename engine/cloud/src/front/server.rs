@@ -206,7 +206,7 @@ async fn connection(doors: Arc<Doors>, stream: TcpStream, stopped: watch::Receiv
     drive(http1_builder().serve_connection(TokioIo::new(session), inner).with_upgrades(), stopped).await;
 }
 
-fn http1_builder() -> http1::Builder {
+pub(super) fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());
     builder

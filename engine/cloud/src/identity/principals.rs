@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::cx::{Cx, PrincipalKind};
 use crate::refusal::Refusal;
-use crate::store::{instant, millis};
+use crate::store::{instant, millis, resources};
 
 /// Table of the directory.
 pub(crate) const SCHEMA: &str = "
@@ -88,6 +88,16 @@ pub(crate) fn by_upn(tx: &Connection, upn: &str) -> Result<Option<Principal>, Re
 /// The managed identity of a resource: the system-assigned one, or a user-assigned identity's own.
 pub(crate) fn of_resource(tx: &Connection, resource: &str) -> Result<Option<Principal>, Refusal> {
     one(tx, "resource", resource)
+}
+
+/// The managed identities that a resource holds, system-assigned first. Identities that were deleted are left out.
+pub(crate) fn held_by(tx: &Connection, resource: &str) -> Result<Vec<Principal>, Refusal> {
+    let mut held: Vec<Principal> = of_resource(tx, resource)?.into_iter().collect();
+    let document = resources::get(tx, resource)?.map(|r| r.body).unwrap_or_default();
+    for (_, identity) in document["identity"]["userAssignedIdentities"].as_object().into_iter().flatten() {
+        held.extend(get(tx, identity["principalId"].as_str().unwrap_or_default())?);
+    }
+    Ok(held)
 }
 
 /// All principals, in order of creation.

@@ -1,6 +1,7 @@
 //! This machine's side: steps go in, answers come out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::protocol::{Answer, Export, Job, Mailbox, Reply};
-use super::script::{DIGEST, MAILBOX, SCRIPT, Started};
+use super::script::{DIGEST, MAILBOX, SCRIPT, Started, stdout};
 use crate::event::Event;
 use crate::host::{Components, PluginHost, refused};
 use crate::step::{Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
@@ -31,8 +32,8 @@ pub struct GuestSettings {
     pub azure: Azure,
     /// Where component bytes come from.
     pub components: Arc<dyn Components>,
-    /// The agent's binary for machines that have none: its bytes. None: every machine has it.
-    pub binary: Option<Bytes>,
+    /// The agent's binary, for machines that have none. None: every machine has it.
+    pub binary: Option<PathBuf>,
     /// After how long without a sign the agent is looked after.
     pub look_after: Duration,
     /// How long an agent may take to notice its first job: its identity's role may be on its way.
@@ -143,10 +144,14 @@ impl Guests {
 
     /// Starts the agent unless it runs, and learns its id.
     async fn meet(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox) -> Result<String, Failure> {
-        let digest = self.settings.binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
+        let binary: Option<Bytes> = match &self.settings.binary {
+            Some(path) => Some(tokio::fs::read(path).await.map_err(|error| unreadable(&error))?.into()),
+            None => None,
+        };
+        let digest = binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
         let mut started = self.run_script(call, at, mailbox, &digest).await?;
-        if started.missing && let Some(binary) = &self.settings.binary {
-            self.upload(&mailbox.agent(&digest), binary.clone(), "application/octet-stream").await?;
+        if started.missing && let Some(binary) = binary {
+            self.upload(&mailbox.agent(&digest), binary, "application/octet-stream").await?;
             started = self.run_script(call, at, mailbox, &digest).await?;
         }
         if started.agent.is_empty() {
@@ -184,12 +189,11 @@ impl Guests {
         if answer["value"].is_null() {
             answer = answer["properties"]["output"].take();
         }
-        // Linux machines show both streams in one message, others each in its own.
-        let all = answer["value"].as_array().into_iter().flatten();
-        let said = all.filter_map(|entry| entry["message"].as_str()).collect::<Vec<_>>().join("\n");
+        let said = stdout(&answer).unwrap_or_default();
         let line = said.lines().rev().find_map(|line| serde_json::from_str::<Started>(line.trim()).ok());
         line.ok_or_else(|| {
-            unavailable(at, &format!("its agent did not start: {}", crate::host::one_line(&said, 600)))
+            let why = crate::host::one_line(&answer["value"].to_string(), 600);
+            unavailable(at, &format!("its agent did not start: {why}"))
         })
     }
 
@@ -274,6 +278,11 @@ fn not_running(at: &GuestAt, error: &AzureError) -> Failure {
         return unavailable(at, &error.to_string());
     }
     refused(error)
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    let message = format!("this program can't be read, to be sent to the confidential VM: {error}");
+    StepError::Component { code: codes::GUEST_NOT_AVAILABLE.into(), message }.into()
 }
 
 fn mixed_up() -> Failure {

@@ -1,6 +1,7 @@
 //! The one thing that is ever run in a confidential VM by run-command: the start of the guest's agent.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Parameter with the URI below which the run's jobs and replies lie.
 pub const MAILBOX: &str = "mailbox";
@@ -13,6 +14,8 @@ pub const DIGEST: &str = "digest";
 /// The embedded Azure's machines understand this text and no other.
 pub const SCRIPT: &[&str] = &[
     "set -eu",
+    "mailbox=${mailbox:-${1#mailbox=}}",
+    "digest=${digest:-${2#digest=}}",
     "umask 077",
     "home=/opt/sealbook/$digest",
     "if [ ! -x \"$home/sealbook\" ]; then",
@@ -30,7 +33,7 @@ pub const SCRIPT: &[&str] = &[
     "exec \"$home/sealbook\" guest start --mailbox \"$mailbox\"",
 ];
 
-/// What the script answers.
+/// What the script answers when it succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Started {
@@ -42,4 +45,46 @@ pub struct Started {
     pub isolation: String,
     /// The binary is neither installed nor in the mailbox.
     pub missing: bool,
+}
+
+/// What a script wrote to its standard output, out of the answer to run command (`RunCommandResult`): Linux machines
+/// answer one status with both streams in its message, Windows machines one per stream. None when the script failed, or
+/// the answer has another form.
+#[must_use]
+pub fn stdout(result: &Value) -> Option<&str> {
+    let statuses = result["value"].as_array()?;
+    let message = |code: &str| statuses.iter().find(|status| status["code"] == code)?["message"].as_str();
+    if let Some(stream) = message("ComponentStatus/StdOut/succeeded") {
+        return Some(stream);
+    }
+    let (_, rest) = message("ProvisioningState/succeeded")?.split_once("[stdout]\n")?;
+    rest.rsplit_once("\n[stderr]").map(|(stream, _)| stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let linux = |code: &str, message: &str| json!({ "value": [{ "code": code, "message": message }] });
+        let windows = json!({ "value": [
+            { "code": "ComponentStatus/StdOut/succeeded", "message": "a" },
+            { "code": "ComponentStatus/StdErr/succeeded", "message": "b" },
+        ] });
+        let succeeded = "ProvisioningState/succeeded";
+        for (result, expected) in [
+            (linux(succeeded, "Enable succeeded: \n[stdout]\na\nb\n\n[stderr]\nc"), Some("a\nb\n")),
+            (linux(succeeded, "Enable succeeded: \n[stdout]\n\n[stderr]\n"), Some("")),
+            (linux(succeeded, "Enable succeeded: "), None),
+            (linux("ProvisioningState/failed/1", "Enable failed: \n[stdout]\na\n[stderr]\n"), None),
+            (windows, Some("a")),
+            (json!({ "value": [] }), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(stdout(&result), expected, "{result}");
+        }
+    }
 }

@@ -98,6 +98,12 @@ impl Runtime {
         }))
     }
 
+    /// Where component bytes come from.
+    #[must_use]
+    pub fn components(&self) -> Arc<dyn Components> {
+        Arc::clone(&self.components)
+    }
+
     /// Compiles components ahead of their first call, in parallel. What can't be compiled fails again, with its
     /// reason, when it is called.
     pub async fn prepare(self: &Arc<Self>, components: impl IntoIterator<Item = Digest>) {

@@ -1,11 +1,15 @@
-//! Virtual machines: everything that Azure Resource Manager knows of them. They have no guests.
+//! Virtual machines: everything that Azure Resource Manager knows of them, and what reaches into them.
 //!
 //! - `storage`, `os`, `security`, `nics`: the parts of a body, each checked by itself
 //! - `power`: starting, stopping, instance view
+//! - `commands`: scripts for the machine's agent
+//! - `metadata`: what the machine itself can ask, through a door of its own
 //!
 //! Source: <https://learn.microsoft.com/rest/api/compute/virtual-machines>.
 
 mod body;
+pub(super) mod commands;
+pub(super) mod metadata;
 mod nics;
 mod os;
 mod power;
@@ -13,8 +17,9 @@ mod security;
 mod storage;
 mod table;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 pub(super) use power::tick;
@@ -31,12 +36,13 @@ use crate::cx::Cx;
 use crate::fault;
 use crate::tee;
 use crate::refusal::Refusal;
-use crate::store::resources::Resource;
+use crate::room::Machine;
+use crate::store::resources::{self, Resource};
 
 pub(super) const NAME: &str = "Microsoft.Compute/virtualMachines";
 
 /// Members of a stored machine that are never answered.
-const HIDDEN: &[&str] = &["systemData", "power", "withheld"];
+const HIDDEN: &[&str] = &["systemData", "power", "boot", "withheld"];
 
 const KNOWN: &[&str] = &[
     "hardwareProfile",
@@ -139,6 +145,10 @@ impl Kind for VirtualMachine {
         Ok(None)
     }
 
+    fn result(&self, cx: &Cx<'_>, verb: &str, machine: &str, stored: Value) -> Result<Value, Refusal> {
+        if verb == commands::RUN_COMMAND { commands::shown(cx, machine, &stored) } else { Ok(stored) }
+    }
+
     fn destroy(&self, cx: &mut Cx<'_>, machine: &Resource) -> Result<(), Refusal> {
         tee::forget(cx, &machine.id)?;
         let properties = &machine.body["properties"];
@@ -167,6 +177,20 @@ impl Kind for VirtualMachine {
         }
         Ok(body)
     }
+}
+
+/// How often a stored machine was booted.
+fn boot_of(machine: &Resource) -> u64 {
+    machine.body["boot"].as_u64().unwrap_or_default()
+}
+
+/// Whether a machine runs, in the boot that is meant.
+pub(crate) fn is_on(tx: &Connection, machine: &Machine) -> Result<bool, Refusal> {
+    let stored = resources::get(tx, &machine.id)?;
+    Ok(stored
+        .filter(|stored| stored.kind.eq_ignore_ascii_case(NAME))
+        .and_then(|stored| commands::running(&stored))
+        .is_some_and(|now| now == *machine))
 }
 
 /// Id of a machine's OS disk.

@@ -76,11 +76,7 @@ pub(super) const RESTART: &str = "restart";
 fn act(cx: &mut Cx<'_>, verb: &'static str) -> Result<Answer, Refusal> {
     let (kind, mut machine) = resource::subject(cx)?;
     if machine.body["properties"]["provisioningState"] == "Deleting" {
-        return Err(Refusal::new(
-            409,
-            "OperationNotAllowed",
-            format!("Operation '{verb}' is not allowed on VM '{}' since the VM is marked for deletion.", machine.name),
-        ));
+        return Err(marked_for_deletion(verb, &machine));
     }
     let power = Power::of(&machine);
     if verb == RESTART && matches!(power, Power::Stopped | Power::Deallocated) {
@@ -93,6 +89,14 @@ fn act(cx: &mut Cx<'_>, verb: &'static str) -> Result<Answer, Refusal> {
     let id = resource::id_of(&machine)?;
     let machine = resources::put(cx.tx, &id, machine.body, cx.now)?;
     resource::act(cx, kind, &machine, verb, Value::Null)
+}
+
+pub(super) fn marked_for_deletion(verb: &str, machine: &Resource) -> Refusal {
+    Refusal::new(
+        409,
+        "OperationNotAllowed",
+        format!("Operation '{verb}' is not allowed on VM '{}' since the VM is marked for deletion.", machine.name),
+    )
 }
 
 pub(super) fn not_running() -> Refusal {
@@ -153,6 +157,9 @@ pub(super) fn finish(cx: &mut Cx<'_>, verb: &str, machine: &mut Resource) -> Res
     };
     if (next == Power::Deallocated) != (power == Power::Deallocated) {
         hooks::set_power(cx, os_disk(machine), next != Power::Deallocated)?;
+    }
+    if next == Power::Running && (power != Power::Running || verb == RESTART) {
+        machine.body["boot"] = super::boot_of(machine).saturating_add(1).into();
     }
     next.set(machine);
     if next == Power::Running && (power != Power::Running || verb == RESTART) {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::power;
+use super::{commands, power};
 use crate::arm::resource;
 use crate::arm::rows::{Rows, in_subscription, polling};
 use crate::compute::API;
@@ -107,14 +107,14 @@ static COMMANDS: &[Operation] = &[
         Method::POST,
         machines!("/{name}/runCommand"),
         "Microsoft.Compute/virtualMachines/runCommand/action",
-        run_command,
+        commands::run,
     ),
     ROWS.long(
         "VirtualMachineRunCommands_CreateOrUpdate",
         Method::PUT,
         COMMAND,
         "Microsoft.Compute/virtualMachines/runCommands/write",
-        run_command,
+        managed_command,
     ),
     ROWS.row(
         "VirtualMachineRunCommands_GetByVirtualMachine",
@@ -180,23 +180,13 @@ fn machine(cx: &Cx<'_>) -> Result<crate::store::resources::Resource, Refusal> {
     cx.existing(&id.spelled(super::NAME))
 }
 
-/// `VirtualMachines_RunCommand` and `VirtualMachineRunCommands_CreateOrUpdate`: the machines have no guests yet, and so no
-/// agent that would run a script. Azure says the same of a machine whose agent is silent.
-fn run_command(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+/// `VirtualMachineRunCommands_CreateOrUpdate`: managed run commands need an agent that runs any script.
+fn managed_command(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     let machine = machine(cx)?;
     if power::Power::of(&machine) != power::Power::Running {
         return Err(power::not_running());
     }
-    Err(Refusal::new(
-        409,
-        "VMAgentStatusCommunicationError",
-        format!(
-            "VM '{}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a \
-             running VM agent, and that it can establish outbound connections to Azure storage.",
-            machine.name
-        ),
-    )
-    .gap("guests of virtual machines: run command"))
+    Err(commands::no_agent(&machine).gap("managed run commands"))
 }
 
 /// `VirtualMachineRunCommands_GetByVirtualMachine`: none was ever accepted.

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::kit::{self, ENCRYPTION_USER, Lab, message, outcome};
-use crate::compute::ordinary;
+use crate::compute::kit::ordinary;
 use crate::testing::{Reply, TestCloud};
 
 #[tokio::test]

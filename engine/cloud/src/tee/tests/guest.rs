@@ -16,7 +16,7 @@ use tpm2_protocol::{TpmMarshal, TpmWriter};
 
 use crate::compute::{self, Lab};
 use crate::testing::TestCloud;
-use crate::{Machine, Tee};
+use crate::Tee;
 
 pub(crate) const OWNER: u32 = TpmRh::Owner as u32;
 pub(crate) const NULL: u32 = TpmRh::Null as u32;
@@ -174,7 +174,7 @@ pub(crate) async fn metadata(cloud: &TestCloud, id: Option<&str>, path: &str) ->
     let request = http::Request::get(format!("http://169.254.169.254{path}")).header("metadata", "true");
     let mut request = request.body(bytes::Bytes::new()).unwrap();
     if let Some(id) = id {
-        request.extensions_mut().insert(Machine(id.to_owned()));
+        request.extensions_mut().insert(cloud.cloud.machine(id).unwrap().unwrap());
     }
     let answer = cloud.cloud.handle(request).await.unwrap();
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())

@@ -11,7 +11,7 @@ pub(crate) struct Lab<'a> {
     pub group: String,
 }
 
-pub(in crate::compute) const VERSION: &str = "2024-07-01";
+pub(crate) const VERSION: &str = "2024-07-01";
 
 pub(crate) async fn lab(cloud: &TestCloud) -> Lab<'_> {
     let group = format!("{}/resourceGroups/lab", cloud.subscription());
@@ -120,7 +120,7 @@ pub(crate) fn ordinary(nic: &str) -> Value {
 }
 
 /// A machine with trusted launch.
-pub(in crate::compute) fn trusted(nic: &str) -> Value {
+pub(crate) fn trusted(nic: &str) -> Value {
     let mut body = ordinary(nic);
     body["properties"]["securityProfile"] = json!({
         "securityType": "TrustedLaunch", "uefiSettings": { "secureBootEnabled": true, "vTpmEnabled": true },

@@ -1,6 +1,7 @@
 //! Virtual machines, seen from outside.
 
+mod commands;
 mod images;
-pub(in crate::compute) mod kit;
+pub(crate) mod kit;
 mod lives;
 mod rules;

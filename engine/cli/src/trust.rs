@@ -1,0 +1,36 @@
+//! Whose word counts: the trust anchors of a cloud, and verdicts under them.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sealbook_attestation::{Roots, Verdict, document};
+use sealbook_cloud::Cloud;
+use sealbook_engine::host::Judge;
+use serde_json::Value;
+
+/// Judges evidence documents under these roots, at the present instant.
+pub fn judge(roots: Roots) -> Judge {
+    Arc::new(move |document, rules| document::verify(document, rules, &roots, now()))
+}
+
+/// Judges under the test roots of the embedded Azure, and under no others. The cloud makes them when they are first
+/// needed, which takes seconds.
+pub fn embedded_judge(cloud: Cloud) -> Judge {
+    Arc::new(move |document: &Value, rules: &Value| {
+        let roots = cloud.test_roots().map_err(|error| error.to_string());
+        match roots.and_then(|pem| Roots::from_pem(&pem).map_err(|error| error.to_string())) {
+            Ok(roots) => document::verify(document, rules, &roots, now()),
+            Err(why) => {
+                let mut verdict = Verdict::default();
+                verdict.check("document.roots", false, format!("the embedded Azure gave no roots: {why}"));
+                verdict
+            }
+        }
+    })
+}
+
+/// Unix seconds.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

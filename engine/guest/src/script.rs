@@ -1,0 +1,105 @@
+//! The parameters of the script that starts the agent, as the machine that runs it reads them.
+
+use sealbook_engine::guest::{DIGEST, MAILBOX};
+
+/// The end of every blob service's host name in the public cloud.
+const BLOBS: &str = ".blob.core.windows.net";
+
+/// The parameters of the script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Where the run's jobs and replies lie: a folder in a container, without a query.
+    pub mailbox: String,
+    /// SHA-256 of the agent's program, in lower-case hex; empty: the program that is there.
+    pub digest: String,
+}
+
+/// Why the script can't be run with what it was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadParameters {
+    /// Other parameters than those two, or in another order.
+    #[error("the guest agent takes the parameters `mailbox` and `digest`, in this order")]
+    Names,
+    /// No address of a folder in a blob container.
+    #[error("`mailbox` is not the address of a folder (https://ACCOUNT.blob.core.windows.net/CONTAINER/FOLDER)")]
+    Mailbox,
+    /// No SHA-256 digest.
+    #[error("`digest` is not a SHA-256 digest: 64 digits of lower-case hex")]
+    Digest,
+}
+
+impl Parameters {
+    /// Reads the parameters (name, value).
+    ///
+    /// # Errors
+    /// [`BadParameters`], by the first thing that is wrong.
+    pub fn parse(given: &[(String, String)]) -> Result<Self, BadParameters> {
+        let [(first, mailbox), (second, digest)] = given else { return Err(BadParameters::Names) };
+        if first != MAILBOX || second != DIGEST {
+            return Err(BadParameters::Names);
+        }
+        if !is_folder(mailbox) {
+            return Err(BadParameters::Mailbox);
+        }
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if !matches!(digest.len(), 0 | 64) || !digest.bytes().all(hex) {
+            return Err(BadParameters::Digest);
+        }
+        Ok(Self { mailbox: mailbox.clone(), digest: digest.clone() })
+    }
+}
+
+/// Whether a URL is that of a folder in a blob container, and nothing more: a query would carry a right of its own.
+fn is_folder(url: &str) -> bool {
+    let plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let parts: Vec<&str> = url.strip_prefix("https://").unwrap_or_default().split('/').collect();
+    match parts[..] {
+        [host, container, folder] => {
+            host.strip_suffix(BLOBS).is_some_and(plain) && plain(container) && plain(folder)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters() {
+        let digest = "0f".repeat(32);
+        let mailbox = "https://lab1.blob.core.windows.net/mail-1/k3f7qa";
+        let upper = digest.to_uppercase();
+        let table: &[(&[(&str, &str)], Result<(), BadParameters>)] = &[
+            (&[("mailbox", mailbox), ("digest", &digest)], Ok(())),
+            (&[("digest", &digest), ("mailbox", mailbox)], Err(BadParameters::Names)),
+            (&[("mailbox", mailbox)], Err(BadParameters::Names)),
+            (&[], Err(BadParameters::Names)),
+            (&[("mailbox", mailbox), ("digest", &digest), ("more", "")], Err(BadParameters::Names)),
+            (&[("mailbox", mailbox), ("digest", &upper)], Err(BadParameters::Digest)),
+            (&[("mailbox", mailbox), ("digest", "0f")], Err(BadParameters::Digest)),
+            (&[("mailbox", ""), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (
+                &[("mailbox", "http://lab1.blob.core.windows.net/mail/x"), ("digest", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
+            (&[("mailbox", "https://lab1.blob.core.windows.net/"), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (&[("mailbox", "https://evil.example/mail/x"), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (
+                &[("mailbox", "https://a.blob.core.windows.net/c/x?sig=x"), ("digest", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
+            (&[("mailbox", "https://a@b.blob.core.windows.net/c/x"), ("digest", &digest)], Err(BadParameters::Mailbox)),
+        ];
+        for (given, expected) in table {
+            let given: Vec<_> = given.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let read = Parameters::parse(&given);
+            assert_eq!(&read.clone().map(|_| ()), expected, "{given:?}");
+            if let Ok(read) = read {
+                assert_eq!((read.mailbox.as_str(), read.digest.as_str()), (mailbox, digest.as_str()));
+            }
+        }
+    }
+}
