@@ -1,6 +1,7 @@
 //! `plan`, `run`, `resume`, `undo`, `verify`: everything that meets a cloud.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealbook_azure::Account;
 use sealbook_engine::event::Events;

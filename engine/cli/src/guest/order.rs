@@ -85,6 +85,7 @@ mod tests {
             mailbox: "https://a.blob.core.windows.net/c".to_owned(),
             digest: "00".to_owned(),
             instance: "i".to_owned(),
+            roots: "# root".to_owned(),
         };
         let mut stdin = Cursor::new(format!("{}rest", order.line().as_str()));
         let read = Order::read(&mut stdin).unwrap();
