@@ -7,6 +7,7 @@ mod hands_on;
 mod problems;
 #[cfg(unix)]
 mod resume;
+mod sealed;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;
