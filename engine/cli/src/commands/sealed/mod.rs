@@ -122,13 +122,13 @@ fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
     Ok(Said {
         human: format!("sealed {length} bytes as {place} ({sealed_length} bytes{under})"),
         json: json!({
-            "out": args.out,
+            "out": args.out.display().to_string(),
             "layout": args.layout.name(),
             "length": length,
             "sealed_length": sealed_length,
             "wrap": wrap,
             "kid": kid,
-            "wrapped": args.wrapped,
+            "wrapped": args.wrapped.as_ref().map(|path| path.display().to_string()),
         }),
     })
 }
@@ -166,7 +166,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
             Ok(Said {
                 human: format!("opened {} bytes as {place}{was}", opened.length),
                 json: json!({
-                    "out": args.out,
+                    "out": args.out.display().to_string(),
                     "layout": args.layout.name(),
                     "length": opened.length,
                     "kid": header.key.kid(),
@@ -187,7 +187,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
             let (length, _) = target.fill(|writer| labs::open(input, writer, &key, memory)).map_err(failed)?;
             Ok(Said {
                 human: format!("opened {length} bytes as {place}"),
-                json: json!({ "out": args.out, "layout": args.layout.name(), "length": length }),
+                json: json!({ "out": args.out.display().to_string(), "layout": args.layout.name(), "length": length }),
             })
         }
     }
