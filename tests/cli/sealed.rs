@@ -269,6 +269,15 @@ fn names_from_files_are_shown_and_not_followed() {
     let mut file = Vec::new();
     sealed::seal(&b"x"[..], &mut file, &SecretBytes::new(vec![0x20; 32]), &header).unwrap();
     desk.file("odd.sealed", &file);
+    // A path that is no UTF-8 is as good as any.
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let mut command = desk.lab.command(&["--output", "json", "seal", "data.csv", "--key", "dek.bin", "--out"]);
+        let path = desk.lab.home().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        assert!(command.arg(&path).current_dir(desk.lab.home()).output().unwrap().status.success());
+        fs::remove_file(path).unwrap();
+    }
     let said = desk.run("open odd.sealed --out back --key dek.bin").expect(0).stdout;
     assert!(said.contains("vsc.exe") && !said.contains('\u{202e}'), "{said:?}");
     assert_eq!(desk.made(), ["back", "odd.sealed"]);
