@@ -5,6 +5,7 @@
 
 mod shared;
 
+#[allow(unused_imports, reason = "not every test binary needs it")]
 pub use shared::shared;
 use shared::skipped;
 

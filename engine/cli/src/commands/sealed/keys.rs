@@ -19,9 +19,9 @@ pub fn content_key(path: &Path) -> Result<SecretBytes, Problem> {
     let (bytes, open_to_others) = read(path)?;
     let file = match KekFile::parse(&bytes) {
         Ok(file) => file,
-        Err(e) if bytes.expose().trim_ascii().len() == 32 => {
+        Err(e) if bytes.len() == 33 && bytes.expose().ends_with(b"\n") => {
             return Err(unusable(path, &e.to_string())
-                .because("white space stands before or behind 32 bytes")
+                .because("a line end stands behind 32 bytes")
                 .fix("store the key's 32 bytes and no line end; a key may begin or end with white space of its own"));
         }
         Err(e) => return Err(unusable(path, &e.to_string())),

@@ -33,8 +33,8 @@ fn main() {
     let open = figure("open", "open", 4 * GIB);
     // Reading the input costs a copy whatever the cipher: what is left of the bare cipher's speed beside it.
     let reachable = 1.0 / (1.0 / bare + 1.0 / copy);
-    at_least("seal / (bare and a copy), a core", seal / reachable * 100.0, 80.0, "%");
-    at_least("open / (bare and a copy), a core", open / reachable * 100.0, 80.0, "%");
+    at_least("seal / (bare and a copy), a core", seal / reachable * 100.0, 50.0, "%");
+    at_least("open / (bare and a copy), a core", open / reachable * 100.0, 50.0, "%");
     for size in [MIB, 64 * MIB, GIB, 8 * GIB] {
         let peak = run("both", size).1;
         at_most(&format!("memory of sealing and opening {} MiB", size / MIB), peak, MOST_MEMORY, "MiB");
@@ -91,14 +91,16 @@ fn bare(bytes: u64) {
         for chunk in buffer.chunks_mut(16 * 1024) {
             number += 1;
             let nonce = Nonce::try_assume_unique_for_key(&number.to_be_bytes()[4..]).unwrap();
-            std::hint::black_box(key.seal_in_place_separate_tag(nonce, Aad::empty(), chunk).unwrap());
+            let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), chunk).unwrap();
+            std::hint::black_box(tag.as_ref());
         }
     }
 }
 
-/// Opening, without what it took to seal: a piece is sealed ahead and opened many times.
+/// Opening, without what it took to seal: a file is sealed ahead and opened several times. It comes from memory, not from
+/// a cache.
 fn open(bytes: u64) {
-    const LENGTH: u64 = 64 * MIB;
+    const LENGTH: u64 = 512 * MIB;
     let key = SecretBytes::new(vec![7; 32]);
     let mut file = Vec::new();
     sealed::seal(Source::new(LENGTH), &mut file, &key, &header()).unwrap();
