@@ -136,7 +136,7 @@ struct Source {
 
 impl Source {
     fn new(left: u64) -> Self {
-        Self { left, block: (0..MIB).map(|i| (i * 31 >> 3) as u8).collect() }
+        Self { left, block: (0..MIB).map(|i| ((i * 31) >> 3) as u8).collect() }
     }
 }
 
