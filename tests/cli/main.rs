@@ -9,6 +9,7 @@ mod machines;
 mod problems;
 #[cfg(unix)]
 mod resume;
+mod sealed;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;

@@ -21,6 +21,8 @@ fn every_command_explains_itself() {
         "check",
         "schema",
         "explain",
+        "seal",
+        "open",
         "cloud",
         "doctor",
         "completions",

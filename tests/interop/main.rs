@@ -14,6 +14,8 @@ use support::{Lab, az, consent, python, repository, shared};
 const SDK_CHECKS: u32 = 138;
 /// Of these, the ones on sign-in.
 const IDENTITY_CHECKS: u32 = 9;
+/// Checks that `sealed_file.py` makes.
+const SEALED_CHECKS: u32 = 7 * (3 * (3 + 4) + 2) + 4;
 /// Commands of `az_commands.txt`.
 const AZ_COMMANDS: u32 = 79;
 
@@ -38,6 +40,16 @@ fn official_sdks_work_unmodified() {
     let lab = Lab::warm();
     assert_eq!(count(&judged(&lab, "learner", &python, "sdk.py", &["all"]), " checks"), SDK_CHECKS);
     assert_eq!(count(&judged(&lab, "app", &python, "sdk.py", &["identity"]), " checks"), IDENTITY_CHECKS);
+}
+
+#[test]
+fn sealed_files_are_those_of_another_implementation() {
+    let Some(python) = python() else { return };
+    let script = repository("tests/interop/sealed_file.py");
+    let done = std::process::Command::new(python).arg(script).arg(env!("CARGO_BIN_EXE_sealbook")).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(count(&said, " checks"), SEALED_CHECKS);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The command line, as types. Its help is the reference.
 
+mod sealed;
+
 use std::path::PathBuf;
+
+pub use sealed::{LayoutChoice, OpenArgs, SealArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sealbook_cloud::front::SignIn;
@@ -163,6 +167,10 @@ pub enum Command {
         /// For example SB0103; without one, all codes are listed.
         code: Option<String>,
     },
+    /// Seal a file of any size under a key of its own, wrapped by a key encryption key.
+    Seal(SealArgs),
+    /// Open a sealed file, or one of the labs: what does not verify is not written.
+    Open(OpenArgs),
     /// The embedded Azure: serve it to `az` and SDKs, move its clock, break it.
     Cloud {
         #[command(subcommand)]

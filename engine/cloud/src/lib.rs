@@ -48,7 +48,7 @@ mod testing;
 mod tests;
 mod time;
 
-pub use cloud::{Cloud, Dropped, Machine, MachineIdentities, Offered};
+pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;

@@ -307,6 +307,7 @@ fn key_files_of_every_form() {
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{document}\n-----END PRIVATE KEY-----\n");
     let jwk = format!(r#"{{"kty":"RSA-HSM","kid":"k1","n":"{}","e":"AQAB","key_ops":["wrapKey"]}}"#, encode(&public.n));
     let bundle = format!(r#"{{"attributes":{{"enabled":true}},"key":{jwk}}}"#);
+    let az = bundle.replace(&encode(&public.n), &base64::engine::general_purpose::STANDARD.encode(&public.n));
     let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, encode(&[7; 32]));
     let read = |text: &[u8]| KekFile::parse(&SecretBytes::new(text.to_vec()));
     let key = sealed::generate_key();
@@ -314,6 +315,7 @@ fn key_files_of_every_form() {
         (pem.as_bytes(), None, "Rsa("),
         (jwk.as_bytes(), Some("k1"), "RsaPublic("),
         (bundle.as_bytes(), Some("k1"), "RsaPublic("),
+        (az.as_bytes(), Some("k1"), "RsaPublic("),
         (oct.as_bytes(), None, "Aes("),
         (&[7; 32], None, "Aes("),
     ] {

@@ -117,6 +117,13 @@ codes! {
     HOME_KEY = "SB0705", Usage, "Key of the home folder that can't be used";
     UNKNOWN_CODE = "SB0706", Usage, "Unknown problem code";
     INTERNAL = "SB0707", Bug, "Bug in Sealbook";
+
+    NOT_SEALED = "SB0801", Usage, "Not a sealed file that this version reads";
+    SEALED_KEY = "SB0802", Evidence, "Key that does not open the file";
+    SEALED_CHANGED = "SB0803", Evidence, "Sealed file that was changed or cut off";
+    KEY_FILE = "SB0804", Usage, "Key file that can't be used";
+    FILE_TOO_LARGE = "SB0805", Usage, "File that is too large";
+    FILE_UNUSABLE = "SB0806", Usage, "File that can't be read or written";
 }
 
 /// Finds a code's row, however it is capitalised.

@@ -7,6 +7,7 @@ mod doctor;
 mod export;
 mod read;
 mod run;
+mod sealed;
 mod texts;
 
 use crate::app::{App, Failure};
@@ -22,6 +23,11 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     }
     if matches!(cli.command, Command::Doctor) {
         return doctor::doctor(cli.global).await;
+    }
+    match cli.command {
+        Command::Seal(args) => return sealed::seal(&cli.global, args).await,
+        Command::Open(args) => return sealed::open(&cli.global, args).await,
+        _ => {}
     }
     let app = App::open(cli.global)?;
     match cli.command {
@@ -40,6 +46,11 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
         Command::Cloud { command } => cloud::cloud(&app, command).await,
-        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } | Command::Guest { .. } => Ok(0),
+        Command::Doctor
+        | Command::Explain { .. }
+        | Command::Completions { .. }
+        | Command::Guest { .. }
+        | Command::Seal(_)
+        | Command::Open(_) => Ok(0),
     }
 }

@@ -9,7 +9,6 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::sign_in;
-use crate::compute;
 use crate::cx::{Caller, Cx};
 use crate::http::Answer;
 use crate::identity::mint;

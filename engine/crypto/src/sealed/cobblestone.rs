@@ -232,3 +232,62 @@ impl hkdf::KeyType for Length {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::header;
+
+    /// A row of the test vector of docs/sealed-file.md.
+    fn page(name: &str) -> &'static str {
+        let page = include_str!("../../../../docs/sealed-file.md");
+        let row = page.lines().find_map(|line| line.strip_prefix(name).filter(|rest| rest.starts_with("  ")));
+        row.unwrap_or_else(|| panic!("the page has no {name}")).trim()
+    }
+
+    fn bytes(name: &str) -> Vec<u8> {
+        hex::decode(page(name)).unwrap()
+    }
+
+    #[test]
+    fn the_page_and_the_program_say_the_same() {
+        let file = bytes("file");
+        let (header, envelope) = header::Header::read(&mut &file[..]).unwrap();
+        assert_eq!(&envelope[12..], page("header").as_bytes());
+        assert_eq!(header.to_bytes().unwrap(), envelope);
+        let context = header::context(&envelope);
+        assert_eq!(context, bytes("context"));
+        let (prefix, message) =
+            Message::begin(&bytes("key").into(), &context, bytes("salt").try_into().unwrap()).unwrap();
+        assert_eq!((&message.base[..], prefix[SALT..].to_vec()), (&bytes("base_nonce")[..], bytes("commitment")));
+        let plain = bytes("plaintext");
+        let mut chunks = vec![0; plain.len() + TAG];
+        message.seal(&Piece { offset: 0, bytes: &plain, last: true }, &mut chunks).unwrap();
+        assert_eq!([&envelope[..], &prefix, &chunks].concat(), file);
+        // The message key is not to be had from the library; what it makes is.
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes("message_key")).unwrap());
+        let nonce = Nonce::try_assume_unique_for_key(&bytes("base_nonce")).unwrap();
+        assert_eq!(key.open_in_place(nonce, Aad::empty(), &mut chunks).unwrap(), plain);
+    }
+
+    #[test]
+    fn nonces_count_in_big_endian_and_end_where_the_specification_says() {
+        let message =
+            Message { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[0; 32]).unwrap()), base: [0xf0; NONCE] };
+        let nonce = |number| message.nonce(number).map(|nonce| hex::encode(nonce.as_ref()));
+        for (number, end) in
+            [(0, "f0f0f0f0f0"), (1, "f0f0f0f0f1"), (0x1234, "f0f0f0e2c4"), ((1 << 38) - 1, "cf0f0f0f0f")]
+        {
+            assert_eq!(nonce(number).unwrap(), format!("f0f0f0f0f0f0f0{end}"), "{number}");
+        }
+        assert!(matches!(nonce(1 << 38), Err(SealedError::TooLong)));
+        let most = MAX_CHUNKS * CHUNK as u64 - 1;
+        let sealed = sealed_length(most).unwrap();
+        assert_eq!(plaintext_length(sealed).unwrap(), most);
+        assert_eq!(sealed_length(most + 1), None);
+        assert!(matches!(plaintext_length(sealed + TAG as u64 + 1), Err(SealedError::TooLong)));
+        for short in [0, 55, 56, 71, 56 + SEALED_CHUNK as u64, 56 + SEALED_CHUNK as u64 + 15] {
+            assert!(matches!(plaintext_length(short), Err(SealedError::Truncated)), "{short}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Key encryption keys: what wraps the content key of a sealed file, and how they stand in files.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use serde::Deserialize;
@@ -98,8 +98,8 @@ pub struct KekFile {
 }
 
 impl KekFile {
-    /// Reads a JSON Web Key (RFC 7517; `RSA`, `oct`, and Key Vault's `RSA-HSM`, `oct-HSM`), a key as Key Vault answers
-    /// it (`{"key": …}`), PEM (RFC 7468: `PUBLIC KEY`, `PRIVATE KEY`), or the 32 raw bytes of an AES key.
+    /// Reads a JSON Web Key (RFC 7517; `RSA`, `oct`, and Key Vault's `RSA-HSM`, `oct-HSM`), a key as Key Vault and `az`
+    /// answer it (`{"key": …}`), PEM (RFC 7468: `PUBLIC KEY`, `PRIVATE KEY`), or the 32 raw bytes of an AES key.
     ///
     /// # Errors
     /// [`BadKek`] says what is wrong.
@@ -209,7 +209,8 @@ fn secret(text: Option<&Secret>, missing: &'static str) -> Result<SecretBytes, B
     decode(&text.ok_or(BadKek(missing))?.0).map(SecretBytes::new)
 }
 
-/// base64url without padding (RFC 7515 §2).
+/// base64url without padding (RFC 7515 §2), or base64 as `az keyvault key show` prints it.
 fn decode(text: &str) -> Result<Vec<u8>, BadKek> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| BadKek("a part of the JSON Web Key is not base64url"))
+    let decoded = URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD.decode(text));
+    decoded.map_err(|_| BadKek("a part of the JSON Web Key is not base64url"))
 }

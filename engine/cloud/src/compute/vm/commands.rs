@@ -131,7 +131,7 @@ fn open(cx: &Cx<'_>, machine: &str, sealed: &Value) -> Result<Value, Refusal> {
 }
 
 /// A stored machine as it runs; none while it does not.
-pub(super) fn running(machine: &Resource) -> Option<Machine> {
+pub(crate) fn running(machine: &Resource) -> Option<Machine> {
     (Power::of(machine) == Power::Running).then(|| Machine {
         id: machine.id.clone(),
         vm_id: machine.body["properties"]["vmId"].as_str().unwrap_or_default().to_owned(),

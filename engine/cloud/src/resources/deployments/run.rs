@@ -51,7 +51,6 @@ pub(super) fn request(method: Method, id: &str, api: &str, body: Option<&Value>)
         query: vec![("api-version".to_owned(), api.to_owned())],
         headers,
         body: body.map(|body| body.to_string().into()).unwrap_or_default(),
-        machine: None,
         identities: Vec::new(),
         machine: None,
     }
