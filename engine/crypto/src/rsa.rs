@@ -24,7 +24,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeyPair, KeyPairComponents, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384,
     OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, Pkcs1PrivateDecryptingKey,
-    Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey, PublicKey, PublicKeyComponents,
+    Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey, PublicKeyComponents,
 };
 use aws_lc_rs::signature::{self, KeyPair as _};
 
@@ -144,19 +144,6 @@ pub struct RsaPublic {
 }
 
 impl RsaPublic {
-    /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), DER: what `PUBLIC KEY` in PEM holds.
-    ///
-    /// # Errors
-    /// [`BadKey`] when the bytes are no RSA public key of an offered length.
-    pub fn from_spki(der: &[u8]) -> Result<Self, BadKey> {
-        let key = PublicKey::from_der(der).map_err(|_| BadKey)?;
-        let public = Self {
-            n: key.modulus().big_endian_without_leading_zero().to_vec(),
-            e: key.exponent().big_endian_without_leading_zero().to_vec(),
-        };
-        public.bits().map(|_| public).ok_or(BadKey)
-    }
-
     /// Returns the length of the modulus, `None` for a length that is not offered.
     #[must_use]
     pub fn bits(&self) -> Option<RsaBits> {
