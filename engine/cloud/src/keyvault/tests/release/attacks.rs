@@ -169,9 +169,9 @@ async fn a_stolen_token_opens_nothing() {
     assert!(opened.material(&TEE).is_some());
 }
 
-/// A provider that trusted nobody can be asked of: because it does not exist here, or not any longer.
+/// A policy may trust an issuer whose keys nobody can get: because it is none of this cloud, or not any longer.
 #[tokio::test]
-async fn a_policy_may_name_whom_it_likes_but_keys_must_be_published() {
+async fn issuers_that_publish_no_keys_are_believed_nothing() {
     let cloud = kit::cloud().await;
     let lab = Lab::again(&cloud);
     lab.arm("POST", &lab.in_subscription("providers/Microsoft.Attestation/register"), json!({})).await;
