@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sealbook_azure::{Azure, Credential, HttpSend, Settings, Transport, TransportError};
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::Events;
-use sealbook_engine::host::{HostSettings, PluginHost, Runtime, RuntimeSettings};
+use sealbook_engine::host::{ArtifactStore, HostSettings, PluginHost, Runtime, RuntimeSettings};
 use sealbook_engine::journal::RunVault;
 use sealbook_engine::step::{Call, Failure, Host as _, Intent, Ledger, Operation, Outcome};
 use sealbook_model::grant::{Gate, Grant};
@@ -93,8 +93,10 @@ fn ours(bytes: Arc<[u8]>, inputs: Value) -> (PluginHost, Call) {
     let host = PluginHost::new(HostSettings {
         runtime: runtime.unwrap(),
         azure,
-        artifacts: std::env::temp_dir(),
+        artifacts: ArtifactStore::Folder(std::env::temp_dir()),
         policy: Arc::default(),
+        judge: Arc::new(|_: &Value, _: &Value| sealbook_attestation::Verdict::default()),
+        tee: None,
     });
     let grants =
         vec![Grant::parse(&format!("keyvault:read,wrap,unwrap {KEY}")).unwrap(), Grant::parse("crypto:use").unwrap()];
@@ -103,6 +105,8 @@ fn ours(bytes: Arc<[u8]>, inputs: Value) -> (PluginHost, Call) {
         step: "proof".parse().unwrap(),
         generation: 0,
         component: digest,
+        guest: None,
+        record: digest,
         inputs,
         adopt: false,
         gate: Arc::new(Gate::new(grants.clone(), grants, Arc::default())),

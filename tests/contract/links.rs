@@ -8,7 +8,7 @@ use crate::support::{Lab, code, components, runtime};
 
 #[tokio::test]
 async fn an_interface_that_is_not_granted_is_denied_with_the_line_that_would_grant_it() {
-    for interface in ["azure", "keyvault", "blob", "artifacts", "crypto", "hsm", "directory"] {
+    for interface in ["azure", "keyvault", "blob", "artifacts", "crypto", "hsm", "directory", "attestation"] {
         let lab = Lab::new().all_interfaces().without(interface);
         let error = lab.apply(json!([])).await.unwrap_err().error;
         let StepError::Denied { capability, line, .. } = error else { panic!("{interface}: {error:?}") };

@@ -226,16 +226,9 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without them a test is skipped, with the
-/// reason printed, but where `REQUIRE_INTEROP` is set it fails.
+/// The Python that has the official SDKs.
 pub fn python() -> Option<String> {
-    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
-    let modules = "import azure.identity, azure.keyvault.keys, azure.storage.blob, azure.mgmt.keyvault, jsonschema";
-    let has = Command::new(&python).args(["-c", modules]).output();
-    if has.is_ok_and(|o| o.status.success()) {
-        return Some(python);
-    }
-    skipped(&format!("{python} lacks the official SDKs: pip install -r tests/interop/requirements.txt"))
+    shared::python("azure.identity, azure.keyvault.keys, azure.storage.blob, azure.mgmt.keyvault, jsonschema")
 }
 
 /// The Azure CLI: `SEALBOOK_AZ`, else `az`.

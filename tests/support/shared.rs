@@ -1,8 +1,9 @@
-//! Data that lies beside the checkout, and files of it.
+//! What tests are held against and does not lie in the repository: data of others, and judges from outside.
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The official contracts and the recorded evidence, which are other people's data: `SEALBOOK_SHARED`, else `shared`
 /// beside the checkout.
@@ -13,6 +14,17 @@ pub fn shared(what: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     skipped(&format!("{} is missing; SEALBOOK_SHARED says where it is", folder.display()))
+}
+
+/// The Python that has these modules: `SEALBOOK_PYTHON`, else python3. Without them a test is skipped, with the reason
+/// printed, but where `REQUIRE_INTEROP` or `CI` is set it fails.
+pub fn python(modules: &str) -> Option<String> {
+    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    if has.is_ok_and(|o| o.status.success()) {
+        return Some(python);
+    }
+    skipped(&format!("{python} lacks one of {modules}: pip install -r tests/interop/requirements.txt"))
 }
 
 /// Says why a test does nothing; where everything is demanded (`CI`, `REQUIRE_INTEROP`), it fails.

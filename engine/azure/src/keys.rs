@@ -7,7 +7,7 @@ use std::sync::Arc;
 use azure_core::http::{ClientMethodOptions, Context, RequestContent, Response};
 use azure_security_keyvault_keys::models::{
     KeyClientGetKeyOptions, KeyClientReleaseOptions, KeyClientUnwrapKeyOptions, KeyClientUpdateKeyPropertiesOptions,
-    KeyClientWrapKeyOptions, KeyOperationParameters, ReleaseParameters,
+    KeyClientWrapKeyOptions, KeyEncryptionAlgorithm, KeyOperationParameters, ReleaseParameters,
 };
 use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use base64::Engine as _;
@@ -195,7 +195,7 @@ impl Keys {
         let uri = KeyUri::parse(uri)?;
         let options = KeyClientReleaseOptions { key_version: uri.version.clone(), method_options: repeatable() };
         let parameters = ReleaseParameters {
-            algorithm: Some(algorithm.into()),
+            algorithm: Some(KeyEncryptionAlgorithm::UnknownValue(algorithm.to_owned())),
             nonce: Some(nonce.to_owned()),
             target_attestation_token: Some(token.expose().to_owned()),
         };

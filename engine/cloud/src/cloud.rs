@@ -8,11 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Utc};
 use rusqlite::{Transaction, TransactionBehavior};
+use sealbook_attestation::roots::Kind;
+use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
 use crate::arm::Arm;
 use crate::config::{CloudConfig, CloudError, Wall};
+use crate::cx::Cx;
 use crate::dispatch::{self, Outcome};
 use crate::entra::device;
 use crate::fault::{self, Fault};
@@ -24,7 +27,8 @@ use crate::seed::{self, Seed};
 use crate::service::Service;
 use crate::store::pool::Pool;
 use crate::store::{log, resources, settings};
-use crate::{audit, opening, registry};
+use crate::tee::{self, TeeError};
+use crate::{audit, compute, opening, registry};
 
 /// A connection that was lost because a fault says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +47,13 @@ pub enum Dropped {
 /// can take its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineIdentities(pub Vec<String>);
+
+/// Resource id of the virtual machine that a request comes from.
+///
+/// A front door puts this into a request's extensions for the instance metadata address; nothing that a client sends can
+/// take its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine(pub String);
 
 /// An operation that the embedded Azure offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,6 +382,42 @@ impl Cloud {
             }
             Ok(held)
         })
+    }
+
+    /// The roots of this cloud's test world: those of its hardware, and the one below which vaults and managed HSMs sign
+    /// releases. PEM certificates as [`Roots`](sealbook_attestation::Roots) reads them, each named as a test root. Makes
+    /// them at the first call, which takes seconds.
+    ///
+    /// # Errors
+    /// The database can't be read or written.
+    pub fn test_roots(&self) -> Result<String, CloudError> {
+        self.with(|tx, inner| {
+            let wall = inner.wall.read();
+            let mut roots = dispatch::aside(tx, &inner.sealing, wall, |cx| tee::roots(cx))?;
+            let releases = crate::keyvault::release::root_pem(tx, &inner.sealing, wall)?;
+            for root in Certificate::bundle(releases.as_bytes()).map_err(Refusal::internal)? {
+                roots = roots.with_test(tee::WORLD, Kind::Tls, root, Vec::new());
+            }
+            Ok(roots.to_pem())
+        })
+    }
+
+    /// Lets the hardware of a running confidential machine do something.
+    pub(crate) fn hardware<T>(
+        &self,
+        machine: &str,
+        work: impl FnOnce(&Cx<'_>, &resources::Resource) -> Result<T, Refusal>,
+    ) -> Result<T, TeeError> {
+        let done = self.with(|tx, inner| {
+            dispatch::aside(tx, &inner.sealing, inner.wall.read(), |cx| {
+                let Some(machine) = compute::machine(cx, machine)? else { return Ok(None) };
+                match tee::lack(&machine) {
+                    Some(lack) => Ok(Some(Err(lack))),
+                    None => Ok(Some(Ok(work(cx, &machine)?))),
+                }
+            })
+        });
+        done?.unwrap_or_else(|| Err(TeeError::NoMachine(machine.to_owned())))
     }
 
     /// Everything that can be asked, out of the operation tables that also route and authorise: for contract tests and

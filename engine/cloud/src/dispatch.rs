@@ -161,10 +161,22 @@ fn tick(cx: &mut Cx<'_>) -> Result<(), Refusal> {
 
 /// Lets happen what is due, for a look at the cloud that comes without a request.
 pub(crate) fn catch_up(tx: &Transaction<'_>, sealing: &SealKey, wall: DateTime<Utc>) -> Result<(), Refusal> {
+    aside(tx, sealing, wall, |_| Ok(()))
+}
+
+/// Does something that comes without a request, after what is due.
+pub(crate) fn aside<T>(
+    tx: &Transaction<'_>,
+    sealing: &SealKey,
+    wall: DateTime<Utc>,
+    work: impl FnOnce(&Cx<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     let request =
         http::Request::get("https://management.azure.com/").body(bytes::Bytes::new()).map_err(Refusal::internal)?;
     let request = Request::parse(request).map_err(Refusal::internal)?;
-    tick(&mut context(tx, sealing, wall, &request)?)
+    let mut cx = context(tx, sealing, wall, &request)?;
+    tick(&mut cx)?;
+    work(&cx)
 }
 
 /// Serves a request inside a savepoint of its own: a refused operation leaves no trace but its log lines.

@@ -57,6 +57,21 @@ pub enum FaultKind {
         /// Size, such as `Standard_DC2as_v5`; all when `None`.
         size: Option<String>,
     },
+    /// The host may debug confidential machines that are started. Holds until it is cleared.
+    DebuggableGuest {
+        /// Name of the machine; all when `None`.
+        machine: Option<String>,
+    },
+    /// The image of confidential machines that are started was changed by somebody. Holds until it is cleared.
+    TamperedImage {
+        /// Name of the machine; all when `None`.
+        machine: Option<String>,
+    },
+    /// The host of confidential machines that are started misses its updates. Holds until it is cleared.
+    OutdatedHost {
+        /// Name of the machine; all when `None`.
+        machine: Option<String>,
+    },
 }
 
 /// A fault and the requests that it meets. Parts that are `None` match everything.
@@ -100,6 +115,9 @@ impl Fault {
             FaultKind::RoleDelay { .. } => "role-delay",
             FaultKind::NoQuota { .. } => "no-quota",
             FaultKind::NoSku { .. } => "no-sku",
+            FaultKind::DebuggableGuest { .. } => "debuggable-guest",
+            FaultKind::TamperedImage { .. } => "tampered-image",
+            FaultKind::OutdatedHost { .. } => "outdated-host",
         }
     }
 }
@@ -218,4 +236,31 @@ pub(crate) fn missing_skus(cx: &Cx<'_>) -> Result<Vec<Lack>, Refusal> {
         _ => None,
     });
     Ok(lacks.collect())
+}
+
+/// What is wrong with a confidential machine that is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flaws {
+    /// The host may debug it.
+    pub debug: bool,
+    /// Its image was changed.
+    pub tampered: bool,
+    /// Its host misses its updates.
+    pub outdated: bool,
+}
+
+/// The flaws of a machine that is started now.
+pub(crate) fn flaws(cx: &Cx<'_>, id: &str) -> Result<Flaws, Refusal> {
+    let name = id.rsplit('/').next().unwrap_or_default();
+    let is = |machine: &Option<String>| machine.as_ref().is_none_or(|machine| machine.eq_ignore_ascii_case(name));
+    let mut flaws = Flaws::default();
+    for (_, fault) in all(cx.tx)? {
+        match &fault.kind {
+            FaultKind::DebuggableGuest { machine } => flaws.debug |= is(machine),
+            FaultKind::TamperedImage { machine } => flaws.tampered |= is(machine),
+            FaultKind::OutdatedHost { machine } => flaws.outdated |= is(machine),
+            _ => {}
+        }
+    }
+    Ok(flaws)
 }

@@ -27,6 +27,8 @@ pub(crate) struct Request {
     /// Object ids of the managed identities that the caller's machine holds, system-assigned first
     /// (see [`crate::MachineIdentities`]); never taken from a header.
     pub identities: Vec<String>,
+    /// Resource id of the virtual machine that the request comes from (see [`crate::Machine`]); never taken from a header.
+    pub machine: Option<String>,
 }
 
 /// Why a request can't be parsed at all.
@@ -62,6 +64,7 @@ impl Request {
             .map_err(|_| Unreadable::Path)?;
         let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let identities = parts.extensions.get::<crate::MachineIdentities>().map(|m| m.0.clone()).unwrap_or_default();
+        let machine = parts.extensions.get::<crate::Machine>().map(|machine| machine.0.clone());
         Ok(Self {
             method: parts.method,
             host: authority.to_ascii_lowercase(),
@@ -71,6 +74,7 @@ impl Request {
             headers: parts.headers,
             body,
             identities,
+            machine,
         })
     }
 

@@ -40,16 +40,18 @@ mod seed;
 mod service;
 mod storage;
 mod store;
+mod tee;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
 
-pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
+pub use cloud::{Cloud, Dropped, Machine, MachineIdentities, Offered};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;
 pub use keyvault::hsm::billing::HsmBill;
 pub use seed::Seed;
 pub use store::log::LoggedRequest;
+pub use tee::{Tee, TeeError};

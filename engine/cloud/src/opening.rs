@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use sealbook_crypto::SealKey;
 
 use crate::config::CloudError;
-use crate::{audit, encryption, fault, identity, lro, registry, seed, store};
+use crate::{audit, encryption, fault, identity, lro, registry, seed, store, tee};
 
 /// Options for a file that only its owner may read.
 pub(crate) fn private() -> std::fs::OpenOptions {
@@ -34,6 +34,8 @@ pub(crate) fn prepare(
         return Err(CloudError::Older { path: path.to_owned(), found, supported: store::FORMAT });
     }
     let shared = [
+        tee::SCHEMAS[0],
+        tee::SCHEMAS[1],
         store::SCHEMA,
         audit::SCHEMA,
         lro::SCHEMA,

@@ -12,8 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealbook_attestation::azure_guest::{self, EncryptedToken, TOKEN_AAD};
 use sealbook_attestation::maa::{self, Metadata, SigningKeys, TokenRules};
-use sealbook_attestation::release::{self, Anchor, ReleaseRules};
-use sealbook_attestation::roots::{Kind, Origin};
+use sealbook_attestation::release::{self, ReleaseRules};
 use sealbook_attestation::{Roots, Verdict, document};
 use sealbook_azure::{Azure, AzureError};
 use sealbook_crypto::aes::{AesKey, Sealed};
@@ -140,18 +139,6 @@ impl Release {
         demand(&verdict)?;
         Ok((claims, served))
     }
-
-    fn anchors(&self) -> Vec<Anchor<'_>> {
-        self.roots
-            .of(|kind| kind == Kind::Tls)
-            .into_iter()
-            .map(|root| Anchor {
-                name: root.label(),
-                test: matches!(root.origin, Origin::Test { .. }),
-                certificate: root.certificate.der(),
-            })
-            .collect()
-    }
 }
 
 #[async_trait]
@@ -197,7 +184,6 @@ impl Tee for Release {
         let recipient = maa::release_key(&token.claims)
             .ok_or_else(|| permanent("the token names no key that a key could be released to".into()))?;
         let host = uri.trim_start_matches("https://").split('/').next().unwrap_or_default();
-        let anchors = self.anchors();
         let rules = ReleaseRules {
             vault_host: host,
             kid: uri,
@@ -205,7 +191,7 @@ impl Tee for Release {
             nonce: Some(&nonce),
             api_version: None,
             tee_kid: &recipient.kid,
-            roots: &anchors,
+            roots: &self.roots,
             now: (self.clock)(),
         };
         let (verdict, released) = release::verify(answer.expose(), &rules);

@@ -1,5 +1,6 @@
 //! Everything a plugin may touch.
 
+mod attestation;
 mod azure;
 mod data;
 mod hsm;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::problem::{Problem, Result};
 use crate::sys;
 
+pub use attestation::{Attestation, Token};
 pub use azure::Azure;
 pub use data::{Artifact, Artifacts, Blobs, Crypto, Key, Pair};
 pub use hsm::{Directory, Hsm, LocalAssignment};
@@ -59,6 +61,12 @@ impl Cx {
     #[must_use]
     pub fn hsm(&self) -> Hsm {
         Hsm
+    }
+
+    /// Attestation of the confidential VM that the step runs in.
+    #[must_use]
+    pub fn attestation(&self) -> Attestation {
+        Attestation
     }
 
     /// The tenant's directory.

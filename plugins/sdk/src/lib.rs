@@ -58,7 +58,7 @@ pub mod testing;
 mod time;
 
 pub use cx::{
-    Artifact, Artifacts, Azure, Blobs, Crypto, Cx, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair, mark,
+    Artifact, Artifacts, Attestation, Azure, Blobs, Crypto, Cx, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair, Token, mark,
 };
 pub use ids::{ArmId, BlobUri, ContainerUri, InvalidId, KeyUri, StoreUri};
 pub use problem::{Problem, Result};
@@ -80,11 +80,11 @@ pub mod prelude {
 mod sys {
     #[cfg(target_family = "wasm")]
     pub use crate::bindings::sealbook::plugin::{
-        artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+        artifacts, attestation, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::testing::imports::{
-        artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+        artifacts, attestation, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
     };
 }
 

@@ -154,6 +154,26 @@ impl Fake {
         self
     }
 
+    /// Makes the machine a confidential VM, of which attestation providers say this.
+    #[must_use]
+    pub fn attested_as(self, claims: Value) -> Self {
+        self.0.borrow_mut().claims = Some(claims);
+        self
+    }
+
+    /// The verdict on every evidence document.
+    #[must_use]
+    pub fn verdict(self, verdict: Value) -> Self {
+        self.0.borrow_mut().verdict = Some(verdict);
+        self
+    }
+
+    /// The evidence documents that were to be judged, and by which rules.
+    #[must_use]
+    pub fn judged(&self) -> Vec<(Value, Value)> {
+        self.0.borrow().judged.clone()
+    }
+
     /// Registers an application in the tenant by somebody else's hand.
     #[must_use]
     pub fn principal(self, app_id: &str, principal: Value) -> Self {

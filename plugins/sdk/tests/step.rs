@@ -174,3 +174,41 @@ fn undo_removes_only_what_is_this_runs() {
         assert_eq!(answer.satisfied(), Some(json!(expected)), "{mark} {adopting}");
     }
 }
+
+/// Reads an artifact as a whole and says how long it is.
+struct Reader;
+
+/// Which artifact, and how much of it.
+#[derive(Deserialize, JsonSchema)]
+pub struct Which {
+    data: String,
+    most: usize,
+}
+
+impl Step for Reader {
+    const ASKS: &'static [&'static str] = &["artifacts:use"];
+    type In = Which;
+    type Out = usize;
+
+    fn check(cx: &Cx, i: &Which) -> Result<Check<usize>> {
+        let content = cx.artifacts().open(&i.data)?.content(i.most)?;
+        assert!(content.iter().enumerate().all(|(n, byte)| *byte == (n % 251) as u8));
+        Ok(Check::Satisfied(content.len()))
+    }
+
+    fn apply(_: &Cx, _: &Which) -> Result<usize> {
+        Err(Problem::permanent("there is nothing to do"))
+    }
+}
+
+#[test]
+fn an_artifact_of_many_chunks_is_read_as_one_up_to_a_limit() {
+    let long: Vec<u8> = (0..2_500_000).map(|n| (n % 251) as u8).collect();
+    let fake = Fake::new().artifact("long", &long).artifact("empty", b"").secret("s", b"x");
+    let read = |data: &str, most: usize| fake.step::<Reader>(json!({ "data": data, "most": most })).check();
+    assert_eq!(read("artifact:long", 2_500_000).unwrap().satisfied(), Some(json!(2_500_000)));
+    assert_eq!(read("artifact:empty", 0).unwrap().satisfied(), Some(json!(0)));
+    let told = format!("{:?}", read("artifact:long", 2_499_999).unwrap_err());
+    assert!(told.contains("2500000 bytes are too many: at most 2499999"), "{told}");
+    assert!(read("secret:s", 10).is_err());
+}

@@ -14,7 +14,7 @@ use sealbook_azure::{Azure, Credential, HttpSend, Settings, Transport, Transport
 use sealbook_cloud::{Cloud, CloudConfig, Dropped, Seed};
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::{Event, Events};
-use sealbook_engine::host::{HostSettings, PluginHost, Runtime, RuntimeSettings};
+use sealbook_engine::host::{ArtifactStore, HostSettings, PluginHost, Runtime, RuntimeSettings};
 use sealbook_engine::journal::RunVault;
 use sealbook_engine::step::{Call, Failure, Host as _, StepError};
 use sealbook_model::grant::{Gate, Grant};
@@ -60,8 +60,9 @@ impl Lab {
         let mut policy = Policy::default();
         policy.limits = limits;
         let policy = Arc::new(policy);
-        let artifacts = folder.path().join("artifacts");
-        let host = PluginHost::new(HostSettings { runtime: runtime(), azure, artifacts, policy });
+        let artifacts = ArtifactStore::Folder(folder.path().join("artifacts"));
+        let judge = Arc::new(|_: &Value, _: &Value| sealbook_attestation::Verdict::default());
+        let host = PluginHost::new(HostSettings { runtime: runtime(), azure, artifacts, policy, judge, tee: None });
         let secrets = BTreeMap::from([("note".to_owned(), SecretBytes::from(b"only my key opens this".to_vec()))]);
         let everything = ["azure:read,write /subscriptions/*", "crypto:use", "artifacts:use"];
         let subscription = format!("/subscriptions/{}", seed.subscription);
@@ -94,6 +95,7 @@ impl Lab {
             "blob:read https://nobody.blob.core.windows.net/none/*",
             "hsm:read https://nobody.managedhsm.azure.net/",
             "directory:read 00000000-0000-0000-0000-000000000000",
+            "attestation:use https://nobody.weu.attest.azure.net",
         ])
     }
 
@@ -121,6 +123,8 @@ impl Lab {
             step: step.parse().unwrap(),
             generation: 0,
             component,
+            guest: None,
+            record: Digest::of(b"record"),
             inputs,
             adopt: false,
             gate: Arc::new(Gate::new(parse(&self.asks), parse(&self.grants), Arc::default())),

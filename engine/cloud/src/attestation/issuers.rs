@@ -66,7 +66,6 @@ pub(crate) fn signing_keys(cx: &Cx<'_>, issuer: &str) -> Result<Option<SigningKe
 }
 
 /// Signs a token of a provider (a JSON Web Signature in compact form, RFC 7515) with the header that Azure's tokens have.
-#[cfg_attr(not(test), expect(dead_code, reason = "the attestation service signs with it"))]
 pub(crate) fn sign(cx: &Cx<'_>, issuer: &str, claims: &Value) -> Result<String, Refusal> {
     let held = key(cx, issuer)?;
     let header = json!({ "alg": "RS256", "jku": format!("{issuer}/certs"), "kid": held.kid, "typ": "JWT" });

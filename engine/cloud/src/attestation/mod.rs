@@ -1,11 +1,14 @@
-//! Microsoft.Attestation: the control plane of attestation providers, and which provider each region shares.
+//! Microsoft.Attestation: attestation providers, which provider each region shares, and what they attest.
 //!
-//! What `*.attest.azure.net` answers is not here: those hosts refuse by name. [`issuers`] has the keys of the providers.
+//! - `provider`, `shared`: the control plane
+//! - `service`: the data plane, `*.attest.azure.net`
+//! - [`issuers`]: the keys that sign its tokens
 //!
 //! Source: <https://learn.microsoft.com/rest/api/attestation>.
 
 pub(crate) mod issuers;
 mod provider;
+mod service;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -15,7 +18,7 @@ use http::Method;
 use crate::arm::kind::Kind;
 use crate::arm::rows::{Rows, in_subscription, tracked_type};
 use crate::operation::Operation;
-use crate::service::{Provider, ResourceType};
+use crate::service::{Provider, ResourceType, Service};
 
 const NAMESPACE: &str = "Microsoft.Attestation";
 
@@ -88,5 +91,9 @@ impl Provider for Attestation {
 
     fn registered_at_first(&self) -> bool {
         false
+    }
+
+    fn services(&self) -> &'static [&'static dyn Service] {
+        &[&service::DataPlane]
     }
 }

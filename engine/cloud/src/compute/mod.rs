@@ -34,9 +34,22 @@ use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, LOCATIONS};
 use crate::service::{Machines, Provider, ResourceType, Service};
+use crate::store::resources::Resource;
 use sizes::{SIZES, Size};
+pub(crate) use vm::{is_running, os_disk};
 #[cfg(test)]
-pub(crate) use vm::tests::kit::ordinary;
+pub(crate) use vm::tests::kit::{Lab, confidential, lab, ordinary};
+
+/// Reads a virtual machine by id.
+pub(crate) fn machine(cx: &Cx<'_>, id: &str) -> Result<Option<Resource>, Refusal> {
+    Ok(cx.resource(id)?.filter(|found| found.kind.eq_ignore_ascii_case(vm::NAME)))
+}
+
+/// The technology that makes a stored machine confidential, `SNP` or `TDX`; `None` for other machines.
+pub(crate) fn technology(machine: &Resource) -> Option<&'static str> {
+    let confidential = machine.body["properties"]["securityProfile"]["securityType"] == "ConfidentialVM";
+    sizes::find(vm::size_of(machine)).and_then(|size| size.confidential).filter(|_| confidential)
+}
 
 /// The provider.
 pub(crate) static PROVIDER: Compute = Compute;

@@ -16,20 +16,33 @@ use crate::operation::{Access, Operation, Params};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::service::Service;
+use crate::{compute, tee};
 
 /// The instance metadata service.
 pub(super) struct Metadata;
 
-static OPERATIONS: &[Operation] = &[Operation {
-    name: "Identity_GetToken",
-    method: Method::GET,
-    path: "/metadata/identity/oauth2/token",
-    when: &[],
-    api: &["2018-02-01", "2019-08-01", "2021-02-01", "2023-07-01", "2023-11-15", "2025-04-07"],
-    access: Access::Open,
-    lro: false,
-    run: token,
-}];
+static OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "Identity_GetToken",
+        method: Method::GET,
+        path: "/metadata/identity/oauth2/token",
+        when: &[],
+        api: &["2018-02-01", "2019-08-01", "2021-02-01", "2023-07-01", "2023-11-15", "2025-04-07"],
+        access: Access::Open,
+        lro: false,
+        run: token,
+    },
+    Operation {
+        name: "Thim_GetAmdCertification",
+        method: Method::GET,
+        path: "/metadata/THIM/amd/certification",
+        when: &[],
+        api: &[],
+        access: Access::Open,
+        lro: false,
+        run: certification,
+    },
+];
 
 fn invalid(message: &str) -> Refusal {
     Refusal::new(400, "invalid_request", message)
@@ -50,13 +63,33 @@ fn unnamed(held: Vec<Principal>) -> Result<Option<Principal>, Refusal> {
     Ok(held.into_iter().next())
 }
 
-fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+/// Refuses what did not come from a program of the machine itself: a browser or a proxy can't set the one header, or
+/// sets the other.
+fn require_own(cx: &Cx<'_>) -> Result<(), Refusal> {
     if !cx.request.header("metadata").is_some_and(|m| m.eq_ignore_ascii_case("true")) {
         return Err(invalid("Required metadata header not specified"));
     }
     if cx.request.header("x-forwarded-for").is_some() {
         return Err(invalid("X-Forwarded-For header is not allowed"));
     }
+    Ok(())
+}
+
+/// The certificates of the host's chip, for a machine with AMD SEV-SNP.
+fn certification(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    require_own(cx)?;
+    let machine = match &cx.request.machine {
+        Some(id) => compute::machine(cx, id)?,
+        None => None,
+    };
+    let Some(machine) = machine.filter(|machine| tee::lack(machine).is_none()) else {
+        return Err(Refusal::new(404, "Not found", "The host of this machine has no certificates of AMD SEV-SNP."));
+    };
+    Ok(Answer::ok(&tee::thim::certification(cx, &machine)?))
+}
+
+fn token(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
+    require_own(cx)?;
     let resource = cx
         .request
         .query("resource")

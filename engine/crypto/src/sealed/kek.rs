@@ -129,8 +129,8 @@ fn pem(text: &[u8]) -> Result<Kek, BadKek> {
         return Ok(Kek::Rsa(Box::new(pair)));
     }
     if let Ok(info) = SubjectPublicKeyInfoDer::from_pem_slice(text) {
-        let key = RsaPublic::from_spki(&info).ok().filter(|key| key.bits().is_some());
-        return key.map(Kek::RsaPublic).ok_or(NO_RSA);
+        let public = RsaPublic::from_spki(&info).ok().filter(|key| key.bits().is_some());
+        return public.map(Kek::RsaPublic).ok_or(NO_RSA);
     }
     Err(BadKek("it is PEM without PUBLIC KEY or PRIVATE KEY (openssl pkcs8 -topk8 -nocrypt makes the latter)"))
 }

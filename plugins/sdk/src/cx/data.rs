@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::ids::{BlobUri, ContainerUri};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::sys;
 
 /// The most bytes that cross the border in one call.
@@ -58,6 +58,26 @@ impl Artifact {
     /// When it must not be read.
     pub fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>> {
         self.0.read(offset, length)
+    }
+
+    /// Reads all of it, however many calls that takes. What came from a secret is refused.
+    ///
+    /// # Errors
+    /// When it is longer than `most` bytes, or must not be read.
+    pub fn content(&self, most: usize) -> Result<Vec<u8>> {
+        let length = usize::try_from(self.length()).unwrap_or(usize::MAX);
+        if length > most {
+            return Err(Problem::permanent(format!("{length} bytes are too many: at most {most} are read")));
+        }
+        let mut content = Vec::with_capacity(length);
+        while content.len() < length {
+            let more = self.read(content.len() as u64, (length - content.len()).min(CHUNK) as u32)?;
+            if more.is_empty() {
+                return Err(Problem::permanent(format!("it ends after {} of {length} bytes", content.len())));
+            }
+            content.extend(more);
+        }
+        Ok(content)
     }
 
     /// A typed reference (`artifact:…`) for outputs.
@@ -150,6 +170,30 @@ impl Crypto {
         sys::crypto::generate_pair(name, bits).map(Pair)
     }
 
+    /// Encrypts an artifact as a sealed file `name`. Options: `layout`, `kid`, `wrapped`, `name`.
+    ///
+    /// # Errors
+    /// When the options can't be used.
+    pub fn seal_file(&self, key: &Key, source: &Artifact, name: &str, options: &Value) -> Result<Artifact> {
+        sys::crypto::seal_file(&key.0, &source.0, name, &options.to_string()).map(Artifact)
+    }
+
+    /// What a sealed file says of itself: `kid`, `wrap`, `wrapped`, `name`, `length`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn describe_file(&self, source: &Artifact) -> Result<Value> {
+        parse(sys::crypto::describe_file(&source.0)?)
+    }
+
+    /// Decrypts a sealed file of `layout` into the artifact `name`.
+    ///
+    /// # Errors
+    /// When the key is another one, or anything was changed.
+    pub fn open_file(&self, key: &Key, source: &Artifact, name: &str, layout: &str) -> Result<Artifact> {
+        sys::crypto::open_file(&key.0, &source.0, name, layout).map(Artifact)
+    }
+
     /// Turns the reference of a pair from an earlier step into a handle again.
     ///
     /// # Errors
@@ -185,6 +229,14 @@ impl Pair {
     /// When the exchange key is none.
     pub fn transfer_blob(&self, exchange: &Value, name: &str) -> Result<Artifact> {
         sys::crypto::transfer_blob(&self.0, &exchange.to_string(), name).map(Artifact)
+    }
+
+    /// Decrypts a key that was encrypted to the public half, by RSA-OAEP-256.
+    ///
+    /// # Errors
+    /// When it was encrypted to another one.
+    pub fn unseal(&self, sealed: &[u8]) -> Result<Key> {
+        sys::crypto::unseal(&self.0, sealed).map(Key)
     }
 
     /// Encrypts a key to the public half, by RSA-OAEP-256.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cx::{Artifact, Key};
+use crate::cx::{Artifact, Key, Pair, Token};
 use crate::ids::KeyUri;
 use crate::problem::Result;
 use crate::sys;
@@ -92,6 +92,15 @@ impl KeyVault {
         sys::keyvault::wrap(key.as_str(), algorithm, &secret.0)
     }
 
+    /// Has an RSA key released to the confidential VM that this step runs in. `algorithm` is `RSA_AES_KEY_WRAP_256` or one
+    /// of its kin.
+    ///
+    /// # Errors
+    /// When the key's release policy does not let it go, or who answered is not the key store.
+    pub fn release(&self, key: &KeyUri, token: &Token, algorithm: &str) -> Result<Pair> {
+        sys::keyvault::release(key.as_str(), &token.0, algorithm).map(Pair)
+    }
+
     /// Unwraps it again, into a handle.
     ///
     /// # Errors
@@ -101,6 +110,6 @@ impl KeyVault {
     }
 }
 
-fn parse(text: String) -> Result<Value> {
+pub(super) fn parse(text: String) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }

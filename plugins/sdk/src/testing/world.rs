@@ -28,6 +28,12 @@ pub struct World {
     pub principals: BTreeMap<String, Value>,
     pub pairs: BTreeMap<String, String>,
     pub secret_keys: BTreeMap<String, Vec<u8>>,
+    /// What an attestation provider says of this machine; none: it is no confidential VM.
+    pub claims: Option<Value>,
+    pub attested: bool,
+    /// The verdict on every evidence document, and what was asked to be judged by which rules.
+    pub verdict: Option<Value>,
+    pub judged: Vec<(Value, Value)>,
     pub ledger: Vec<Effect>,
     pub generation: u32,
     pub log: Vec<String>,

@@ -29,6 +29,7 @@ use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::resource;
 use crate::cx::Cx;
 use crate::fault;
+use crate::tee;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;
 
@@ -139,6 +140,7 @@ impl Kind for VirtualMachine {
     }
 
     fn destroy(&self, cx: &mut Cx<'_>, machine: &Resource) -> Result<(), Refusal> {
+        tee::forget(cx, &machine.id)?;
         let properties = &machine.body["properties"];
         let disk = os_disk(machine);
         hooks::detach(cx, disk)?;
@@ -168,7 +170,7 @@ impl Kind for VirtualMachine {
 }
 
 /// Id of a machine's OS disk.
-fn os_disk(machine: &Resource) -> &str {
+pub(crate) fn os_disk(machine: &Resource) -> &str {
     machine.body["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"].as_str().unwrap_or_default()
 }
 
@@ -180,6 +182,11 @@ pub(super) fn size_of(machine: &Resource) -> &str {
 /// Whether a stored machine uses vCPUs.
 pub(super) fn is_allocated(machine: &Resource) -> bool {
     Power::of(machine) != Power::Deallocated
+}
+
+/// Whether a stored machine is running.
+pub(crate) fn is_running(machine: &Resource) -> bool {
+    Power::of(machine) == Power::Running
 }
 
 /// The size that is asked for, which the region must offer to the subscription.

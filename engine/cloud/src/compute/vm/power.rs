@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::rules::Rule;
 use crate::store::resources::{self, Resource};
 use crate::store::{instant, millis, settings};
+use crate::tee;
 
 /// How often the keys of running machines are looked at.
 const LOOK: Duration = Duration::minutes(15);
@@ -154,6 +155,9 @@ pub(super) fn finish(cx: &mut Cx<'_>, verb: &str, machine: &mut Resource) -> Res
         hooks::set_power(cx, os_disk(machine), next != Power::Deallocated)?;
     }
     next.set(machine);
+    if next == Power::Running && (power != Power::Running || verb == RESTART) {
+        tee::started(cx, machine)?;
+    }
     machine.body["properties"]["provisioningState"] = "Succeeded".into();
     Ok(())
 }

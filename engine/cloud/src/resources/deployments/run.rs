@@ -52,6 +52,7 @@ pub(super) fn request(method: Method, id: &str, api: &str, body: Option<&Value>)
         headers,
         body: body.map(|body| body.to_string().into()).unwrap_or_default(),
         identities: Vec::new(),
+        machine: None,
     }
 }
 

@@ -51,7 +51,7 @@ pub fn open(reference: &str) -> Result<Key> {
 #[derive(Debug)]
 pub struct Pair {
     pub(in super::super) name: String,
-    n: String,
+    pub(super) n: String,
 }
 
 impl Pair {
@@ -99,6 +99,51 @@ pub fn transfer_blob(target: &Pair, exchange: &str, name: &str) -> Result<artifa
 
 pub fn seal(recipient: &Pair, secret: &Key) -> Result<Vec<u8>> {
     Ok([recipient.n.as_bytes(), &secret.bytes].join(&0))
+}
+
+pub fn unseal(recipient: &Pair, sealed: &[u8]) -> Result<Key> {
+    let head = [recipient.n.as_bytes(), b""].join(&0);
+    let bytes = sealed.strip_prefix(head.as_slice());
+    let bytes = bytes.ok_or_else(|| Problem::permanent("it was not sealed to this pair"))?.to_vec();
+    with_world(|w| w.secret_keys.insert("key:unsealed".into(), bytes.clone()));
+    Ok(Key { name: "unsealed".into(), bytes })
+}
+
+pub fn seal_file(key: &Key, source: &artifacts::Artifact, name: &str, options: &str) -> Result<artifacts::Artifact> {
+    let options = parse(options)?;
+    let mut bytes = options.to_string().into_bytes();
+    bytes.push(0);
+    bytes.extend(&key.bytes);
+    bytes.extend(source.bytes.iter().map(|byte| byte ^ 0xff));
+    made(name, bytes)
+}
+
+/// The head of a sealed file of the double, and what follows.
+fn head(source: &artifacts::Artifact) -> Result<(super::Value, &[u8])> {
+    let at = source.bytes.iter().position(|byte| *byte == 0).unwrap_or(source.bytes.len());
+    let (head, rest) = source.bytes.split_at(at);
+    Ok((serde_json::from_slice(head)?, rest.get(1..).unwrap_or_default()))
+}
+
+pub fn describe_file(source: &artifacts::Artifact) -> Result<String> {
+    Ok(head(source)?.0.to_string())
+}
+
+pub fn open_file(key: &Key, source: &artifacts::Artifact, name: &str, layout: &str) -> Result<artifacts::Artifact> {
+    let (options, rest) = head(source)?;
+    let same = options["layout"].as_str().unwrap_or("cobblestone-256") == layout;
+    let sealed = rest.strip_prefix(key.bytes.as_slice()).filter(|_| same);
+    let sealed = sealed.ok_or_else(|| Problem::permanent("the key does not belong to this file"))?;
+    made(name, sealed.iter().map(|byte| byte ^ 0xff).collect())
+}
+
+fn made(name: &str, bytes: Vec<u8>) -> Result<artifacts::Artifact> {
+    with_world(|w| {
+        w.pass("crypto", "use", "", None)?;
+        let artifact = artifacts::Artifact { reference: format!("artifact:{name}"), bytes };
+        w.artifacts.insert(artifact.reference.clone(), artifact.bytes.clone());
+        Ok(artifact)
+    })
 }
 
 pub fn same(a: &Key, b: &Key) -> bool {

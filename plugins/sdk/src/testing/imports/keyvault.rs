@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::Fake;
 use super::super::world::merge;
-use super::{Ownership, Problem, Result, artifacts, crypto, ownership, parse, with_world};
+use super::{Ownership, Problem, Result, artifacts, attestation, crypto, ownership, parse, with_world};
 
 /// The key's address without its version.
 fn base(uri: &str) -> String {
@@ -141,6 +141,23 @@ pub fn wrap(uri: &str, algorithm: &str, secret: &crypto::Key) -> Result<Vec<u8>>
     with_world(|w| {
         w.pass("keyvault", "wrap", uri, None)?;
         Ok([base(uri).as_bytes(), algorithm.as_bytes(), &secret.bytes].join(&0))
+    })
+}
+
+pub fn release(uri: &str, token: &attestation::Token, algorithm: &str) -> Result<crypto::Pair> {
+    with_world(|w| {
+        w.pass("keyvault", "release", uri, None)?;
+        let versions = w.keys.get(&base(uri));
+        let bundle = versions.and_then(|versions| versions.last());
+        let bundle = bundle.ok_or_else(|| Problem::permanent(format!("{uri} is not there")))?;
+        // A policy of the double names what the claims must hold.
+        let policy = bundle["release_policy"].as_object().cloned().unwrap_or_default();
+        if policy.iter().any(|(claim, wanted)| token.claims.get(claim) != Some(wanted)) {
+            return Err(Problem::permanent("the attestation statement does not satisfy the policy"));
+        }
+        let n = bundle["key"]["n"].as_str().unwrap_or_default().to_owned();
+        w.pairs.insert(format!("artifact:released {algorithm}"), n.clone());
+        Ok(crypto::Pair { name: format!("released {algorithm}"), n })
     })
 }
 

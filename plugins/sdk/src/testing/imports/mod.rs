@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the contract is documented in wit/")]
 
 pub mod artifacts;
+pub mod attestation;
 pub mod azure;
 pub mod blob;
 pub mod crypto;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bindings::sealbook::plugin::types::Problem;
 use crate::bindings::sealbook::plugin::{
-    artifacts, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
+    artifacts, attestation, azure, blob, crypto, directory, hsm, keyvault, log, ownership, progress,
 };
 use crate::{parse, rogue};
 
@@ -156,6 +156,9 @@ impl Orders {
             "hsm.unassign" => hsm::unassign(&effect, &uri, &text("scope"), &name, &text("role"))?.into(),
             "directory.find" => optional(directory::find(&text("app"))?),
             "directory.register" => parse(&directory::register(&effect, &text("app"))?),
+            "attestation.attest" => parse(&attestation::attest(&text("provider"))?.claims()),
+            "attestation.open" => attestation::open(&text("reference"))?.reference().into(),
+            "attestation.verify" => parse(&attestation::verify(&order["document"].to_string(), &order["rules"].to_string())?),
             "log" => {
                 for _ in 0..number("times").max(1) {
                     log::write(log::Level::Warn, &text("text"));

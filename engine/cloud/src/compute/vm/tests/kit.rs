@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::testing::{Client, Reply, TestCloud};
 
 /// A group in `westeurope` with a network; interfaces are made on demand.
-pub(in crate::compute) struct Lab<'a> {
+pub(crate) struct Lab<'a> {
     pub me: Client<'a>,
     pub cloud: &'a TestCloud,
     pub group: String,
@@ -13,7 +13,7 @@ pub(in crate::compute) struct Lab<'a> {
 
 pub(in crate::compute) const VERSION: &str = "2024-07-01";
 
-pub(in crate::compute) async fn lab(cloud: &TestCloud) -> Lab<'_> {
+pub(crate) async fn lab(cloud: &TestCloud) -> Lab<'_> {
     let group = format!("{}/resourceGroups/lab", cloud.subscription());
     let me = cloud.learner();
     for namespace in ["Microsoft.Network", "Microsoft.Compute"] {
@@ -129,7 +129,7 @@ pub(in crate::compute) fn trusted(nic: &str) -> Value {
 }
 
 /// A confidential machine.
-pub(in crate::compute) fn confidential(nic: &str) -> Value {
+pub(crate) fn confidential(nic: &str) -> Value {
     let mut body = ordinary(nic);
     let properties = &mut body["properties"];
     properties["hardwareProfile"]["vmSize"] = "Standard_DC2as_v5".into();
