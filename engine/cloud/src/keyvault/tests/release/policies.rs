@@ -32,7 +32,10 @@ async fn what_is_no_policy_makes_no_key() {
         ("another version", json!({ "version": "2.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [claim] }] })),
         ("no authority", json!({ "version": "1.0.0", "anyOf": [] })),
         ("an authority without conditions", json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER }] })),
-        ("an authority with empty conditions", json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [] }] })),
+        (
+            "an authority with empty conditions",
+            json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [] }] }),
+        ),
         ("a list", json!([])),
     ];
     for (what, policy) in rows {
@@ -106,7 +109,11 @@ async fn exportable_is_for_life() {
     lab.key("plain", json!({ "kty": "RSA-HSM" })).await;
     let rows = [
         ("plain", json!({ "attributes": { "exportable": true } }), "AKV.SKR.1003"),
-        ("plain", json!({ "attributes": { "exportable": true }, "release_policy": envelope(&policy(), false) }), "AKV.SKR.1003"),
+        (
+            "plain",
+            json!({ "attributes": { "exportable": true }, "release_policy": envelope(&policy(), false) }),
+            "AKV.SKR.1003",
+        ),
         ("plain", json!({ "release_policy": envelope(&policy(), false) }), "AKV.SKR.1005"),
         ("kek", json!({ "attributes": { "exportable": false } }), "AKV.SKR.1003"),
     ];
