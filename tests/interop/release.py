@@ -16,16 +16,17 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError
 from azure.identity import DefaultAzureCredential
 from azure.keyvault.keys import KeyClient, KeyExportEncryptionAlgorithm, KeyType
-from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
+from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm, KeyWrapAlgorithm
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, keywrap
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 HASHES = {
-    KeyExportEncryptionAlgorithm.CKM_RSA_AES_KEY_WRAP: hashes.SHA1(),  # noqa: S303 (what the mechanism says)
-    KeyExportEncryptionAlgorithm.RSA_AES_KEY_WRAP_256: hashes.SHA256(),
-    KeyExportEncryptionAlgorithm.RSA_AES_KEY_WRAP_384: hashes.SHA384(),
+    KeyExportEncryptionAlgorithm.ckm_rsa_aes_key_wrap: hashes.SHA1(),  # noqa: S303 (what the mechanism says)
+    KeyExportEncryptionAlgorithm.rsa_aes_key_wrap_256: hashes.SHA256(),
+    KeyExportEncryptionAlgorithm.rsa_aes_key_wrap_384: hashes.SHA384(),
 }
 
 
@@ -87,8 +88,8 @@ def check(scene: dict[str, Any], store: str, name: str, credential: DefaultAzure
         equal(payload["response"]["key"]["key"]["kid"], key.id)
         material = unwrapped(payload["response"]["key"]["key"]["key_hsm"], tee)
         if key.key_type == KeyType.oct_hsm:
-            wrapped = CryptographyClient(key.id, credential).wrap_key(KeyWrapAlgorithm.aes_256, bytes(range(32)))
-            equal(keywrap.aes_key_unwrap(material, wrapped.encrypted_key), bytes(range(32)))
+            sealed = CryptographyClient(key.id, credential).encrypt(EncryptionAlgorithm.a256_gcm, b"a message")
+            equal(AESGCM(material).decrypt(sealed.iv, sealed.ciphertext + sealed.tag, None), b"a message")
         else:
             private = load_der_private_key(material, None)
             if isinstance(private, ec.EllipticCurvePrivateKey):

@@ -6,8 +6,6 @@
 //! for all vaults, one for each managed HSM, with the wildcard names that they have there. Certificates go by the wall
 //! clock, like everything in TLS.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -15,6 +13,7 @@ use rcgen::{
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::SealKey;
 use sealbook_crypto::rsa::{RsaBits, RsaKey};
 
@@ -105,17 +104,7 @@ pub(super) fn signer(cx: &Cx<'_>, keystore: &KeyStore) -> Result<Signer, Refusal
 /// The certificate of the root as PEM (RFC 7468), made when there is none yet.
 pub(crate) fn root_pem(tx: &Connection, sealing: &SealKey, wall: DateTime<Utc>) -> Result<String, Refusal> {
     let root = Shelf { tx, sealing, today: wall.date_naive() }.root()?;
-    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
-    let body = STANDARD.encode(&root.certificate);
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, behind) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = behind;
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    Ok(pem)
+    Certificate::from_der(&root.certificate).map(|root| root.pem()).map_err(Refusal::internal)
 }
 
 impl Shelf<'_> {
@@ -230,9 +219,10 @@ fn subject(common: &str) -> DistinguishedName {
 /// Name of a leaf in the table, and the host names in it; the first is its common name.
 fn hosts(keystore: &KeyStore) -> (String, Vec<String>) {
     match keystore.kind {
-        Kind::Vault => {
-            ("vault".to_owned(), ["vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net"].map(str::to_owned).to_vec())
-        }
+        Kind::Vault => (
+            "vault".to_owned(),
+            ["vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net"].map(str::to_owned).to_vec(),
+        ),
         Kind::Hsm => {
             let host = format!("{}{}", keystore.name.to_ascii_lowercase(), Kind::Hsm.domain());
             (keystore.label.to_ascii_lowercase(), vec![format!("*.{host}"), host])

@@ -83,7 +83,8 @@ pub(super) fn release(cx: &mut Cx<'_>, p: &Params) -> Result<Answer, Refusal> {
     let environment = environment::verify(cx, policy, &asked.target)?;
     let kid = bundle::kid(&keystore, &key.name, Some(&version.version));
     let material = material::open(cx, &kid, &version)?.document();
-    let wrapped = asked.enc.wrap(&environment.key, &material).map_err(environment::unverified)?;
+    let unusable = |why| environment::unverified(format_args!("release.key: {why}"));
+    let wrapped = asked.enc.wrap(&environment.key, &material).map_err(unusable)?;
     let Value::Object(bundle) = bundle::bundle(&keystore, &key, &version) else {
         return Err(Refusal::internal("a key is shown as an object"));
     };

@@ -2,6 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealbook_attestation::Roots;
+use sealbook_attestation::release::{self, ReleaseRules};
+use sealbook_attestation::roots::Kind as RootKind;
+use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::ec::{Curve, EcKey};
 use sealbook_crypto::rsa::{Padding, RsaAesWrap, RsaBits, RsaKey};
 use sealbook_crypto::{sha1, sha256};
@@ -94,13 +98,53 @@ async fn a_vault_and_a_managed_hsm_sign_as_azure_does() {
     assert_eq!((&header["alg"], &header["kid"]), (&json!("RS256"), &header["x5t#S256"]));
 
     let cloud = kit::cloud().await;
-    let reply = Lab::again(&cloud).data("POST", "/keys/kek/release", json!({ "target": token(&cloud, &claims()) })).await;
+    let reply =
+        Lab::again(&cloud).data("POST", "/keys/kek/release", json!({ "target": token(&cloud, &claims()) })).await;
     let header = open(&cloud, VAULT, &reply).header;
     let leaf = base64::engine::general_purpose::STANDARD.decode(header["x5c"][0].as_str().unwrap()).unwrap();
     assert_eq!(header["kid"], hex::encode_upper(sha1(&leaf)));
     assert_eq!(header["x5t"], URL_SAFE_NO_PAD.encode(sha1(&leaf)));
     assert_eq!(header["x5t#S256"], URL_SAFE_NO_PAD.encode(sha256(&leaf)));
     assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("JWT")));
+}
+
+/// What a guest does with an answer: it verifies it against what it asked, and opens it.
+#[tokio::test]
+async fn a_guest_accepts_what_was_signed_for_it_alone() {
+    let cloud = kit::cloud().await;
+    let lab = Lab::again(&cloud);
+    let target = token(&cloud, &claims());
+    let body = json!({ "target": target, "nonce": "mine", "enc": "RSA_AES_KEY_WRAP_384" });
+    let reply = lab.data("POST", "/keys/kek/release", body).await;
+    let jws = reply.body["value"].as_str().unwrap();
+    let root = Certificate::bundle(cloud.cloud.release_root().unwrap().as_bytes()).unwrap().remove(0);
+    let roots = Roots::none().with_test("this cloud", RootKind::Tls, root, Vec::new());
+    let rules = ReleaseRules {
+        vault_host: VAULT,
+        kid: "https://lab-vault.vault.azure.net/keys/kek",
+        enc: "RSA_AES_KEY_WRAP_384",
+        nonce: Some("mine"),
+        api_version: Some("7.6"),
+        tee_kid: "TpmEphemeralEncryptionKey",
+        roots: &roots,
+        now: testing::START,
+    };
+    let (verdict, released) = release::verify(jws, &rules);
+    assert!(verdict.passed(), "{verdict:?}");
+    assert!(RsaKey::from_pkcs8(released.unwrap().unwrap(&TEE).unwrap().expose()).is_ok());
+    let builtin = Roots::builtin();
+    let year = 365 * 86_400;
+    let wrong = [
+        ("release.nonce", ReleaseRules { nonce: Some("another"), ..rules }),
+        ("release.kid", ReleaseRules { kid: "https://lab-vault.vault.azure.net/keys/other", ..rules }),
+        ("release.enc", ReleaseRules { enc: "CKM_RSA_AES_KEY_WRAP", ..rules }),
+        ("release.root", ReleaseRules { roots: &builtin, ..rules }),
+        ("release.validity", ReleaseRules { now: testing::START + 2 * year, ..rules }),
+    ];
+    for (check, rules) in wrong {
+        let (verdict, released) = release::verify(jws, &rules);
+        assert_eq!((verdict.deciding().unwrap().name.as_str(), released), (check, None));
+    }
 }
 
 /// The key of the environment may have any length that Azure's wraps take; the first suitable one counts.
@@ -129,7 +173,8 @@ async fn what_is_made_once_stays_and_is_made_anew_in_time() {
     let lab = Lab::again(&cloud);
     let ask = async || {
         let target = token(&cloud, &claims());
-        open(&cloud, VAULT, &lab.data("POST", "/keys/kek/release", json!({ "target": target })).await).header["x5c"].clone()
+        open(&cloud, VAULT, &lab.data("POST", "/keys/kek/release", json!({ "target": target })).await).header["x5c"]
+            .clone()
     };
     let (first, again) = (ask().await, ask().await);
     assert_eq!(first, again, "one leaf for all releases");
