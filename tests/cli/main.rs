@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod hands_on;
 mod problems;
+mod report;
 #[cfg(unix)]
 mod resume;
 #[path = "../support/mod.rs"]

@@ -7,3 +7,4 @@ pub mod host;
 pub mod journal;
 pub mod run;
 pub mod step;
+pub mod transcript;

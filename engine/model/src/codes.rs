@@ -103,6 +103,7 @@ codes! {
     INPUT_REFUSED = "SB0519", Step, "Input that the step can't use";
     PRECONDITION = "SB0520", Step, "Something that must be done first";
     TRANSIENT = "SB0521", Step, "Failure that lasted longer than the retries";
+    TRANSCRIPT_REFUSED = "SB0522", Evidence, "Transcript that does not verify";
 
     CLOUD_STATE = "SB0601", Bug, "State of the embedded Azure that can't be read";
     CLOUD_NEWER = "SB0602", Usage, "State of the embedded Azure written by a newer version";
@@ -116,6 +117,7 @@ codes! {
     HOME_KEY = "SB0705", Usage, "Key of the home folder that can't be used";
     UNKNOWN_CODE = "SB0706", Usage, "Unknown problem code";
     INTERNAL = "SB0707", Bug, "Bug in Sealbook";
+    FILE_UNUSABLE = "SB0708", Usage, "File that can't be read or written";
 }
 
 /// Finds a code's row, however it is capitalised.

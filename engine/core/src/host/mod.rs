@@ -31,6 +31,7 @@ mod screen;
 mod text;
 mod wasi;
 
+pub(crate) use artifact::Shelf;
 pub use call::{HostSettings, PluginHost};
 pub use engine::{Components, Runtime, RuntimeSettings};
 pub use limits::Ceilings;
