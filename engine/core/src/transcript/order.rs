@@ -17,16 +17,9 @@ pub(super) struct Order {
     pinned: BTreeSet<PluginRef>,
     started: BTreeSet<StepPath>,
     intended: BTreeSet<(StepPath, u32, String)>,
-    /// The last record that ended an attempt.
-    ended: Option<u64>,
 }
 
 impl Order {
-    /// The last record that ended an attempt: homes sign then.
-    pub(super) fn ended(&self) -> Option<u64> {
-        self.ended
-    }
-
     /// Takes the next record.
     ///
     /// # Errors
@@ -102,13 +95,13 @@ impl Order {
             Record::UndoFinished { .. } => {
                 back()?;
                 demand(self.undo, "no undo had begun")?;
-                self.end();
+                self.open = None;
             }
             Record::RunFinished { .. } => {
                 forward()?;
-                self.end();
+                self.open = None;
             }
-            Record::RunInterrupted => self.end(),
+            Record::RunInterrupted => self.open = None,
             Record::RunStarted(_)
             | Record::ConsentGiven(_)
             | Record::PromptAnswered { .. }
@@ -120,11 +113,6 @@ impl Order {
 
     fn begun(&self, step: &StepPath) -> Result<(), String> {
         demand(self.started.contains(step), "its step had not begun")
-    }
-
-    fn end(&mut self) {
-        self.open = None;
-        self.ended = Some(self.records);
     }
 }
 

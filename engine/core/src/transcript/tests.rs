@@ -211,6 +211,14 @@ fn every_attack_is_named() {
         ),
         (
             "a changed hash",
+            |_, t| {
+                let of_another = t[4][..74].to_owned();
+                t[3].replace_range(..74, &of_another);
+            },
+            &["chain.records"],
+        ),
+        (
+            "a record in another's place",
             |_, t| t[3] = t[4].clone(),
             &["chain.records", "chain.signatures", "run.records", "chain.head"],
         ),
@@ -275,7 +283,7 @@ fn every_attack_is_named() {
                 t.remove(7);
                 edit_head(t, |h| h.records -= 1);
             },
-            &["chain.signatures"],
+            &["chain.signatures", "chain.head"],
         ),
         (
             "a signature by another home",
@@ -348,7 +356,11 @@ fn every_attack_is_named() {
             &["transcript.format"],
         ),
         ("a line too many", |_, t| t.push("{}".into()), &["transcript.format"]),
-        ("a record laid out anew", |_, t| t[3] = t[3].replace("\"entry\":", "\"entry\": "), &["transcript.format"]),
+        (
+            "a record laid out anew",
+            |_, t| t[3] = t[3].replace("\"entry\":", "\"entry\": "),
+            &["chain.records", "chain.signatures", "chain.head"],
+        ),
         ("not JSON", |_, t| t[3] = "hello".into(), &["transcript.format"]),
         ("nothing", |_, t| t.clear(), &["transcript.format"]),
         (
@@ -479,7 +491,7 @@ fn a_transcript_is_written_like_this() {
         records: 7,
         signatures: 1,
     };
-    insta::assert_snapshot!(serde_json::to_string(&head).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string(&head).unwrap(), @r#"{"sealbook-transcript":1,"journal":1,"home":"0011223344556677","public":"abababab","run":"k3f7qa","playbook":"sha256:1e6ed65d77d6364eeaed5a745ba5c4985ae2b700dd85d7cf7f027bdf294a33fc","plugins":{"thing@0.1":"sha256:336154bf67f765f8f75d16a0accee61b5ee5f6a75b2a2905703df913bd550f3e"},"records":7,"signatures":1}"#);
     let seal = SealLine { seq: 7, hash: vec![1; 2], public: vec![2; 2], signature: vec![3; 2] };
-    insta::assert_snapshot!(serde_json::to_string(&seal).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string(&seal).unwrap(), @r#"{"seq":7,"hash":"0101","public":"0202","signature":"0303"}"#);
 }

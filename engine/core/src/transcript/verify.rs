@@ -125,7 +125,7 @@ fn run(verdict: &mut Verdict, claimed: &Claimed, signed: Option<u64>) {
         (None, Some(_)) => (true, format!("{} attempts and {} steps; {status}", state.attempts, state.order.len())),
     };
     verdict.check("run.records", holds, detail);
-    head(verdict, state.records, order.ended(), signed);
+    head(verdict, claimed, signed);
     if let Some(started) = &state.started {
         verdict.fact("run", started.run().as_str());
         verdict.fact("playbook", started.playbook.as_str());
@@ -140,20 +140,25 @@ fn run(verdict: &mut Verdict, claimed: &Claimed, signed: Option<u64>) {
 
 /// Whether the home vouches for the chain's end. It signs when an attempt ends, so a run that goes on, or was killed,
 /// has records that nobody vouches for; one that ended has none.
-fn head(verdict: &mut Verdict, records: u64, ended: Option<u64>, signed: Option<u64>) {
-    let (outcome, detail) = match signed {
-        Some(signed) if signed == records => {
+fn head(verdict: &mut Verdict, claimed: &Claimed, signed: Option<u64>) {
+    let records = claimed.records.len() as u64;
+    let ends = |record: &Record| {
+        matches!(record, Record::RunFinished { .. } | Record::UndoFinished { .. } | Record::RunInterrupted)
+    };
+    let ended = (1..).zip(&claimed.records).filter(|(_, line)| ends(&line.entry.record)).map(|(seq, _)| seq).last();
+    let (outcome, detail) = match (signed, ended) {
+        (Some(signed), _) if signed == records => {
             (Outcome::Passed, format!("record {records} is the last, and it is signed"))
         }
-        _ if ended > signed => (
-            Outcome::Failed,
-            format!("record {} ended an attempt, and no valid signature covers it", ended.unwrap_or_default()),
-        ),
-        Some(signed) => (
+        (_, Some(end)) if ended > signed => {
+            (Outcome::Failed, format!("record {end} ended an attempt, and no signature that holds covers it"))
+        }
+        (Some(signed), _) => (
             Outcome::NotApplicable,
             format!("records {} to {records} came after the last signature: nobody vouches for them yet", signed + 1),
         ),
-        None => (
+        (None, _) if !claimed.seals.is_empty() => (Outcome::Failed, "no signature that holds covers it".to_owned()),
+        (None, _) => (
             Outcome::NotApplicable,
             "no attempt has ended, so the home has not signed: anybody could have written this".to_owned(),
         ),

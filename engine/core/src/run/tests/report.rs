@@ -35,7 +35,19 @@ async fn a_whole_run_and_its_way_back() {
     kit.fail("apply key", [transient("429")]);
     kit.start().await;
     let told = report(&kit);
-    insta::assert_snapshot!(lines(&told), @"");
+    insta::assert_snapshot!(lines(&told), @r"
+    1 rg succeeded; proven; 1 checks
+    2 store/first succeeded; proven; 1 checks
+    3 store/second succeeded; proven; 1 checks
+    4 key succeeded; proven; 1 checks; quiz: Some(1) of 2; 1 retries
+    5 never skipped
+    6 write succeeded; proven; 1 checks
+    7 there succeeded; proven; 1 checks
+    8 off succeeded; proven; 1 checks; seen: the read was refused: 403 KeyVaultEncryptionKeyNotFound
+    9 on succeeded; proven; 1 checks; seen: the read succeeded, and out.sha256 == 'aa' holds
+    10 refused succeeded; proven; seen: Azure refused: KeyVaultPolicyError
+    11 last succeeded; proven; 1 checks
+    ");
     assert_eq!((told.status, told.undoing, told.attempts.len()), (Status::Succeeded, false, 1));
     assert_eq!((told.attempts[0].end, told.head.signed), (Some("succeeded"), Some(told.head.records)));
     let first = &told.steps[0];
@@ -60,7 +72,19 @@ async fn a_failed_run_and_one_that_was_killed() {
     kit.fail("apply write", [refused(403, "Forbidden")]);
     kit.start().await;
     let told = report(&kit);
-    insta::assert_snapshot!(lines(&told), @"");
+    insta::assert_snapshot!(lines(&told), @r"
+    1 rg succeeded; proven; 1 checks
+    2 store/first succeeded; proven; 1 checks
+    3 store/second succeeded; proven; 1 checks
+    4 key succeeded; proven; 1 checks; quiz: Some(1) of 2
+    5 never skipped
+    6 write failed; Apply: Azure refused: Forbidden
+    7 there pending
+    8 off pending
+    9 on pending
+    10 refused pending
+    11 last pending
+    ");
     assert_eq!((told.status, told.next.as_deref()), (Status::Failed, Some("sealbook resume k3f7qa")));
     assert!(told.problem.unwrap().to_string().contains("write"));
 
@@ -82,7 +106,7 @@ async fn without_its_playbook_a_run_is_told_from_its_journal() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
     let told = report(&kit);
-    assert!(told.unreadable.unwrap().to_string().contains("can't be used"));
+    assert!(told.unreadable.as_ref().unwrap().to_string().contains("can't be used"));
     assert_eq!((told.status, told.title.as_str()), (Status::Succeeded, "Demo"));
     // Also what is secret is still known to be so: the journal says it.
     assert_eq!(told.inputs[0].value, None);
