@@ -15,7 +15,7 @@
 //! sealed with a key that never leaves the home; they need not be opened for the chain to be checked.
 //!
 //! A transcript shows what this home recorded, no more: the home could have recorded something else. What a step proved
-//! by evidence that others signed is therefore judged again ([`evidence`](self) documents in outputs).
+//! by evidence that others signed is therefore judged again, from the documents in its outputs.
 
 mod evidence;
 mod order;

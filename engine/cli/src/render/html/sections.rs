@@ -30,6 +30,7 @@ pub fn about(report: &Report) -> Html {
     if !report.inputs.is_empty() {
         let value = |value: &Option<Value>| match value {
             None => Html::from("secret: sealed, and not shown"),
+            Some(Value::String(text)) if text.is_empty() => Html::from("empty"),
             Some(Value::String(text)) => code(text),
             Some(value) => code(&value.to_string()),
         };
