@@ -7,6 +7,7 @@ mod hands_on;
 #[cfg(target_os = "linux")]
 mod machines;
 mod problems;
+mod report;
 #[cfg(unix)]
 mod resume;
 mod sealed;

@@ -191,7 +191,7 @@ fn what_does_not_verify_leaves_no_file_and_says_which_key() {
         ("data.sealed", "--key other.bin", 21, "SB0802", "customer-7"),
         ("data.sealed", "--kek kek.key", 2, "SB0804", "content key itself"),
         ("text", "--key dek.bin", 2, "SB0801", "labs"),
-        ("absent", "--key dek.bin", 2, "SB0806", "absent"),
+        ("absent", "--key dek.bin", 2, "SB0708", "absent"),
         ("data.sealed", "--key absent", 2, "SB0804", "absent"),
         ("data.sealed", "--key kek.key", 2, "SB0804", "--kek"),
     ] {
@@ -243,10 +243,10 @@ fn secrets_that_others_can_read_and_files_that_exist_are_refused() {
     desk.file("short.bin", &[7; 16]);
     refused("seal data.csv --out x --key short.bin", "SB0804", "32");
     let before = desk.read("data.csv");
-    refused("seal data.csv --out data.csv --key dek.bin", "SB0806", "--force");
+    refused("seal data.csv --out data.csv --key dek.bin", "SB0708", "--force");
     assert!(desk.read("data.csv") == before);
-    refused("seal . --out x --key dek.bin", "SB0806", "folder");
-    refused("seal data.csv --out nowhere/x --key dek.bin", "SB0806", "nowhere");
+    refused("seal . --out x --key dek.bin", "SB0708", "folder");
+    refused("seal data.csv --out nowhere/x --key dek.bin", "SB0708", "nowhere");
     refused("seal data.csv --out x --key dek.bin --wrapped y", "SB0701", "--layout labs");
     refused("seal data.csv --out x --kek kek.json --layout labs", "SB0701", "--wrapped");
     refused("seal data.csv --out x --kek aes.bin --layout labs --wrapped y", "SB0804", "RSA-OAEP-256");

@@ -8,16 +8,28 @@ use serde_json::Value;
 use crate::tree::{demand, root, sources};
 
 /// Our crates, and those of our crates that each may depend on.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("sealbook-crypto", &[]),
+    ("sealbook-attestation", &["sealbook-crypto"]),
     ("sealbook-model", &["sealbook-crypto"]),
     ("sealbook-azure", &["sealbook-crypto"]),
     ("sealbook-cloud", &["sealbook-attestation", "sealbook-crypto"]),
-    ("sealbook-engine", &["sealbook-azure", "sealbook-crypto", "sealbook-model"]),
-    ("sealbook-guest", &["sealbook-azure"]),
+    ("sealbook-engine", &["sealbook-attestation", "sealbook-azure", "sealbook-crypto", "sealbook-model"]),
+    (
+        "sealbook-guest",
+        &["sealbook-attestation", "sealbook-azure", "sealbook-crypto", "sealbook-engine", "sealbook-model"],
+    ),
     (
         "sealbook",
-        &["sealbook-azure", "sealbook-cloud", "sealbook-crypto", "sealbook-engine", "sealbook-guest", "sealbook-model"],
+        &[
+            "sealbook-attestation",
+            "sealbook-azure",
+            "sealbook-cloud",
+            "sealbook-crypto",
+            "sealbook-engine",
+            "sealbook-guest",
+            "sealbook-model",
+        ],
     ),
     ("sealbook-sdk", &[]),
     // A guest of tests/contract.

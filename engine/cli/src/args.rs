@@ -29,6 +29,7 @@ Examples:
   sealbook run cmk-storage           do it, with explanations
   sealbook run cmk-storage --hands-on   do it yourself; Sealbook judges
   sealbook resume                    go on after an interruption
+  sealbook report                    the latest run as a web page
   sealbook undo                      clean up
 
 Exit codes: 0 done, 1 bug, 2 usage or needs a terminal, 10 playbook invalid, 11 not granted,
@@ -119,6 +120,31 @@ pub enum Command {
     Log {
         /// A run's id or the beginning of it; the latest when none is named.
         run: Option<String>,
+    },
+    /// Write a run as one web page: steps, evidence, pictures, costs, what remains.
+    Report {
+        /// A run's id or the beginning of it; the latest when none is named.
+        run: Option<String>,
+        /// Where to; `-` is standard output. Without it, sealbook-RUN.html in this folder. With --output json the data
+        /// goes to standard output and no page is written.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write what this home recorded of a run, chained and signed, for others to verify.
+    Transcript {
+        /// A run's id or the beginning of it; the latest when none is named.
+        run: Option<String>,
+        /// Where to; `-` is standard output. Without it, sealbook-RUN.ndjson in this folder.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Verify a transcript, offline and without the home that wrote it.
+    VerifyTranscript {
+        /// The transcript; `-` is standard input.
+        file: PathBuf,
+        /// The public key of the home that it must come from, as 64 hex digits.
+        #[arg(long, value_name = "HEX")]
+        key: Option<String>,
     },
     /// Give the next hint for the step a run stands at.
     Hint {

@@ -22,6 +22,7 @@ use sealbook_crypto::{SealKey, hmac_sha256, sha256};
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
+use crate::host::ArtifactStore;
 use crate::files;
 use key::HomeKey;
 pub use store::Store;
@@ -93,6 +94,12 @@ impl Home {
     #[must_use]
     pub fn cloud_dir(&self) -> PathBuf {
         self.root.join("cloud")
+    }
+
+    /// Where the artifacts of runs are kept.
+    #[must_use]
+    pub fn artifacts(&self) -> ArtifactStore {
+        ArtifactStore::Folder(self.root.join("artifacts"))
     }
 
     /// Folder of a run's artifacts. It need not exist.

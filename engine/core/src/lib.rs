@@ -9,3 +9,4 @@ pub mod journal;
 pub mod run;
 pub mod step;
 pub mod tee;
+pub mod transcript;

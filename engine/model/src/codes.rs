@@ -103,7 +103,8 @@ codes! {
     INPUT_REFUSED = "SB0519", Step, "Input that the step can't use";
     PRECONDITION = "SB0520", Step, "Something that must be done first";
     TRANSIENT = "SB0521", Step, "Failure that lasted longer than the retries";
-    GUEST_RESTARTED = "SB0522", Step, "Confidential VM that was restarted";
+    TRANSCRIPT_REFUSED = "SB0522", Evidence, "Transcript that does not verify";
+    GUEST_RESTARTED = "SB0523", Step, "Confidential VM that was restarted";
 
     CLOUD_STATE = "SB0601", Bug, "State of the embedded Azure that can't be read";
     CLOUD_NEWER = "SB0602", Usage, "State of the embedded Azure written by a newer version";
@@ -117,13 +118,13 @@ codes! {
     HOME_KEY = "SB0705", Usage, "Key of the home folder that can't be used";
     UNKNOWN_CODE = "SB0706", Usage, "Unknown problem code";
     INTERNAL = "SB0707", Bug, "Bug in Sealbook";
+    FILE_UNUSABLE = "SB0708", Usage, "File that can't be read or written";
 
     NOT_SEALED = "SB0801", Usage, "Not a sealed file that this version reads";
     SEALED_KEY = "SB0802", Evidence, "Key that does not open the file";
     SEALED_CHANGED = "SB0803", Evidence, "Sealed file that was changed or cut off";
     KEY_FILE = "SB0804", Usage, "Key file that can't be used";
     FILE_TOO_LARGE = "SB0805", Usage, "File that is too large";
-    FILE_UNUSABLE = "SB0806", Usage, "File that can't be read or written";
 }
 
 /// Finds a code's row, however it is capitalised.

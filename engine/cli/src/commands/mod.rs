@@ -6,9 +6,11 @@ mod cloud;
 mod doctor;
 mod export;
 mod read;
+mod report;
 mod run;
 mod sealed;
 mod texts;
+mod transcript;
 
 use crate::app::{App, Failure};
 use crate::args::{Cli, Command};
@@ -19,6 +21,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::Explain { code } => return texts::explain(code.as_deref(), cli.global.output),
         Command::Completions { shell } => return Ok(texts::completions(*shell)),
+        Command::VerifyTranscript { file, key } => return transcript::verify(&cli.global, file, key.as_deref()),
         _ => {}
     }
     if matches!(cli.command, Command::Doctor) {
@@ -43,6 +46,8 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Runs { command } => read::runs(&app, command),
         Command::Status { run } => read::status(&app, run.as_deref()),
         Command::Log { run } => read::log(&app, run.as_deref()),
+        Command::Report { run, out } => report::report(&app, run.as_deref(), out).await,
+        Command::Transcript { run, out } => transcript::transcript(&app, run.as_deref(), out),
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
         Command::Cloud { command } => cloud::cloud(&app, command).await,
@@ -51,6 +56,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         | Command::Completions { .. }
         | Command::Guest { .. }
         | Command::Seal(_)
-        | Command::Open(_) => Ok(0),
+        | Command::Open(_)
+        | Command::VerifyTranscript { .. } => Ok(0),
     }
 }

@@ -142,7 +142,7 @@ pub fn hint(app: &App, run: Option<&str>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn find(app: &App, run: Option<&str>) -> Result<(Runs, RunId), Failure> {
+pub(super) fn find(app: &App, run: Option<&str>) -> Result<(Runs, RunId), Failure> {
     let runs = Runs::new(app.home());
     let run = runs.resolve(run)?;
     Ok((runs, run))

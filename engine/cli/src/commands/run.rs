@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealbook_azure::Account;
 use sealbook_engine::event::Events;
 use sealbook_engine::guest::{GuestSettings, Guests};
-use sealbook_engine::host::{ArtifactStore, HostSettings, PluginHost};
+use sealbook_engine::host::{HostSettings, PluginHost};
 use sealbook_engine::run::{self, Engine, RunSummary, Runs, Session, StartRequest, Status};
 use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
@@ -201,7 +201,7 @@ impl Work {
         let here = PluginHost::new(HostSettings {
             runtime,
             azure: connection.azure,
-            artifacts: ArtifactStore::Folder(app.home().root().join("artifacts")),
+            artifacts: app.home().artifacts(),
             policy: Arc::new(app.policy().clone()),
             judge: connection.judge,
             tee: None,

@@ -32,6 +32,7 @@ mod sealing;
 mod text;
 mod wasi;
 
+pub(crate) use artifact::Shelf;
 pub use artifact::{ArtifactStore, Memory};
 pub use call::{HostSettings, Judge, PluginHost};
 pub(crate) use failure::of as refused;

@@ -4,15 +4,15 @@ use sealbook_crypto::{Sha256, constant_time_eq, hmac_sha256};
 use sealbook_model::id::RunId;
 
 /// A hash in the chain.
-pub(super) type Link = [u8; 32];
+pub(crate) type Link = [u8; 32];
 
 /// The hash before the first record: it binds the chain to format, home and run.
-pub(super) fn genesis(format: u32, home: &str, run: &RunId) -> Link {
+pub(crate) fn genesis(format: u32, home: &str, run: &RunId) -> Link {
     hash(&[b"sealbook journal", &format.to_be_bytes(), home.as_bytes(), run.as_str().as_bytes()])
 }
 
 /// The hash of record `seq`.
-pub(super) fn link(previous: &Link, seq: u64, json: &str) -> Link {
+pub(crate) fn link(previous: &Link, seq: u64, json: &str) -> Link {
     hash(&[b"sealbook record", previous, &seq.to_be_bytes(), json.as_bytes()])
 }
 

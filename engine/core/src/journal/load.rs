@@ -25,6 +25,7 @@ pub(super) struct Contents {
     pub(super) entries: Vec<Entry>,
     pub(super) seq: u64,
     pub(super) last: Link,
+    pub(super) seals: Vec<Seal>,
 }
 
 /// Why a journal is refused.
@@ -68,12 +69,14 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Reas
     Ok(connection)
 }
 
-/// Reads everything, in one snapshot. `anchor` is the last record that is known to have been acknowledged.
+/// Reads everything, in one snapshot. `anchor` is the last record that is known to have been acknowledged. `keep` gets
+/// each record's text as it was hashed, with its hash, before the journal as a whole was judged.
 pub(super) fn load(
     connection: &mut Connection,
     home: &Home,
     run: &RunId,
     anchor: Option<u64>,
+    keep: &mut dyn FnMut(&str, &Link),
 ) -> Result<Contents, Reason> {
     let transaction = connection.transaction()?;
     let pragma = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -89,19 +92,24 @@ pub(super) fn load(
         return Err(Reason::Damaged(sound));
     }
     let header = header(&transaction, home, run)?;
-    let (entries, hashes) = records(&transaction, &header)?;
+    let (entries, hashes) = records(&transaction, &header, keep)?;
     let last = *hashes.last().ok_or_else(|| Reason::Damaged("it has no records".into()))?;
     let seq = entries.len() as u64;
     ended(&transaction, home, run, seq, &last)?;
     if let Some(acknowledged) = anchor.filter(|acknowledged| *acknowledged > seq) {
         return Err(Reason::Damaged(format!("it ends with record {seq}, but record {acknowledged} had been written")));
     }
-    signed(&transaction, home, run, &hashes)?;
-    Ok(Contents { header, entries, seq, last })
+    let seals = seals(&transaction)?;
+    signed(&seals, home, run, &hashes)?;
+    Ok(Contents { header, entries, seq, last, seals })
 }
 
 /// The records and their hashes, each following from the one before.
-fn records(connection: &Connection, header: &Header) -> Result<(Vec<Entry>, Vec<Link>), Reason> {
+fn records(
+    connection: &Connection,
+    header: &Header,
+    keep: &mut dyn FnMut(&str, &Link),
+) -> Result<(Vec<Entry>, Vec<Link>), Reason> {
     let mut last = chain::genesis(header.format, &header.home, &header.run);
     let (mut entries, mut hashes) = (Vec::new(), Vec::new());
     let mut statement = connection.prepare("SELECT seq, json, prev, hash FROM record ORDER BY seq")?;
@@ -118,6 +126,7 @@ fn records(connection: &Connection, header: &Header) -> Result<(Vec<Entry>, Vec<
         if entry.seq != seq {
             return Err(Reason::Damaged(format!("record {seq} says that it is record {}", entry.seq)));
         }
+        keep(json, &hash);
         last = hash;
         hashes.push(hash);
         entries.push(entry);
@@ -136,14 +145,9 @@ fn ended(connection: &Connection, home: &Home, run: &RunId, seq: u64, last: &Lin
 }
 
 /// Whether every signature covers the chain up to its record.
-fn signed(connection: &Connection, home: &Home, run: &RunId, hashes: &[Link]) -> Result<(), Reason> {
-    for seal in seals(connection)? {
-        let covered = usize::try_from(seal.seq).ok().and_then(|seq| hashes.get(seq.checked_sub(1)?));
-        let message = chain::head(run, seal.seq, &seal.hash);
-        let good = covered == Some(&seal.hash)
-            && seal.public == home.public()
-            && sealbook_crypto::verify(&seal.public, &message, &seal.signature).is_ok();
-        if !good {
+fn signed(seals: &[Seal], home: &Home, run: &RunId, hashes: &[Link]) -> Result<(), Reason> {
+    for seal in seals {
+        if !seal.covers(run, &home.public(), hashes) {
             return Err(Reason::Damaged(format!("the signature over its records up to {} does not verify", seal.seq)));
         }
     }

@@ -5,7 +5,7 @@
 //! lock that keeps other processes out. What a store acknowledges is never lost; what it can't vouch for is refused by
 //! name, never replaced by a fresh start.
 
-mod chain;
+pub(crate) mod chain;
 mod gates;
 mod load;
 mod lock;
@@ -17,7 +17,7 @@ mod writer;
 pub use gates::Gates;
 pub use lock::{RunLock, holder};
 pub use sqlite::SqliteStore;
-pub use store::{Header, RecordStore, Seal};
+pub use store::{Header, RecordStore, Recorded, Seal};
 pub use vault::RunVault;
 pub use writer::{Clock, Journal};
 

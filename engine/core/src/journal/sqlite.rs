@@ -13,7 +13,7 @@ use sealbook_model::problem::{Problem, codes};
 use super::chain::{self, Link};
 use super::load::{APPLICATION, Contents, Reason, column, connect, load, mac_key};
 use super::lock::{self, RunLock};
-use super::store::{Header, RecordStore};
+use super::store::{Header, RecordStore, Recorded};
 use crate::files;
 use crate::home::{self, Home};
 
@@ -88,18 +88,33 @@ impl SqliteStore {
     /// # Errors
     /// SB0501 to SB0503 when the journal can't be trusted.
     pub fn read(home: &Home, run: &RunId) -> Result<(Header, Vec<Entry>), Problem> {
+        let contents = Self::contents(home, run, &mut |_, _| {})?;
+        Ok((contents.header, contents.entries))
+    }
+
+    /// Reads a journal as it was hashed and signed, also while another process writes it.
+    ///
+    /// # Errors
+    /// SB0501 to SB0503 when the journal can't be trusted.
+    pub fn recorded(home: &Home, run: &RunId) -> Result<Recorded, Problem> {
+        let mut records = Vec::new();
+        let contents = Self::contents(home, run, &mut |json, hash| records.push((json.to_owned(), *hash)))?;
+        let Contents { header, entries, seals, .. } = contents;
+        Ok(Recorded { header, entries, records, seals })
+    }
+
+    fn contents(home: &Home, run: &RunId, keep: &mut dyn FnMut(&str, &Link)) -> Result<Contents, Problem> {
         let path = home.journal_path(run);
         if !path.exists() {
             return Err(unknown(run));
         }
-        let contents = (|| {
+        (|| {
             // The anchor first: it must not be newer than the snapshot that it judges.
             let anchor = lock::anchor(home, &mac_key(home), run);
             let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            load(&mut connection, home, run, anchor.map(|a| a.seq))
+            load(&mut connection, home, run, anchor.map(|a| a.seq), keep)
         })()
-        .map_err(|reason| reason.problem(run))?;
-        Ok((contents.header, contents.entries))
+        .map_err(|reason| reason.problem(run))
     }
 
     /// Unwraps the run's sealing key.
@@ -137,13 +152,13 @@ impl SqliteStore {
         let contents = (|| {
             let anchor = lock::anchor(home, &mac_key(home), run);
             let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            let contents = load(&mut connection, home, run, anchor.map(|a| a.seq))?;
+            let contents = load(&mut connection, home, run, anchor.map(|a| a.seq), &mut |_, _| {})?;
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
             Ok::<_, Reason>((connection, contents))
         })();
         let (connection, contents) = contents.map_err(|reason| reason.problem(run))?;
-        let Contents { header, entries, seq, last } = contents;
+        let Contents { header, entries, seq, last, .. } = contents;
         let mac_key = mac_key(home);
         Ok((Self { connection, header, seq, last, home: home.clone(), mac_key, lock, broken: false }, entries))
     }

@@ -4,6 +4,8 @@ use sealbook_model::id::RunId;
 use sealbook_model::journal::Entry;
 use sealbook_model::problem::Problem;
 
+use super::chain;
+
 /// Keeps the records of one run.
 pub trait RecordStore: Send {
     /// What the journal says of itself.
@@ -49,4 +51,28 @@ pub struct Seal {
     pub signature: Vec<u8>,
     /// The home's public key.
     pub public: Vec<u8>,
+}
+
+impl Seal {
+    /// Whether this is a signature by `public` over the chain of `run` whose records have these hashes.
+    #[must_use]
+    pub fn covers(&self, run: &RunId, public: &[u8], hashes: &[[u8; 32]]) -> bool {
+        let covered = usize::try_from(self.seq).ok().and_then(|seq| hashes.get(seq.checked_sub(1)?));
+        covered == Some(&self.hash)
+            && self.public == public
+            && sealbook_crypto::verify(public, &chain::head(run, self.seq, &self.hash), &self.signature).is_ok()
+    }
+}
+
+/// A journal as it was hashed and signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// What it says of itself.
+    pub header: Header,
+    /// The records.
+    pub entries: Vec<Entry>,
+    /// The same records as the texts that were hashed, each with its hash.
+    pub records: Vec<(String, [u8; 32])>,
+    /// The signatures, oldest first.
+    pub seals: Vec<Seal>,
 }

@@ -109,6 +109,8 @@ impl Engine {
                 let lab = self.runs.lab(&started)?;
                 let nodes = lab.flatten(&started.answers).map_err(merged)?;
                 if let Some(Ended::Finished(End::Succeeded)) = ended {
+                    // A process that died after its last record had not signed yet.
+                    journal.seal().await?;
                     return Ok(self.summary(&journal, Some((&lab, &nodes))));
                 }
                 self.forward(journal, &lab, &nodes, session).await
@@ -266,6 +268,7 @@ impl Engine {
         let nodes = lab.as_ref().and_then(|lab| lab.flatten(&started.answers).ok());
         let known = lab.as_ref().zip(nodes.as_deref());
         if journal.with(|state| state.ended == Some(Ended::Undone { complete: true }) && state.to_undo().is_empty()) {
+            journal.seal().await?;
             return Ok(self.summary(&journal, known));
         }
         self.admit(&started)?;

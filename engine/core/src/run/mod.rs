@@ -16,6 +16,7 @@ mod hands_on;
 mod learner;
 mod ledger;
 mod lesson;
+pub mod report;
 mod request;
 mod retry;
 mod runs;
@@ -29,6 +30,7 @@ pub use learner::{ByHand, HandsOn, Hint, Learner, PauseAsk, QuizAsk};
 pub use request::{Plugin, Session, StartRequest};
 pub use retry::{Jitter, Pace};
 pub use runs::Runs;
+pub(crate) use runs::begun;
 pub use summary::{Live, RunInfo, RunSummary, Status, StepLine, Verdict};
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::journal::{Clock, Gates, Journal, SqliteStore, holder};
 /// The runs of a home.
 #[derive(Debug, Clone)]
 pub struct Runs {
-    home: Arc<Home>,
+    pub(super) home: Arc<Home>,
 }
 
 impl Runs {
@@ -227,7 +227,7 @@ impl Runs {
 }
 
 /// How a run began.
-pub(super) fn begun<'a>(run: &RunId, state: &'a RunState) -> Result<&'a RunStarted, Problem> {
+pub(crate) fn begun<'a>(run: &RunId, state: &'a RunState) -> Result<&'a RunStarted, Problem> {
     state.started.as_deref().ok_or_else(|| {
         Problem::new(codes::JOURNAL_DAMAGED, format!("the journal of run {run} is damaged"))
             .because("it does not say how the run began")

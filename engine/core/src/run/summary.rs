@@ -50,7 +50,7 @@ impl Status {
     }
 
     /// The status that a state shows, of a run that nobody works on.
-    pub(super) fn of(state: &RunState) -> Self {
+    pub(crate) fn of(state: &RunState) -> Self {
         match state.ended {
             Some(Ended::Finished(End::Succeeded)) => Self::Succeeded,
             Some(Ended::Finished(End::Failed) | Ended::Undone { complete: false }) => Self::Failed,
@@ -211,7 +211,7 @@ pub(super) fn next(run: &RunId, state: &RunState) -> Option<String> {
     }
 }
 
-fn phase(phase: Phase) -> &'static str {
+pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Pending => "pending",
         Phase::Started => "started",

@@ -54,6 +54,21 @@ async fn one(
     (result, hit)
 }
 
+/// The transcript of a run that was killed, or was not, holds wherever that was: what no signature covers yet is said
+/// to be so. A process that died between the end of its attempt and the signature is the only one whose end is refused.
+fn transcript_holds(kit: &Kit, unsigned_end: bool, where_killed: &str) {
+    if !kit.home().runs_dir().join("k3f7qa.db").exists() {
+        return;
+    }
+    let text = crate::transcript::Transcript::of(&kit.home(), &run_id()).unwrap().to_ndjson().unwrap();
+    assert!(!text.contains(SECRET), "{where_killed}");
+    let verdict = crate::transcript::verify(text.as_bytes(), None);
+    match verdict.deciding() {
+        None => assert!(verdict.passed() && !unsigned_end, "{where_killed}: {verdict:?}"),
+        Some(check) => assert!(check.name == "chain.head" && unsigned_end, "{where_killed}: {check:?}"),
+    }
+}
+
 const NEVER: usize = usize::MAX;
 
 #[tokio::test]
@@ -70,9 +85,11 @@ async fn a_run_killed_anywhere_comes_to_the_same_end() {
             assert!(at > 100, "only {at} gates were passed");
             break;
         };
-        let (result, _) = one(&kit, NEVER, false).await;
         let place = format!("killed at gate {at}, {hit}");
+        transcript_holds(&kit, hit == "after-record:run-finished", &place);
+        let (result, _) = one(&kit, NEVER, false).await;
         judge(&kit, &result.unwrap().unwrap(), &expected, &place);
+        transcript_holds(&kit, false, &place);
         undone(&kit, &kit.undo().await, &place);
         gates.insert(hit);
     }
@@ -159,11 +176,13 @@ async fn an_undo_killed_anywhere_goes_on() {
             break;
         };
         let place = format!("undo killed at gate {at}, {hit}");
+        transcript_holds(&kit, hit == "after-record:undo-finished", &place);
         // Before it was begun, a resume finds a finished run; from then on it goes on with the undo.
         let begun = kit.runs().info(&run_id()).unwrap().undoing;
         let ended = kit.runs().info(&run_id()).unwrap().status == Status::Undone;
         let summary = if by_resume && begun && !ended { kit.resume().await } else { kit.undo().await };
         undone(&kit, &summary, &place);
+        transcript_holds(&kit, false, &place);
         let deletes = kit.world().sends.iter().filter(|sent| sent.starts_with("delete rg")).count();
         assert!(deletes <= 4 * 2, "{place}: {deletes}");
     }

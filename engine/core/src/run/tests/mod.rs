@@ -6,4 +6,5 @@ mod hands_on;
 mod kit;
 mod looking;
 mod patience;
+mod report;
 mod undo;
