@@ -180,7 +180,7 @@ fn authored(report: &mut StepReport, step: &Step, known: Option<&StepState>, sco
     if report.proven {
         report.proved = told(&step.text.proved, &after);
     }
-    report.guest = step.place == Place::Guest;
+    report.guest = matches!(step.place, Place::Guest { .. });
     report.plugin.get_or_insert_with(|| step.plugin.to_string());
     let answered = known.and_then(|known| known.quiz);
     report.quiz = step.quiz.as_ref().zip(answered).map(|(quiz, answered)| Quiz {
