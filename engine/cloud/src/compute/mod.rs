@@ -36,9 +36,9 @@ use crate::resources::locations::{self, LOCATIONS};
 use crate::service::{Machines, Provider, ResourceType, Service};
 use crate::store::resources::Resource;
 use sizes::{SIZES, Size};
-pub(crate) use vm::{is_running, os_disk};
 #[cfg(test)]
 pub(crate) use vm::tests::kit::{Lab, confidential, lab, ordinary};
+pub(crate) use vm::{is_running, os_disk};
 
 /// Reads a virtual machine by id.
 pub(crate) fn machine(cx: &Cx<'_>, id: &str) -> Result<Option<Resource>, Refusal> {

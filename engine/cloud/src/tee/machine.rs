@@ -118,7 +118,8 @@ impl Machine {
         let kept: Kept = serde_json::from_slice(cx.open(&aad(&machine.id), &sealed)?.expose())?;
         let keys = read_keys(cx, &machine.id)?;
         let public = |name: &str| {
-            let pkcs8 = keys.get(name).ok_or_else(|| Refusal::internal(format!("a virtual TPM lost its key {name}")))?;
+            let pkcs8 =
+                keys.get(name).ok_or_else(|| Refusal::internal(format!("a virtual TPM lost its key {name}")))?;
             Ok::<_, Refusal>(RsaKey::from_pkcs8(pkcs8.expose()).map_err(Refusal::internal)?.public())
         };
         let mut pcrs = [[0; 32]; PCRS];
@@ -244,9 +245,7 @@ impl Machine {
             started: self.started,
         };
         let sealed = cx.seal(&aad(id), &serde_json::to_vec(&kept)?);
-        cx.tx
-            .prepare_cached("UPDATE tee_machines SET sealed = ?2 WHERE machine = ?1")?
-            .execute(params![id, sealed])?;
+        cx.tx.prepare_cached("UPDATE tee_machines SET sealed = ?2 WHERE machine = ?1")?.execute(params![id, sealed])?;
         write_keys(cx, id, &self.keys)
     }
 }

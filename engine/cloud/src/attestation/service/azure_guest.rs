@@ -78,12 +78,8 @@ fn verify(cx: &Cx<'_>, info: &AttestationInfo) -> Result<Machine, Refusal> {
             return Err(invalid(format!("The register {} occurs twice.", pcr.index)));
         }
     }
-    let hcl = HclReport {
-        version: 2,
-        hardware: Hardware::Snp(report.clone()),
-        hash: Hash::Sha256,
-        runtime: runtime.clone(),
-    };
+    let hcl =
+        HclReport { version: 2, hardware: Hardware::Snp(report.clone()), hash: Hash::Sha256, runtime: runtime.clone() };
     let evidence = Evidence {
         hcl_report: hcl.encode(),
         endorsement: Endorsement::Snp(endorsements),
@@ -147,14 +143,16 @@ fn variable<'a>(events: &'a [Event], name: &str) -> Option<&'a [u8]> {
         event.data.get(start..start.checked_add(length)?).filter(|_| found)
     };
     // Digest and event must agree: a log can say one thing and have measured another.
-    let measured = |event: &&Event| event.pcr == 7 && event.kind == DRIVER_CONFIG && sha256(&event.data) == event.digest;
+    let measured =
+        |event: &&Event| event.pcr == 7 && event.kind == DRIVER_CONFIG && sha256(&event.data) == event.digest;
     events.iter().filter(measured).filter_map(value).next_back()
 }
 
 fn claims(info: &AttestationInfo, machine: &Machine, encryption: &RsaPublic) -> Map<String, Value> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let system = text(&info.os_type.0);
-    let genuine = |name: &str| variable(&machine.events, name).is_some_and(|value| tee::is_factory_variable(name, value));
+    let genuine =
+        |name: &str| variable(&machine.events, name).is_some_and(|value| tee::is_factory_variable(name, value));
     // With a log, what was measured counts; the hardware vouches for the configuration either way.
     let configured = machine.runtime.vm_configuration.secure_boot;
     let booted = variable(&machine.events, "SecureBoot").is_none_or(|value| value == [1]);
