@@ -145,9 +145,7 @@ impl Guests {
     async fn meet(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox) -> Result<String, Failure> {
         let digest = self.settings.binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
         let mut started = self.run_script(call, at, mailbox, &digest).await?;
-        if started.missing
-            && let Some(binary) = &self.settings.binary
-        {
+        if started.missing && let Some(binary) = &self.settings.binary {
             self.upload(&mailbox.agent(&digest), binary.clone(), "application/octet-stream").await?;
             started = self.run_script(call, at, mailbox, &digest).await?;
         }

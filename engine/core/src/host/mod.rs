@@ -34,8 +34,8 @@ mod wasi;
 
 pub use artifact::{ArtifactStore, Memory};
 pub use call::{HostSettings, Judge, PluginHost};
-pub use engine::{Components, Runtime, RuntimeSettings};
 pub(crate) use failure::of as refused;
+pub(crate) use text::one_line;
+pub use engine::{Components, Runtime, RuntimeSettings};
 pub use limits::Ceilings;
 pub use reconcile::{Knows, Row, TABLE};
-pub(crate) use text::one_line;

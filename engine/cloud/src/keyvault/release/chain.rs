@@ -230,10 +230,9 @@ fn subject(common: &str) -> DistinguishedName {
 /// Name of a leaf in the table, and the host names in it; the first is its common name.
 fn hosts(keystore: &KeyStore) -> (String, Vec<String>) {
     match keystore.kind {
-        Kind::Vault => (
-            "vault".to_owned(),
-            ["vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net"].map(str::to_owned).to_vec(),
-        ),
+        Kind::Vault => {
+            ("vault".to_owned(), ["vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net"].map(str::to_owned).to_vec())
+        }
         Kind::Hsm => {
             let host = format!("{}{}", keystore.name.to_ascii_lowercase(), Kind::Hsm.domain());
             (keystore.label.to_ascii_lowercase(), vec![format!("*.{host}"), host])

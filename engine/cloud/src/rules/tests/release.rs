@@ -26,8 +26,7 @@ fn policy(immutable: bool) -> Value {
 impl Lab<'_> {
     /// Makes the exportable key `kek`.
     async fn exportable(&self, immutable: bool) {
-        let body =
-            json!({ "kty": "EC-HSM", "attributes": { "exportable": true }, "release_policy": policy(immutable) });
+        let body = json!({ "kty": "EC-HSM", "attributes": { "exportable": true }, "release_policy": policy(immutable) });
         let made = self.data("labvault01", "POST", "/keys/kek/create", body).await;
         assert_eq!(made.status, 200, "{made:?}");
     }

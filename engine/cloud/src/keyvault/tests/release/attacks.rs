@@ -81,66 +81,29 @@ fn tokens(cloud: &TestCloud) -> Vec<Row> {
     let bomb = claims().to_string().replacen('{', &format!("{{\"bomb\":{},", nested(10_000)), 1);
     let bomb = format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(bomb));
     let tee = "/x-ms-isolation-tee";
-    let isolated = |name: &str, value: Value| {
-        token(cloud, &{
-            let mut claims = claims();
-            claims["x-ms-isolation-tee"][name] = value;
-            claims
-        })
-    };
+    let isolated = |name: &str, value: Value| token(cloud, &{
+        let mut claims = claims();
+        claims["x-ms-isolation-tee"][name] = value;
+        claims
+    });
     vec![
         ("expired", changed(&[("/exp", json!(START - 301))]), UNVERIFIED, "token.times"),
         ("not yet valid", changed(&[("/nbf", json!(START + 301))]), UNVERIFIED, "token.times"),
         ("without an end", changed(&[("/exp", Value::Null)]), UNVERIFIED, "token.times"),
         ("with an end in words", changed(&[("/exp", json!("never"))]), UNVERIFIED, "token.times"),
         ("of a provider that the policy does not name", changed(&[("/iss", json!(OTHER))]), UNVERIFIED, "token.issuer"),
-        (
-            "with another issuer in another's name",
-            signed(cloud, ISSUER, &claims_with(&[("/iss", json!(OTHER))])),
-            UNVERIFIED,
-            "token.issuer",
-        ),
-        (
-            "of an issuer with a slash too many",
-            signed(cloud, ISSUER, &claims_with(&[("/iss", json!(format!("{ISSUER}/")))])),
-            UNVERIFIED,
-            "token.issuer",
-        ),
-        (
-            "of an issuer in capitals",
-            signed(cloud, ISSUER, &claims_with(&[("/iss", json!(ISSUER.to_uppercase()))])),
-            UNVERIFIED,
-            "token.issuer",
-        ),
-        (
-            "without an issuer",
-            signed(cloud, ISSUER, &claims_with(&[("/iss", Value::Null)])),
-            UNVERIFIED,
-            "token.format",
-        ),
+        ("with another issuer in another's name", signed(cloud, ISSUER, &claims_with(&[("/iss", json!(OTHER))])), UNVERIFIED, "token.issuer"),
+        ("of an issuer with a slash too many", signed(cloud, ISSUER, &claims_with(&[("/iss", json!(format!("{ISSUER}/")))])), UNVERIFIED, "token.issuer"),
+        ("of an issuer in capitals", signed(cloud, ISSUER, &claims_with(&[("/iss", json!(ISSUER.to_uppercase()))])), UNVERIFIED, "token.issuer"),
+        ("without an issuer", signed(cloud, ISSUER, &claims_with(&[("/iss", Value::Null)])), UNVERIFIED, "token.format"),
         ("signed by another provider", signed(cloud, OTHER, &claims()), UNVERIFIED, "token.key"),
-        (
-            "signed by another provider under the right key id",
-            under(&signed(cloud, OTHER, &claims()), json!({ "kid": header(&honest)["kid"] })),
-            UNVERIFIED,
-            "token.",
-        ),
+        ("signed by another provider under the right key id", under(&signed(cloud, OTHER, &claims()), json!({ "kid": header(&honest)["kid"] })), UNVERIFIED, "token."),
         ("signed by the attacker", forged(&header(&honest), &claims(), &mine), UNVERIFIED, "token.signature"),
         ("that brings its own key set", forged(&lured, &claims(), &mine), UNVERIFIED, "token."),
-        (
-            "that brings its own key",
-            forged(&json!({ "alg": "RS256", "jwk": runtime_key(&mine) }), &claims(), &mine),
-            UNVERIFIED,
-            "token.",
-        ),
+        ("that brings its own key", forged(&json!({ "alg": "RS256", "jwk": runtime_key(&mine) }), &claims(), &mine), UNVERIFIED, "token."),
         ("without a signature", format!("{head}.{payload}."), UNVERIFIED, "token."),
         ("with algorithm none", under(&honest, json!({ "alg": "none" })), UNVERIFIED, "token.algorithm"),
-        (
-            "with algorithm none and no signature",
-            format!("{}.{payload}.", encoded(&json!({ "alg": "none", "typ": "JWT" }))),
-            UNVERIFIED,
-            "token.",
-        ),
+        ("with algorithm none and no signature", format!("{}.{payload}.", encoded(&json!({ "alg": "none", "typ": "JWT" }))), UNVERIFIED, "token."),
         ("with algorithm None", under(&honest, json!({ "alg": "None" })), UNVERIFIED, "token.algorithm"),
         ("as HMAC under the published certificate", confused(published.as_bytes()), UNVERIFIED, "token.algorithm"),
         ("as HMAC under the certificate's bytes", confused(&der), UNVERIFIED, "token.algorithm"),
@@ -155,41 +118,21 @@ fn tokens(cloud: &TestCloud) -> Vec<Row> {
         ("of 5 MB", "A".repeat(5_000_000), UNVERIFIED, "token.format"),
         ("without runtime data", changed(&[("/x-ms-runtime", Value::Null)]), UNVERIFIED, "release.key"),
         ("without a key", changed(&[(RUNTIME, json!([]))]), UNVERIFIED, "release.key"),
-        (
-            "with a key for signatures",
-            changed(&[(RUNTIME, with(&key, "key_ops", json!(["sign"])))]),
-            UNVERIFIED,
-            "release.key",
-        ),
+        ("with a key for signatures", changed(&[(RUNTIME, with(&key, "key_ops", json!(["sign"])))]), UNVERIFIED, "release.key"),
         ("with a key without a name", changed(&[(RUNTIME, with(&key, "kid", Value::Null))]), UNVERIFIED, "release.key"),
         ("with a symmetric key", changed(&[(RUNTIME, with(&key, "kty", json!("oct")))]), UNVERIFIED, "release.key"),
         ("with a key of 1024 bits", changed(&[(RUNTIME, json!([short_key()]))]), UNVERIFIED, "release.key"),
         ("with the exponent 1", changed(&[(RUNTIME, with(&key, "e", json!("AQ")))]), UNVERIFIED, "release.key"),
-        (
-            "of a machine that is debugged",
-            isolated("x-ms-sevsnpvm-is-debuggable", json!(true)),
-            UNMET,
-            "release.policy",
-        ),
+        ("of a machine that is debugged", isolated("x-ms-sevsnpvm-is-debuggable", json!(true)), UNMET, "release.policy"),
         ("of another kind of machine", isolated("x-ms-attestation-type", json!("tdxvm")), UNMET, "release.policy"),
-        (
-            "of a machine that does not comply",
-            isolated("x-ms-compliance-status", json!("azure-compliant-uvm")),
-            UNMET,
-            "release.policy",
-        ),
-        (
-            "with its claims a level higher",
-            token(cloud, &{
-                let mut claims = claims();
-                let nested = claims.pointer(tee).unwrap().clone();
-                claims.as_object_mut().unwrap().extend(nested.as_object().unwrap().clone());
-                claims["x-ms-isolation-tee"] = Value::Null;
-                claims
-            }),
-            UNMET,
-            "release.policy",
-        ),
+        ("of a machine that does not comply", isolated("x-ms-compliance-status", json!("azure-compliant-uvm")), UNMET, "release.policy"),
+        ("with its claims a level higher", token(cloud, &{
+            let mut claims = claims();
+            let nested = claims.pointer(tee).unwrap().clone();
+            claims.as_object_mut().unwrap().extend(nested.as_object().unwrap().clone());
+            claims["x-ms-isolation-tee"] = Value::Null;
+            claims
+        }), UNMET, "release.policy"),
         ("without the claims", changed(&[(tee, Value::Null)]), UNMET, "release.policy"),
     ]
 }
@@ -251,10 +194,7 @@ async fn a_policy_may_name_whom_it_likes_but_keys_must_be_published() {
     assert_eq!(ask("own", target.clone()).await.status, 200, "a customer's own provider");
     assert_eq!(lab.me.arm("DELETE", &provider, Value::Null).await.status, 200);
     let gone = ask("own", target).await;
-    assert_eq!(
-        (message(&gone), reason(&gone)),
-        (UNVERIFIED, format!("token.issuer: {own} publishes no signing keys").as_str())
-    );
+    assert_eq!((message(&gone), reason(&gone)), (UNVERIFIED, format!("token.issuer: {own} publishes no signing keys").as_str()));
 
     let evil = "https://evil.example";
     lab.key("lured", exportable("RSA-HSM", &trusting(evil))).await;

@@ -135,12 +135,9 @@ pub fn open(cloud: &TestCloud, host: &str, reply: &Reply) -> Opened {
     let jws = reply.body["value"].as_str().unwrap();
     let json = |index| serde_json::from_slice::<Value>(&part(jws, index)).unwrap();
     let (header, payload) = (json(0), json(1));
-    let chain: Vec<CertificateDer<'static>> = header["x5c"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| CertificateDer::from(STANDARD.decode(one.as_str().unwrap()).unwrap()))
-        .collect();
+    let chain: Vec<CertificateDer<'static>> = header["x5c"].as_array().unwrap().iter().map(|one| {
+        CertificateDer::from(STANDARD.decode(one.as_str().unwrap()).unwrap())
+    }).collect();
     assert_eq!(chain.len(), 3, "leaf, issuing authority, root");
 
     let root = CertificateDer::from_pem_slice(cloud.cloud.release_root().unwrap().as_bytes()).unwrap();

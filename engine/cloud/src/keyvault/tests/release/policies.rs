@@ -22,8 +22,7 @@ async fn what_is_no_policy_makes_no_key() {
         bomb = json!({ "allOf": [bomb] });
     }
     let huge = json!({ "claim": "x", "equals": "y".repeat(100_000) });
-    let authority =
-        |url: &str| json!({ "version": "1.0.0", "anyOf": [{ "authority": url, "allOf": [claim.clone()] }] });
+    let authority = |url: &str| json!({ "version": "1.0.0", "anyOf": [{ "authority": url, "allOf": [claim.clone()] }] });
     let rows = [
         ("an unknown operator", with(json!({ "claim": "x", "matches": ".*" }))),
         ("two operators", with(json!({ "claim": "x", "equals": "a", "notEquals": "b" }))),
@@ -34,10 +33,7 @@ async fn what_is_no_policy_makes_no_key() {
         ("another version", json!({ "version": "2.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [claim] }] })),
         ("no authority", json!({ "version": "1.0.0", "anyOf": [] })),
         ("an authority without conditions", json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER }] })),
-        (
-            "an authority with empty conditions",
-            json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [] }] }),
-        ),
+        ("an authority with empty conditions", json!({ "version": "1.0.0", "anyOf": [{ "authority": ISSUER, "allOf": [] }] })),
         ("an authority without TLS", authority("http://sharedweu.weu.attest.azure.net")),
         ("a list", json!([])),
     ];
@@ -112,11 +108,7 @@ async fn exportable_is_for_life() {
     lab.key("plain", json!({ "kty": "RSA-HSM" })).await;
     let rows = [
         ("plain", json!({ "attributes": { "exportable": true } }), "AKV.SKR.1003"),
-        (
-            "plain",
-            json!({ "attributes": { "exportable": true }, "release_policy": envelope(&policy(), false) }),
-            "AKV.SKR.1003",
-        ),
+        ("plain", json!({ "attributes": { "exportable": true }, "release_policy": envelope(&policy(), false) }), "AKV.SKR.1003"),
         ("plain", json!({ "release_policy": envelope(&policy(), false) }), "AKV.SKR.1005"),
         ("kek", json!({ "attributes": { "exportable": false } }), "AKV.SKR.1003"),
     ];

@@ -62,11 +62,7 @@ async fn a_released_key_is_nowhere_in_the_clear() {
         let material = open(cloud, host, &reply).material(&TEE).unwrap();
         let secrets: Vec<Vec<u8>> = windows(material.expose()).into_iter().flat_map(shapes).collect();
         assert!(secrets.len() >= 9);
-        for text in [
-            material.expose().to_vec(),
-            STANDARD.encode(material.expose()).into(),
-            hex::encode(material.expose()).into(),
-        ] {
+        for text in [material.expose().to_vec(), STANDARD.encode(material.expose()).into(), hex::encode(material.expose()).into()] {
             assert!(found(&text, &secrets), "the search finds what is there");
         }
 

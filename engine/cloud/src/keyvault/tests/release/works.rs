@@ -94,8 +94,7 @@ async fn a_vault_and_a_managed_hsm_sign_as_azure_does() {
     assert_eq!((&header["alg"], &header["kid"]), (&json!("RS256"), &header["x5t#S256"]));
 
     let cloud = kit::cloud().await;
-    let reply =
-        Lab::again(&cloud).data("POST", "/keys/kek/release", json!({ "target": token(&cloud, &claims()) })).await;
+    let reply = Lab::again(&cloud).data("POST", "/keys/kek/release", json!({ "target": token(&cloud, &claims()) })).await;
     let header = open(&cloud, VAULT, &reply).header;
     let leaf = base64::engine::general_purpose::STANDARD.decode(header["x5c"][0].as_str().unwrap()).unwrap();
     assert_eq!(header["kid"], hex::encode_upper(sha1(&leaf)));
@@ -130,8 +129,7 @@ async fn what_is_made_once_stays_and_is_made_anew_in_time() {
     let lab = Lab::again(&cloud);
     let ask = async || {
         let target = token(&cloud, &claims());
-        open(&cloud, VAULT, &lab.data("POST", "/keys/kek/release", json!({ "target": target })).await).header["x5c"]
-            .clone()
+        open(&cloud, VAULT, &lab.data("POST", "/keys/kek/release", json!({ "target": target })).await).header["x5c"].clone()
     };
     let (first, again) = (ask().await, ask().await);
     assert_eq!(first, again, "one leaf for all releases");
