@@ -174,6 +174,24 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Hardware as a start leaves it, without certificates and reports.
+    #[cfg(test)]
+    pub fn bare(boot: Boot, ak: &RsaKey, ek: &RsaKey) -> Self {
+        let keys = [("ak", ak.to_pkcs8()), ("ek", ek.to_pkcs8()), ("proof", SecretBytes::new(vec![7; 32]))];
+        Self {
+            ak: ak.public(),
+            ek: ek.public(),
+            keys: keys.into_iter().map(|(name, key)| (name.to_owned(), key)).collect(),
+            pcrs: boot.pcrs(),
+            pcr_updates: 0,
+            nv: BTreeMap::new(),
+            report_stale: false,
+            chip: [0; 64],
+            started: 0,
+            boot,
+        }
+    }
+
     /// Measures what is started.
     fn power_on(&mut self, cx: &Cx<'_>) -> Result<(), Refusal> {
         self.pcrs = self.boot.pcrs();
@@ -304,7 +322,7 @@ impl Machine {
     /// What tells whether anything that is kept has changed.
     fn fingerprint(&self) -> Result<[u8; 32], Refusal> {
         let names: Vec<&String> = self.keys.keys().collect();
-        let all = serde_json::to_vec(&(&self.nv, self.pcr_updates, names))?;
+        let all = serde_json::to_vec(&(&self.nv, &self.pcrs, self.pcr_updates, names))?;
         Ok(sealbook_crypto::sha256(&all))
     }
 }
