@@ -393,7 +393,7 @@ impl Cloud {
     pub fn test_roots(&self) -> Result<String, CloudError> {
         self.with(|tx, inner| {
             let wall = inner.wall.read();
-            let mut roots = dispatch::aside(tx, &inner.sealing, wall, |cx| tee::roots(cx))?;
+            let mut roots = dispatch::aside(tx, &inner.sealing, wall, tee::roots)?;
             let releases = crate::keyvault::release::root_pem(tx, &inner.sealing, wall)?;
             for root in Certificate::bundle(releases.as_bytes()).map_err(Refusal::internal)? {
                 roots = roots.with_test(tee::WORLD, Kind::Tls, root, Vec::new());

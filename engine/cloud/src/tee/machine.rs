@@ -98,7 +98,10 @@ pub(crate) fn forget(cx: &Cx<'_>, id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn noted(cx: &Cx<'_>, id: &str) -> Result<Option<(Boot, Option<Vec<u8>>)>, Refusal> {
+/// A machine's last start, and the sealed part of its row when its hardware has been made.
+type Noted = (Boot, Option<Vec<u8>>);
+
+fn noted(cx: &Cx<'_>, id: &str) -> Result<Option<Noted>, Refusal> {
     let row: Option<(String, Option<Vec<u8>>)> = cx
         .tx
         .prepare_cached("SELECT boot, sealed FROM tee_machines WHERE machine = ?1")?

@@ -44,12 +44,14 @@ pub enum TeeError {
     NoMachine(String),
     /// It is not confidential.
     #[error(
-        "the virtual machine {0} is not a confidential machine of AMD SEV-SNP: make it with security type ConfidentialVM and a size such as Standard_DC2as_v5"
+        "the virtual machine {0} is not a confidential machine of AMD SEV-SNP: make it with security type ConfidentialVM \
+         and a size such as Standard_DC2as_v5"
     )]
     NotConfidential(String),
     /// It is confidential, by a technology that is not here.
     #[error(
-        "the virtual machine {0} has a size with Intel TDX, whose hardware the embedded Azure does not have; use a size such as Standard_DC2as_v5"
+        "the virtual machine {0} has a size with Intel TDX, whose hardware the embedded Azure does not have; use a size \
+         such as Standard_DC2as_v5"
     )]
     Tdx(String),
     /// It is off.

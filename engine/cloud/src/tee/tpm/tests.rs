@@ -15,6 +15,7 @@ use tpm2_protocol::frame::{
     TpmRsaDecryptCommand, TpmRsaDecryptResponse, TpmStartAuthSessionCommand, TpmStartAuthSessionResponse,
 };
 
+use super::keys::{AK, EK};
 use super::*;
 use crate::tee::boot::Boot;
 use crate::tee::tests::guest::{NULL, OWNER, decryption_key, frame, password, registers};
@@ -125,7 +126,10 @@ fn a_key_under_a_policy_opens_while_the_registers_are_what_they_were() {
     assert_eq!(bench.ask::<TpmRsaDecryptResponse>(&open, &[with(session, true)]), Err(0x99d));
     bench.policy_pcr(session, &[]).unwrap();
     bench.extend(16, TpmAlgId::Sha256, &[1; 32]).unwrap();
-    assert!(bench.ask::<TpmRsaDecryptResponse>(&open, &[with(session, true)]).is_ok(), "a register that does not count");
+    assert!(
+        bench.ask::<TpmRsaDecryptResponse>(&open, &[with(session, true)]).is_ok(),
+        "a register that does not count"
+    );
     bench.policy_pcr(session, &[]).unwrap();
     bench.extend(15, TpmAlgId::Sha256, &[1; 32]).unwrap();
     assert_eq!(bench.ask::<TpmRsaDecryptResponse>(&open, &[with(session, true)]), Err(0x128), "registers changed");
@@ -168,7 +172,7 @@ fn templates_of_other_keys_are_refused_by_what_is_wrong() {
     use tpm2_protocol::data::{TpmaObject, TpmsRsaParms, TpmuPublicParms};
     type Change = fn(&mut tpm2_protocol::data::TpmtPublic);
     fn parameters(template: &mut tpm2_protocol::data::TpmtPublic) -> &mut TpmsRsaParms {
-        let TpmuPublicParms::Rsa(parameters) = &mut template.parameters else { panic!("{template:?}") };
+        let TpmuPublicParms::Rsa(parameters) = &mut template.parameters else { panic!("no RSA key") };
         parameters
     }
     let rows: [(Change, u32); 6] = [
@@ -232,7 +236,11 @@ fn memory_belongs_to_who_may_use_it() {
     bench.ask::<TpmNvWriteResponse>(&write, &[password()]).unwrap();
     let answer: TpmNvReadResponse = bench.ask(&read(OWNER, 4, 4), &[password()]).unwrap();
     assert_eq!(&answer.data[..], b"ent!");
-    assert_eq!(bench.ask::<TpmNvReadResponse>(&read(INDEX, 8, 0), &[password()]), Err(0x149), "not by its own password");
+    assert_eq!(
+        bench.ask::<TpmNvReadResponse>(&read(INDEX, 8, 0), &[password()]),
+        Err(0x149),
+        "not by its own password"
+    );
     assert_eq!(bench.ask::<TpmNvReadResponse>(&read(OWNER, 8, 1), &[password()]), Err(0x146), "beyond its end");
     let undefine = TpmNvUndefineSpaceCommand { handles: [OWNER.into(), INDEX.into()] };
     bench.ask::<TpmNvUndefineSpaceResponse>(&undefine, &[password()]).unwrap();

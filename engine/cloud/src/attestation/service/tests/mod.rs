@@ -1,5 +1,6 @@
 //! What the service attests and what it refuses, with the evidence of this cloud's machines.
 
+mod certified;
 mod sdk;
 
 use base64::Engine as _;
