@@ -389,6 +389,8 @@ pub enum CloudCommand {
     Show,
     /// Print the requests that the embedded Azure was asked.
     Requests,
+    /// Print the test roots of the embedded Azure, as `attest verify --roots` reads them.
+    Roots,
 }
 
 #[derive(Debug, Subcommand)]
@@ -457,6 +459,9 @@ pub struct FaultArgs {
     /// With a quota or a SKU: only in this region.
     #[arg(long)]
     pub region: Option<String>,
+    /// With a flaw of confidential machines: only the machine of this name.
+    #[arg(long)]
+    pub machine: Option<String>,
     /// Clear all faults.
     #[arg(long, conflicts_with = "kind")]
     pub clear: bool,
@@ -480,4 +485,10 @@ pub enum FaultChoice {
     QuotaZero,
     /// A region without the SKU.
     MissingSku,
+    /// Confidential machines that the host may debug, from their next start.
+    DebuggableGuest,
+    /// Confidential machines whose image somebody changed, from their next start.
+    TamperedImage,
+    /// Confidential machines whose host misses its updates, from their next start.
+    OutdatedHost,
 }

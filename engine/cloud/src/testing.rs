@@ -1,6 +1,7 @@
 //! A cloud in a temporary folder with a clock of its own, and clients that are signed in to it.
 
 use std::ffi::OsString;
+use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -275,4 +276,18 @@ impl Client<'_> {
         let body = Some(body).filter(|b| !b.is_null());
         self.send(method, &format!("https://management.azure.com{path}"), body).await
     }
+}
+
+/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without these modules the test is skipped, with
+/// the reason printed, but where `REQUIRE_INTEROP` or `CI` is set it fails.
+pub(crate) fn python(modules: &str) -> Option<String> {
+    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
+    let import = format!("import {modules}");
+    if Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    assert!(!demanded, "{python} lacks one of {modules}: pip install -r tests/interop/requirements.txt");
+    println!("skipped: {python} lacks one of {modules}: pip install -r tests/interop/requirements.txt");
+    None
 }

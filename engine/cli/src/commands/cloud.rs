@@ -30,6 +30,7 @@ pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
         CloudCommand::Clock { forward } => clock(app, forward.as_deref()),
         CloudCommand::Show => show(app),
         CloudCommand::Requests => requests(app),
+        CloudCommand::Roots => roots(app),
     }
 }
 
@@ -181,6 +182,9 @@ fn name(fault: &Fault) -> String {
         FaultKind::RoleDelay { .. } => "rbac-delay",
         FaultKind::NoQuota { .. } => "quota-zero",
         FaultKind::NoSku { .. } => "missing-sku",
+        FaultKind::DebuggableGuest { .. } => "debuggable-guest",
+        FaultKind::TamperedImage { .. } => "tampered-image",
+        FaultKind::OutdatedHost { .. } => "outdated-host",
     }
     .to_owned()
 }
@@ -193,6 +197,9 @@ fn parameters(kind: &FaultKind) -> String {
         FaultKind::Throttle { retry_after } => format!("{retry_after} s"),
         FaultKind::SlowOperation { extra: span } | FaultKind::RoleDelay { delay: span } => seconds(span),
         FaultKind::NoQuota { region, .. } | FaultKind::NoSku { region, .. } => place(region),
+        FaultKind::DebuggableGuest { machine }
+        | FaultKind::TamperedImage { machine }
+        | FaultKind::OutdatedHost { machine } => machine.clone().unwrap_or_else(|| "any machine".into()),
         FaultKind::ServerError | FaultKind::DropBefore | FaultKind::DropAfter => String::new(),
     }
 }
@@ -210,8 +217,21 @@ fn described(choice: FaultChoice, args: &FaultArgs) -> Fault {
         FaultChoice::RbacDelay => FaultKind::RoleDelay { delay: span(10) },
         FaultChoice::QuotaZero => FaultKind::NoQuota { region: args.region.clone(), family: None },
         FaultChoice::MissingSku => FaultKind::NoSku { region: args.region.clone(), size: None },
+        FaultChoice::DebuggableGuest => FaultKind::DebuggableGuest { machine: args.machine.clone() },
+        FaultChoice::TamperedImage => FaultKind::TamperedImage { machine: args.machine.clone() },
+        FaultChoice::OutdatedHost => FaultKind::OutdatedHost { machine: args.machine.clone() },
     };
     Fault { kind, host: args.host.clone(), path: args.matching.clone(), method: args.method.clone(), times: args.times }
+}
+
+/// Prints the roots of the test world.
+fn roots(app: &App) -> Result<u8, Failure> {
+    let roots = connect::open_embedded(app)?.test_roots().map_err(|e| broken(&e))?;
+    match app.output() {
+        Output::Json => out::json(&json!({ "roots": roots })),
+        Output::Human => out::data(&roots),
+    }
+    Ok(0)
 }
 
 /// Shows or moves the clock.

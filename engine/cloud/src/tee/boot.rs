@@ -34,11 +34,7 @@ impl Boot {
     /// The launch measurement: SHA-384 of what the processor loads, which here are the firmware, the image and the
     /// firmware's settings. It tells machines of different images apart; Azure's own tells versions of its paravisor apart.
     pub fn measurement(&self) -> [u8; 48] {
-        let loaded = format!(
-            "{FIRMWARE}\nimage {}\nsecure boot {}\nvTPM true\n",
-            self.content("os"),
-            self.secure_boot
-        );
+        let loaded = format!("{FIRMWARE}\nimage {}\nsecure boot {}\nvTPM true\n", self.content("os"), self.secure_boot);
         let digest = Hash::Sha384.digest(loaded.as_bytes());
         let mut out = [0; 48];
         out.copy_from_slice(digest.as_bytes());

@@ -8,11 +8,11 @@
 
 use chrono::{DateTime, Days, Months, Utc};
 use rusqlite::{OptionalExtension, params};
+use sealbook_attestation::Roots;
 use sealbook_attestation::roots::Kind;
 use sealbook_attestation::snp::{Product, Tcb};
 use sealbook_attestation::x509::issue::{self, Profile, Signer};
 use sealbook_attestation::x509::{Certificate, PublicKey};
-use sealbook_attestation::Roots;
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::ec::{Curve, EcKey};
 use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic};
@@ -35,7 +35,8 @@ const VTPM_CA: &str = "vtpm-ca";
 
 const ARK_NAME: &str = "CN=SEALBOOK TEST ARK-Milan,OU=Embedded Azure,O=SEALBOOK TEST";
 const ASK_NAME: &str = "CN=SEALBOOK TEST SEV-Milan,OU=Embedded Azure,O=SEALBOOK TEST";
-const VCEK_NAME: &str = "CN=SEALBOOK TEST SEV-VCEK,OU=Embedded Azure,O=SEALBOOK TEST";
+/// AMD gives all certificates of chips this name, and verifiers know them by it.
+const VCEK_NAME: &str = "CN=SEV-VCEK,OU=Embedded Azure,O=SEALBOOK TEST";
 const VTPM_CA_NAME: &str = "CN=SEALBOOK TEST Global Virtual TPM CA,OU=Embedded Azure,O=SEALBOOK TEST";
 
 /// Name of the world that the test roots belong to.
@@ -80,7 +81,10 @@ pub(crate) fn ask(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
 
 /// The authority of virtual TPMs, self-signed.
 fn vtpm_ca(cx: &Cx<'_>) -> Result<Endorsed<RsaKey>, Refusal> {
-    authority(cx, &Plan { name: VTPM_CA, subject: VTPM_CA_NAME, serial: 1, bits: RsaBits::B2048, below: 0, above: None })
+    authority(
+        cx,
+        &Plan { name: VTPM_CA, subject: VTPM_CA_NAME, serial: 1, bits: RsaBits::B2048, below: 0, above: None },
+    )
 }
 
 /// The roots of this cloud's test hardware.
@@ -207,8 +211,10 @@ fn stored(cx: &Cx<'_>, name: &str) -> Result<Option<(Certificate, SecretBytes)>,
 
 fn store(cx: &Cx<'_>, name: &str, certificate: &Certificate, pkcs8: &SecretBytes) -> Result<(), Refusal> {
     let sealed = cx.seal(&aad(name), pkcs8.expose());
-    cx.tx
-        .prepare_cached("INSERT INTO tee_keys (name, certificate, sealed) VALUES (?1, ?2, ?3)")?
-        .execute(params![name, certificate.der(), sealed])?;
+    cx.tx.prepare_cached("INSERT INTO tee_keys (name, certificate, sealed) VALUES (?1, ?2, ?3)")?.execute(params![
+        name,
+        certificate.der(),
+        sealed
+    ])?;
     Ok(())
 }

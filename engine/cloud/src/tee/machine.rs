@@ -98,7 +98,10 @@ pub(crate) fn forget(cx: &Cx<'_>, id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn noted(cx: &Cx<'_>, id: &str) -> Result<Option<(Boot, Option<Vec<u8>>)>, Refusal> {
+/// A machine's last start, and the sealed part of its row when its hardware has been made.
+type Noted = (Boot, Option<Vec<u8>>);
+
+fn noted(cx: &Cx<'_>, id: &str) -> Result<Option<Noted>, Refusal> {
     let row: Option<(String, Option<Vec<u8>>)> = cx
         .tx
         .prepare_cached("SELECT boot, sealed FROM tee_machines WHERE machine = ?1")?
@@ -118,7 +121,8 @@ impl Machine {
         let kept: Kept = serde_json::from_slice(cx.open(&aad(&machine.id), &sealed)?.expose())?;
         let keys = read_keys(cx, &machine.id)?;
         let public = |name: &str| {
-            let pkcs8 = keys.get(name).ok_or_else(|| Refusal::internal(format!("a virtual TPM lost its key {name}")))?;
+            let pkcs8 =
+                keys.get(name).ok_or_else(|| Refusal::internal(format!("a virtual TPM lost its key {name}")))?;
             Ok::<_, Refusal>(RsaKey::from_pkcs8(pkcs8.expose()).map_err(Refusal::internal)?.public())
         };
         let mut pcrs = [[0; 32]; PCRS];
@@ -171,6 +175,24 @@ impl Machine {
         machine.power_on(cx)?;
         machine.store(cx, id)?;
         Ok(machine)
+    }
+
+    /// Hardware as a start leaves it, without certificates and reports.
+    #[cfg(test)]
+    pub fn bare(boot: Boot, ak: &RsaKey, ek: &RsaKey) -> Self {
+        let keys = [("ak", ak.to_pkcs8()), ("ek", ek.to_pkcs8()), ("proof", SecretBytes::new(vec![7; 32]))];
+        Self {
+            ak: ak.public(),
+            ek: ek.public(),
+            keys: keys.into_iter().map(|(name, key)| (name.to_owned(), key)).collect(),
+            pcrs: boot.pcrs(),
+            pcr_updates: 0,
+            nv: BTreeMap::new(),
+            report_stale: false,
+            chip: [0; 64],
+            started: 0,
+            boot,
+        }
     }
 
     /// Measures what is started.
@@ -244,9 +266,7 @@ impl Machine {
             started: self.started,
         };
         let sealed = cx.seal(&aad(id), &serde_json::to_vec(&kept)?);
-        cx.tx
-            .prepare_cached("UPDATE tee_machines SET sealed = ?2 WHERE machine = ?1")?
-            .execute(params![id, sealed])?;
+        cx.tx.prepare_cached("UPDATE tee_machines SET sealed = ?2 WHERE machine = ?1")?.execute(params![id, sealed])?;
         write_keys(cx, id, &self.keys)
     }
 }
@@ -305,7 +325,7 @@ impl Machine {
     /// What tells whether anything that is kept has changed.
     fn fingerprint(&self) -> Result<[u8; 32], Refusal> {
         let names: Vec<&String> = self.keys.keys().collect();
-        let all = serde_json::to_vec(&(&self.nv, self.pcr_updates, names))?;
+        let all = serde_json::to_vec(&(&self.nv, &self.pcrs, self.pcr_updates, names))?;
         Ok(sealbook_crypto::sha256(&all))
     }
 }

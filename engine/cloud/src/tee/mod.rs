@@ -22,11 +22,11 @@ mod tpm;
 use serde_json::Value;
 
 use self::boot::Boot;
-pub(crate) use self::hierarchy::{WORLD, roots};
 pub(crate) use self::boot::is_factory_variable;
+pub(crate) use self::hierarchy::{WORLD, roots};
+use self::machine::Machine;
 pub(crate) use self::machine::forget;
 pub(crate) use self::report::id_key_digest;
-use self::machine::Machine;
 use crate::config::CloudError;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
@@ -43,10 +43,16 @@ pub enum TeeError {
     #[error("there is no virtual machine {0}; check its resource id")]
     NoMachine(String),
     /// It is not confidential.
-    #[error("the virtual machine {0} is not a confidential machine of AMD SEV-SNP: make it with security type ConfidentialVM and a size such as Standard_DC2as_v5")]
+    #[error(
+        "the virtual machine {0} is not a confidential machine of AMD SEV-SNP: make it with security type ConfidentialVM \
+         and a size such as Standard_DC2as_v5"
+    )]
     NotConfidential(String),
     /// It is confidential, by a technology that is not here.
-    #[error("the virtual machine {0} has a size with Intel TDX, whose hardware the embedded Azure does not have; use a size such as Standard_DC2as_v5")]
+    #[error(
+        "the virtual machine {0} has a size with Intel TDX, whose hardware the embedded Azure does not have; use a size \
+         such as Standard_DC2as_v5"
+    )]
     Tdx(String),
     /// It is off.
     #[error("the virtual machine {0} is not running; start it first")]
@@ -89,7 +95,8 @@ impl Tee {
     pub fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
         const FAILURE: [u8; 10] = [0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x01];
         let volatile = &mut self.volatile;
-        let answered = self.cloud.hardware(&self.machine, |cx, machine| machine::transmit(cx, machine, volatile, command));
+        let answered =
+            self.cloud.hardware(&self.machine, |cx, machine| machine::transmit(cx, machine, volatile, command));
         answered.unwrap_or_else(|error| {
             tracing::error!(machine = self.machine, %error, "a virtual TPM failed");
             FAILURE.to_vec()

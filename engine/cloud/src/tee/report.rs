@@ -38,12 +38,8 @@ pub(crate) struct Statement<'a> {
 /// The paravisor's report: a report of a Milan processor (version 3, privilege level 0) that is bound to the runtime data
 /// and signed by the chip's key.
 pub(crate) fn make(statement: &Statement<'_>, runtime: &RuntimeData, vcek: &EcKey) -> Result<Vec<u8>, Refusal> {
-    let mut hcl = HclReport {
-        version: 2,
-        hardware: Hardware::Snp(Vec::new()),
-        hash: Hash::Sha256,
-        runtime: runtime.encode(),
-    };
+    let mut hcl =
+        HclReport { version: 2, hardware: Hardware::Snp(Vec::new()), hash: Hash::Sha256, runtime: runtime.encode() };
     let first = |byte: u8| {
         let mut id = [0; 16];
         id[0] = byte;

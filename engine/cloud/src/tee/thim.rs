@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::machine::Machine;
 use super::hierarchy;
+use super::machine::Machine;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::Resource;

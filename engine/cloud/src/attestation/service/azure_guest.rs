@@ -18,7 +18,7 @@ use sealbook_crypto::rsa::{Padding, RsaPublic, SignaturePadding};
 use sealbook_crypto::{Hash, sha256};
 use serde_json::{Map, Value, json};
 use tpm2_protocol::TpmUnmarshal as _;
-use tpm2_protocol::data::{Tpm2bPublic, TpmsAttest, TpmuAttest, TpmuPublicId};
+use tpm2_protocol::data::{Tpm2bPublic, TpmaObject, TpmsAttest, TpmuAttest, TpmuPublicId, TpmuPublicParms};
 
 use super::{authorize, body, claims, invalid, policies, require, roots, sev_snp};
 use crate::cx::Cx;
@@ -78,12 +78,8 @@ fn verify(cx: &Cx<'_>, info: &AttestationInfo) -> Result<Machine, Refusal> {
             return Err(invalid(format!("The register {} occurs twice.", pcr.index)));
         }
     }
-    let hcl = HclReport {
-        version: 2,
-        hardware: Hardware::Snp(report.clone()),
-        hash: Hash::Sha256,
-        runtime: runtime.clone(),
-    };
+    let hcl =
+        HclReport { version: 2, hardware: Hardware::Snp(report.clone()), hash: Hash::Sha256, runtime: runtime.clone() };
     let evidence = Evidence {
         hcl_report: hcl.encode(),
         endorsement: Endorsement::Snp(endorsements),
@@ -94,7 +90,7 @@ fn verify(cx: &Cx<'_>, info: &AttestationInfo) -> Result<Machine, Refusal> {
     rules.quote.selection.clone_from(&tpm.pcr_set);
     require(&azure_vm::verify(&evidence, &rules, &roots(cx)?, cx.wall.timestamp()))?;
     let runtime = RuntimeData::parse(&runtime).map_err(|error| invalid(error.to_string()))?;
-    if public(&tpm.aik_pub.0, "AikPub")? != runtime.attestation_key {
+    if public(&tpm.aik_pub.0, "AikPub")?.0 != runtime.attestation_key {
         return Err(failed("The attestation key is not the one that the hardware vouches for."));
     }
     Ok(Machine {
@@ -104,18 +100,24 @@ fn verify(cx: &Cx<'_>, info: &AttestationInfo) -> Result<Machine, Refusal> {
     })
 }
 
-/// The RSA key of a `TPM2B_PUBLIC`.
-fn public(bytes: &[u8], name: &str) -> Result<RsaPublic, Refusal> {
+/// The RSA key of a `TPM2B_PUBLIC`, with its attributes.
+fn public(bytes: &[u8], name: &str) -> Result<(RsaPublic, TpmaObject), Refusal> {
     let unreadable = || invalid(format!("The member '{name}' is no TPM2B_PUBLIC of an RSA key."));
     let (public, rest) = Tpm2bPublic::unmarshal(bytes).map_err(|_| unreadable())?;
-    match public.inner.unique {
-        TpmuPublicId::Rsa(n) if rest.is_empty() => Ok(RsaPublic { n: n.to_vec(), e: vec![1, 0, 1] }),
+    let area = public.inner;
+    match (area.parameters, area.unique) {
+        // Zero stands for the usual exponent, 65537 (TPM 2.0 Library, part 2, §12.2.3.5).
+        (TpmuPublicParms::Rsa(parameters), TpmuPublicId::Rsa(n))
+            if rest.is_empty() && matches!(parameters.exponent.value(), 0 | 65_537) =>
+        {
+            Ok((RsaPublic { n: n.to_vec(), e: vec![1, 0, 1] }, area.object_attributes))
+        }
         _ => Err(unreadable()),
     }
 }
 
 /// The key that the token is encrypted for: the attestation key must have certified that it is the same TPM's.
-fn certified(tpm: &TpmInfo, ak: &RsaPublic) -> Result<RsaPublic, Refusal> {
+pub(super) fn certified(tpm: &TpmInfo, ak: &RsaPublic) -> Result<RsaPublic, Refusal> {
     let statement = &tpm.enc_key_certify_info.0;
     let digest = Hash::Sha256.digest(statement);
     ak.verify(SignaturePadding::Pkcs1v15, &digest, &tpm.enc_key_certify_info_signature.0)
@@ -129,7 +131,12 @@ fn certified(tpm: &TpmInfo, ak: &RsaPublic) -> Result<RsaPublic, Refusal> {
     if !rest.is_empty() || certified.name[..] != name {
         return Err(failed("The statement is about another key than the encryption key."));
     }
-    public(&tpm.enc_key_pub.0, "EncKeyPub")
+    let (key, attributes) = public(&tpm.enc_key_pub.0, "EncKeyPub")?;
+    // A TPM certifies whatever is loaded, also what was made elsewhere: then others have it, too.
+    if !attributes.contains(TpmaObject::FIXED_TPM | TpmaObject::SENSITIVE_DATA_ORIGIN | TpmaObject::DECRYPT) {
+        return Err(failed("The encryption key was not made by the TPM for decryption."));
+    }
+    Ok(key)
 }
 
 /// Value of the last event about a variable of the firmware (`UEFI_VARIABLE_DATA`).
@@ -147,14 +154,16 @@ fn variable<'a>(events: &'a [Event], name: &str) -> Option<&'a [u8]> {
         event.data.get(start..start.checked_add(length)?).filter(|_| found)
     };
     // Digest and event must agree: a log can say one thing and have measured another.
-    let measured = |event: &&Event| event.pcr == 7 && event.kind == DRIVER_CONFIG && sha256(&event.data) == event.digest;
+    let measured =
+        |event: &&Event| event.pcr == 7 && event.kind == DRIVER_CONFIG && sha256(&event.data) == event.digest;
     events.iter().filter(measured).filter_map(value).next_back()
 }
 
 fn claims(info: &AttestationInfo, machine: &Machine, encryption: &RsaPublic) -> Map<String, Value> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let system = text(&info.os_type.0);
-    let genuine = |name: &str| variable(&machine.events, name).is_some_and(|value| tee::is_factory_variable(name, value));
+    let genuine =
+        |name: &str| variable(&machine.events, name).is_some_and(|value| tee::is_factory_variable(name, value));
     // With a log, what was measured counts; the hardware vouches for the configuration either way.
     let configured = machine.runtime.vm_configuration.secure_boot;
     let booted = variable(&machine.events, "SecureBoot").is_none_or(|value| value == [1]);

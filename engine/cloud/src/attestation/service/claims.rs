@@ -40,7 +40,8 @@ pub(super) fn sev_snp(report: &Report, runtime: Option<&Value>) -> Map<String, V
     let mut claims = Map::new();
     let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     put("x-ms-attestation-type", "sevsnpvm".into());
-    let sealed = !report.policy.has("debug_allowed") && !report.policy.has("migration_agent_allowed") && report.vmpl == 0;
+    let sealed =
+        !report.policy.has("debug_allowed") && !report.policy.has("migration_agent_allowed") && report.vmpl == 0;
     let paravisor = runtime.is_some_and(|runtime| runtime["vm-configuration"].is_object());
     if sealed && paravisor && report.id_key_digest == tee::id_key_digest() {
         put("x-ms-compliance-status", "azure-compliant-cvm".into());

@@ -45,7 +45,13 @@ const TDX: &[&str] = &["2025-06-01", "2023-04-01-preview"];
 /// The data plane.
 pub(super) struct DataPlane;
 
-const fn row(name: &'static str, method: Method, path: &'static str, api: &'static [&'static str], run: Run) -> Operation {
+const fn row(
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    api: &'static [&'static str],
+    run: Run,
+) -> Operation {
     // Who may call depends on the provider: see `authorize`.
     Operation { name, method, path, when: &[], api, access: Access::Open, lro: false, run }
 }
@@ -161,7 +167,8 @@ impl Service for DataPlane {
         if issuers::exists(cx, &issuer(cx))? {
             return Ok(());
         }
-        let message = format!("There is no attestation provider at '{}'; in Azure its name does not resolve.", cx.request.host);
+        let message =
+            format!("There is no attestation provider at '{}'; in Azure its name does not resolve.", cx.request.host);
         Err(Refusal::new(404, "NotFound", message))
     }
 

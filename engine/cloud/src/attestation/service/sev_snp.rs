@@ -49,12 +49,13 @@ pub(super) fn attest(cx: &mut Cx<'_>, _: &Params) -> Result<Answer, Refusal> {
     }
     let document = bytes(&body["report"], "report")?;
     // A bare report is a quote in the wrong place, and the service says so.
-    let document: Value = serde_json::from_slice(&document)
-        .map_err(|_| Refusal::new(400, "InvalidQuote", "The report is no JSON document with SnpReport and VcekCertChain."))?;
+    let document: Value = serde_json::from_slice(&document).map_err(|_| {
+        Refusal::new(400, "InvalidQuote", "The report is no JSON document with SnpReport and VcekCertChain.")
+    })?;
     let report = bytes(&document["SnpReport"], "SnpReport")?;
     let chain = bytes(&document["VcekCertChain"], "VcekCertChain")?;
-    let endorsements =
-        Endorsements::parse(&chain).map_err(|error| invalid(format!("The member 'VcekCertChain' can't be read: {error}.")))?;
+    let endorsements = Endorsements::parse(&chain)
+        .map_err(|error| invalid(format!("The member 'VcekCertChain' can't be read: {error}.")))?;
     let verdict = snp::verify(&report, &endorsements, &rules(), &roots(cx)?, cx.wall.timestamp());
     require(&verdict)?;
     let report = Report::parse(&report).map_err(|error| invalid(error.to_string()))?;

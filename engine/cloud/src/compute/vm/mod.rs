@@ -34,10 +34,10 @@ use crate::arm::kind::{Draft, Facts, Kind, Style};
 use crate::arm::resource;
 use crate::cx::Cx;
 use crate::fault;
-use crate::tee;
 use crate::refusal::Refusal;
 use crate::room::Machine;
 use crate::store::resources::{self, Resource};
+use crate::tee;
 
 pub(super) const NAME: &str = "Microsoft.Compute/virtualMachines";
 

@@ -83,7 +83,11 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Sends a command; the response code, when it is refused.
-    pub fn ask<R: TpmUnmarshalBody>(&mut self, command: &impl TpmFrame, sessions: &[TpmsAuthCommand]) -> Result<R, u32> {
+    pub fn ask<R: TpmUnmarshalBody>(
+        &mut self,
+        command: &impl TpmFrame,
+        sessions: &[TpmsAuthCommand],
+    ) -> Result<R, u32> {
         let answer = self.tee.transmit(&frame(command, sessions));
         let response = TpmResponse::cast(&answer).unwrap();
         match response.rc().unwrap().value() {

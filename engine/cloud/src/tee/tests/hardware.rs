@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tpm2_protocol::data::{TpmAlgId, TpmaNv, TpmtRsaDecrypt, TpmuAttest, TpmuPublicId, TpmuSignature};
 use tpm2_protocol::frame::{TpmRsaDecryptCommand, TpmRsaDecryptResponse};
 
-use super::guest::{AK_CERTIFICATE, Guest, NULL, REPORT, USER_DATA, bytes, decryption_key, guest, machine, metadata, password};
+use super::guest::{
+    AK_CERTIFICATE, Guest, NULL, REPORT, USER_DATA, bytes, decryption_key, guest, machine, metadata, password,
+};
 use crate::compute::{self, lab};
 use crate::testing::{self, TestCloud};
 use crate::{Fault, FaultKind, Tee, TeeError};

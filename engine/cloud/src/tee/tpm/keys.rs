@@ -9,8 +9,8 @@ use tpm2_protocol::data::{
     TpmuPublicParms, TpmuSymKeyBits, TpmuSymMode,
 };
 use tpm2_protocol::frame::{
-    TpmCreatePrimaryCommand, TpmCreatePrimaryResponse, TpmReadPublicCommand, TpmReadPublicResponse, TpmRsaDecryptCommand,
-    TpmRsaDecryptResponse,
+    TpmCreatePrimaryCommand, TpmCreatePrimaryResponse, TpmReadPublicCommand, TpmReadPublicResponse,
+    TpmRsaDecryptCommand, TpmRsaDecryptResponse,
 };
 
 use super::session::Role;
@@ -78,8 +78,10 @@ fn own() -> TpmaObject {
 
 /// The public area of the attestation key: it signs what the TPM states, with RSASSA and SHA-256.
 pub(crate) fn attestation_key(public: &RsaPublic) -> Outcome<TpmtPublic> {
-    let scheme =
-        TpmtRsaScheme { scheme: TpmAlgId::Rsassa, details: TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 }) };
+    let scheme = TpmtRsaScheme {
+        scheme: TpmAlgId::Rsassa,
+        details: TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 }),
+    };
     let parameters = TpmsRsaParms { scheme, key_bits: 2048.into(), ..TpmsRsaParms::default() };
     let uses = TpmaObject::USER_WITH_AUTH | TpmaObject::NO_DA | TpmaObject::RESTRICTED | TpmaObject::SIGN_ENCRYPT;
     rsa(own() | uses, &[], parameters, &public.n)

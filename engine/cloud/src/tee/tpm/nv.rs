@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tpm2_protocol::constant::MAX_NV_BUFFER_SIZE;
 use tpm2_protocol::data::{Tpm2bNvPublic, TpmAlgId, TpmRcBase, TpmRh, TpmaNv, TpmsNvPublic};
 use tpm2_protocol::frame::{
-    TpmNvDefineSpaceCommand, TpmNvDefineSpaceResponse, TpmNvReadCommand, TpmNvReadPublicCommand, TpmNvReadPublicResponse,
-    TpmNvReadResponse, TpmNvUndefineSpaceCommand, TpmNvUndefineSpaceResponse, TpmNvWriteCommand, TpmNvWriteResponse,
+    TpmNvDefineSpaceCommand, TpmNvDefineSpaceResponse, TpmNvReadCommand, TpmNvReadPublicCommand,
+    TpmNvReadPublicResponse, TpmNvReadResponse, TpmNvUndefineSpaceCommand, TpmNvUndefineSpaceResponse,
+    TpmNvWriteCommand, TpmNvWriteResponse,
 };
 
 use super::session::Role;

@@ -13,6 +13,9 @@ const AT_ONCE: usize = 8;
 /// Registers that an operating system may extend: those of the static root of trust, and the one for applications.
 const EXTENDABLE: [std::ops::RangeInclusive<u32>; 2] = [0..=16, 23..=23];
 
+/// Registers whose changes do not count: those for debugging and for applications (`TPM_PT_PCR_NO_INCREMENT`).
+const UNCOUNTED: [u32; 2] = [16, 23];
+
 /// The numbers of the registers that a bitmap selects.
 fn numbers(bitmap: &[u8]) -> impl Iterator<Item = usize> + '_ {
     (0..PCRS).filter(|pcr| bitmap.get(pcr / 8).is_some_and(|byte| byte >> (pcr % 8) & 1 == 1))
@@ -104,7 +107,9 @@ impl Serve for TpmPcrExtendCommand {
         let register = tpm.machine.pcrs.get_mut(pcr).ok_or(plain(TpmRcBase::Failure))?;
         for digest in digests {
             *register = extended(register, &digest);
-            tpm.machine.pcr_updates = tpm.machine.pcr_updates.wrapping_add(1);
+            if !UNCOUNTED.contains(&given.value()) {
+                tpm.machine.pcr_updates = tpm.machine.pcr_updates.wrapping_add(1);
+            }
         }
         Ok(done)
     }

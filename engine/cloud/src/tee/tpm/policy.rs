@@ -57,8 +57,7 @@ impl Serve for TpmFlushContextCommand {
 
     fn serve(self, tpm: &mut Tpm<'_>) -> Outcome<Self::Response> {
         let given = self.flush_handle.value();
-        let gone =
-            tpm.volatile.objects.remove(&given).is_some() || tpm.volatile.sessions.remove(&given).is_some();
+        let gone = tpm.volatile.objects.remove(&given).is_some() || tpm.volatile.sessions.remove(&given).is_some();
         if gone { Ok(TpmFlushContextResponse { handles: [] }) } else { Err(parameter(TpmRcBase::Handle, 1)) }
     }
 }

@@ -13,23 +13,9 @@ use super::kit::{TEE, claims, claims_with, exportable, policy, token};
 use crate::front::{Options, Server, SignIn, environment};
 use crate::testing;
 
-/// The Python that has the official SDKs: `SEALBOOK_PYTHON`, else python3. Without them the test is skipped, with the
-/// reason printed, but where `REQUIRE_INTEROP` or `CI` is set it fails.
-fn python() -> Option<String> {
-    let python = std::env::var("SEALBOOK_PYTHON").unwrap_or_else(|_| "python3".into());
-    let modules = "import azure.identity, azure.keyvault.keys, cryptography";
-    if Command::new(&python).args(["-c", modules]).output().is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    let demanded = ["REQUIRE_INTEROP", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    assert!(!demanded, "{python} lacks the official SDKs: pip install -r tests/interop/requirements.txt");
-    println!("skipped: {python} lacks the official SDKs: pip install -r tests/interop/requirements.txt");
-    None
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_sdk_opens_what_is_released() {
-    let Some(python) = python() else { return };
+    let Some(python) = testing::python("azure.identity, azure.keyvault.keys, cryptography") else { return };
     let cloud = testing::cloud();
     let lab = Lab::with_vault(&cloud, json!({})).await;
     lab.key("rsa", exportable("RSA-HSM", &policy())).await;

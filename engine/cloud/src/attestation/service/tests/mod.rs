@@ -1,5 +1,8 @@
 //! What the service attests and what it refuses, with the evidence of this cloud's machines.
 
+mod certified;
+mod sdk;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealbook_attestation::azure_guest::{
@@ -213,7 +216,13 @@ async fn a_token_says_what_is_wrong_with_a_machine() {
         ("loose", false, json!("azure-compliant-cvm"), false, 219),
     ];
     for (name, secure, status, debuggable, microcode) in rows {
-        let id = machine(&lab, name, |body| if secure {} else { loose(body) }).await;
+        let id = machine(&lab, name, |body| {
+            if secure {
+            } else {
+                loose(body)
+            }
+        })
+        .await;
         let claims = attested(&cloud, &mut tenant(&cloud, &id).await).await;
         let tee = &claims["x-ms-isolation-tee"];
         assert_eq!(claims["secureboot"], secure, "{name}");
@@ -236,39 +245,71 @@ async fn evidence_that_does_not_hold_together_is_refused() {
     let rows: Vec<(&str, &str, Change<'_>)> = vec![
         ("another protocol", "InvalidParameter", Box::new(|i| i.attestation_protocol_version = "3.0".into())),
         ("another technology", "InvalidParameter", Box::new(|i| i.isolation_info.kind = "TDX".into())),
-        ("another machine's chip", "AttestationFailed", Box::new(|i| {
-            let evidence = IsolationEvidence::new(&mine.report, &theirs.certificates, mine.runtime.clone());
-            i.isolation_info.evidence = evidence;
-        })),
-        ("another machine's runtime data", "AttestationFailed", Box::new(|i| {
-            i.isolation_info.evidence.runtime_data = stolen.isolation_info.evidence.runtime_data.clone();
-        })),
-        ("another machine's quote", "AttestationFailed", Box::new(|i| {
-            i.tpm_info.pcr_quote = stolen.tpm_info.pcr_quote.clone();
-            i.tpm_info.pcr_signature = stolen.tpm_info.pcr_signature.clone();
-        })),
-        ("another attestation key", "AttestationFailed", Box::new(|i| {
-            i.tpm_info.aik_pub = stolen.tpm_info.aik_pub.clone();
-        })),
+        (
+            "another machine's chip",
+            "AttestationFailed",
+            Box::new(|i| {
+                let evidence = IsolationEvidence::new(&mine.report, &theirs.certificates, mine.runtime.clone());
+                i.isolation_info.evidence = evidence;
+            }),
+        ),
+        (
+            "another machine's runtime data",
+            "AttestationFailed",
+            Box::new(|i| {
+                i.isolation_info.evidence.runtime_data = stolen.isolation_info.evidence.runtime_data.clone();
+            }),
+        ),
+        (
+            "another machine's quote",
+            "AttestationFailed",
+            Box::new(|i| {
+                i.tpm_info.pcr_quote = stolen.tpm_info.pcr_quote.clone();
+                i.tpm_info.pcr_signature = stolen.tpm_info.pcr_signature.clone();
+            }),
+        ),
+        (
+            "another attestation key",
+            "AttestationFailed",
+            Box::new(|i| {
+                i.tpm_info.aik_pub = stolen.tpm_info.aik_pub.clone();
+            }),
+        ),
         ("another register", "AttestationFailed", Box::new(|i| i.tpm_info.pcrs[7].digest.0[0] ^= 1)),
         ("a short register", "InvalidParameter", Box::new(|i| i.tpm_info.pcrs[7].digest.0.truncate(8))),
         ("a doubled register", "InvalidParameter", Box::new(|i| i.tpm_info.pcrs[7].index = 8)),
-        ("another log", "AttestationFailed", Box::new(|i| {
-            let at = i.tcg_logs.0.len() / 2;
-            i.tcg_logs.0[at] ^= 1;
-        })),
-        ("another encryption key", "AttestationFailed", Box::new(|i| {
-            i.tpm_info.enc_key_pub = stolen.tpm_info.enc_key_pub.clone();
-        })),
-        ("an encryption key that another TPM certified", "AttestationFailed", Box::new(|i| {
-            i.tpm_info.enc_key_pub = stolen.tpm_info.enc_key_pub.clone();
-            i.tpm_info.enc_key_certify_info = stolen.tpm_info.enc_key_certify_info.clone();
-            i.tpm_info.enc_key_certify_info_signature = stolen.tpm_info.enc_key_certify_info_signature.clone();
-        })),
-        ("a quote in the place of a certificate", "InvalidParameter", Box::new(|i| {
-            i.tpm_info.enc_key_certify_info = i.tpm_info.pcr_quote.clone();
-            i.tpm_info.enc_key_certify_info_signature = i.tpm_info.pcr_signature.clone();
-        })),
+        (
+            "another log",
+            "AttestationFailed",
+            Box::new(|i| {
+                let at = i.tcg_logs.0.len() / 2;
+                i.tcg_logs.0[at] ^= 1;
+            }),
+        ),
+        (
+            "another encryption key",
+            "AttestationFailed",
+            Box::new(|i| {
+                i.tpm_info.enc_key_pub = stolen.tpm_info.enc_key_pub.clone();
+            }),
+        ),
+        (
+            "an encryption key that another TPM certified",
+            "AttestationFailed",
+            Box::new(|i| {
+                i.tpm_info.enc_key_pub = stolen.tpm_info.enc_key_pub.clone();
+                i.tpm_info.enc_key_certify_info = stolen.tpm_info.enc_key_certify_info.clone();
+                i.tpm_info.enc_key_certify_info_signature = stolen.tpm_info.enc_key_certify_info_signature.clone();
+            }),
+        ),
+        (
+            "a quote in the place of a certificate",
+            "InvalidParameter",
+            Box::new(|i| {
+                i.tpm_info.enc_key_certify_info = i.tpm_info.pcr_quote.clone();
+                i.tpm_info.enc_key_certify_info_signature = i.tpm_info.pcr_signature.clone();
+            }),
+        ),
     ];
     for (what, code, change) in rows {
         let mut info = right.clone();
@@ -331,7 +372,8 @@ async fn own_provider(lab: &Lab<'_>, cloud: &TestCloud, tpm: &str) {
     let register = format!("{}/providers/Microsoft.Attestation/register?api-version=2021-04-01", cloud.subscription());
     lab.me.arm("POST", &register, json!({})).await;
     cloud.advance(60);
-    let path = format!("{}/providers/Microsoft.Attestation/attestationProviders/mine?api-version=2021-06-01", lab.group);
+    let path =
+        format!("{}/providers/Microsoft.Attestation/attestationProviders/mine?api-version=2021-06-01", lab.group);
     let body = json!({ "location": "westeurope", "properties": { "tpmAttestationAuthentication": tpm } });
     let made = lab.me.arm("PUT", &path, body).await;
     assert!(made.status < 300, "{made:?}");
