@@ -161,7 +161,14 @@ impl Cloud {
                     if held.map_err(Refusal::internal)? == Some(true) {
                         continue;
                     }
-                    let (machine, command) = Command::of(cx, &operation)?;
+                    let (machine, command) = match Command::of(cx, &operation) {
+                        Ok(found) => found,
+                        // It must not stand in the way of the others.
+                        Err(refusal) => {
+                            lro::end(cx, &operation.id, Err(refusal))?;
+                            continue;
+                        }
+                    };
                     if !compute::is_on(cx.tx, &machine)? {
                         lro::end(cx, &operation.id, Err(compute::preempted()))?;
                         continue;
