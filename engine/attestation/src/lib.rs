@@ -10,6 +10,7 @@ pub mod event_log;
 pub mod hcl;
 pub mod roots;
 pub mod snp;
+pub mod tdx;
 mod time;
 pub mod tpm;
 mod verdict;

@@ -117,6 +117,22 @@ impl KeyCertificate {
     }
 }
 
+impl KeyCertificate {
+    /// Writes the extensions, for [`crate::x509::issue`].
+    #[must_use]
+    pub fn extensions(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let text = |text: &str| [&[0x16, u8::try_from(text.len()).unwrap_or(0x7f)], text.as_bytes()].concat();
+        let number = |number: u8| if number < 0x80 { vec![2, 1, number] } else { vec![2, 2, 0, number] };
+        let Tcb { fmc, bootloader, tee, snp, microcode } = self.tcb;
+        let numbers = SPL.into_iter().zip([Some(bootloader), Some(tee), Some(snp), Some(microcode), fmc]);
+        let mut extensions = vec![(PRODUCT_NAME, text(&self.product_name))];
+        extensions.extend(numbers.filter_map(|((_, oid), value)| value.map(|value| (oid, number(value)))));
+        extensions.extend(self.hwid.iter().map(|id| (HWID, id.clone())));
+        extensions.extend(self.csp_id.iter().map(|id| (CSP_ID, text(id))));
+        extensions
+    }
+}
+
 /// The content of an IA5String.
 fn ia5(content: &[u8]) -> Option<String> {
     let [0x16, length @ 0..=0x7f, text @ ..] = content else { return None };
