@@ -9,6 +9,7 @@ mod bytes;
 pub mod event_log;
 pub mod hcl;
 pub mod roots;
+pub mod sniff;
 pub mod snp;
 pub mod tdx;
 mod time;

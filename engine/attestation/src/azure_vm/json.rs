@@ -40,7 +40,8 @@ impl Evidence {
         let endorsement = match document.get("td_quote") {
             Some(quote) => Endorsement::Tdx { quote: bytes("td_quote", quote, false)?, collateral: None },
             None => {
-                let vcek = bytes("vcek", document.get("vcek").ok_or(EvidenceError::Missing("vcek or td_quote"))?, false)?;
+                let vcek =
+                    bytes("vcek", document.get("vcek").ok_or(EvidenceError::Missing("vcek or td_quote"))?, false)?;
                 let refuse = |error: X509Error| EvidenceError::Member("vcek", error.to_string());
                 Endorsement::Snp(Endorsements::parse(&vcek).map_err(refuse)?)
             }
@@ -56,7 +57,8 @@ fn quote(document: &Value) -> Result<Quote, EvidenceError> {
     let mut pcrs = Pcrs::new();
     for (number, value) in (0_u8..).zip(list) {
         let value = bytes("pcrs", value, true)?;
-        let length = |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
+        let length =
+            |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
         pcrs.insert(number, value.try_into().map_err(length)?);
     }
     Ok(Quote { message: member("message")?, signature: member("signature")?, pcrs })

@@ -63,7 +63,13 @@ impl Default for Rules {
     fn default() -> Self {
         let mut snp = snp::Rules::default();
         snp.guest.max_vmpl = 0;
-        Self { snp, tdx: tdx::Rules::default(), hcl: hcl::Rules::default(), quote: tpm::Rules::default(), require_quote: true }
+        Self {
+            snp,
+            tdx: tdx::Rules::default(),
+            hcl: hcl::Rules::default(),
+            quote: tpm::Rules::default(),
+            require_quote: true,
+        }
     }
 }
 
@@ -82,7 +88,11 @@ pub fn verify(evidence: &Evidence, rules: &Rules, roots: &Roots, now: i64) -> Ve
         (Hardware::Tdx(hardware), Endorsement::Tdx { quote, collateral }) => {
             let td = tdx::inspect(quote, collateral.as_ref(), &rules.tdx, roots, now, &mut verdict);
             let same = td.is_some_and(|td| td.matches(hardware));
-            let detail = if same { "quote and TDREPORT agree" } else { "the quote speaks of another TD, or moment, than the TDREPORT" };
+            let detail = if same {
+                "quote and TDREPORT agree"
+            } else {
+                "the quote speaks of another TD, or moment, than the TDREPORT"
+            };
             verdict.check("hcl.hardware", same, detail);
         }
         (Hardware::Tdx(_), Endorsement::Snp(_)) => {
@@ -128,9 +138,13 @@ fn runtime(report: &HclReport, rules: &Rules, verdict: &mut Verdict) -> Option<P
         let more = if runtime.encryption_key.is_some() { ", encryption key" } else { "" };
         format!("attestation key{more}, configuration of VM {}", runtime.vm_configuration.vm_unique_id)
     })?;
+    facts(&runtime, verdict);
+    rules.hcl.judge(&runtime, verdict);
+    Some(PublicKey::Rsa(runtime.attestation_key))
+}
+
+pub(crate) fn facts(runtime: &RuntimeData, verdict: &mut Verdict) {
     let document = &runtime.document;
     verdict.fact("vm.configuration", document.get("vm-configuration").cloned().unwrap_or_default());
     verdict.fact("vm.user_data", document.get("user-data").cloned().unwrap_or_default());
-    rules.hcl.judge(&runtime, verdict);
-    Some(PublicKey::Rsa(runtime.attestation_key))
 }

@@ -33,29 +33,57 @@ pub struct Endorsements {
 }
 
 impl Endorsements {
-    /// Reads DER, a PEM bundle in any order, or the JSON that Azure's THIM service answers with
-    /// (`{"vcekCert", "certificateChain", …}`).
+    /// Reads one bundle (see [`certificates`]).
     ///
     /// # Errors
     /// [`X509Error`] when there is not exactly one endorsement key among at most 16 certificates.
     pub fn parse(bytes: &[u8]) -> Result<Self, X509Error> {
-        let mut certificates = match serde_json::from_slice::<Value>(bytes) {
-            Ok(Value::Object(thim)) => {
-                let part = |name: &str| thim.get(name).and_then(Value::as_str).unwrap_or_default();
-                Certificate::bundle(format!("{}\n{}", part("vcekCert"), part("certificateChain")).as_bytes())?
-            }
-            _ => Certificate::bundle(bytes)?,
-        };
+        Self::of(certificates(bytes)?)
+    }
+
+    /// Finds the endorsement key among certificates.
+    ///
+    /// # Errors
+    /// [`X509Error`] when there is not exactly one among at most 16 certificates.
+    pub fn of(mut certificates: Vec<Certificate>) -> Result<Self, X509Error> {
         if certificates.len() > MOST {
             return Err(X509Error::Unsupported(format!("{} certificates are too many", certificates.len())));
         }
         let leaves: Vec<_> = certificates.iter().enumerate().filter(|(_, c)| is_endorsement_key(c)).collect();
         let [(index, _)] = leaves.as_slice() else {
-            let found = format!("{} of {} certificates are VCEK or VLEK; one must be", leaves.len(), certificates.len());
+            let found =
+                format!("{} of {} certificates are VCEK or VLEK; one must be", leaves.len(), certificates.len());
             return Err(X509Error::Unsupported(found));
         };
         let leaf = certificates.remove(*index);
         Ok(Self { leaf, intermediates: certificates })
+    }
+
+    /// Adds authorities.
+    ///
+    /// # Errors
+    /// [`X509Error`] when one is broken, an endorsement key, or they become more than 16.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), X509Error> {
+        let mut all = certificates(bytes)?;
+        all.append(&mut self.intermediates);
+        all.push(self.leaf.clone());
+        *self = Self::of(all)?;
+        Ok(())
+    }
+}
+
+/// Reads certificates: DER, a PEM bundle in any order, or the JSON that Azure's THIM service answers with
+/// (`{"vcekCert", "certificateChain", …}`).
+///
+/// # Errors
+/// [`X509Error`] when there is none or one is broken.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<Certificate>, X509Error> {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(thim)) => {
+            let part = |name: &str| thim.get(name).and_then(Value::as_str).unwrap_or_default();
+            Certificate::bundle(format!("{}\n{}", part("vcekCert"), part("certificateChain")).as_bytes())
+        }
+        _ => Certificate::bundle(bytes),
     }
 }
 

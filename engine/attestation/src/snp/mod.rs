@@ -7,7 +7,7 @@ pub mod product;
 pub mod report;
 mod rules;
 
-pub use endorsement::{CSP_ID, Endorsements, HWID, KeyCertificate, PRODUCT_NAME, SPL};
+pub use endorsement::{CSP_ID, Endorsements, HWID, KeyCertificate, PRODUCT_NAME, SPL, certificates};
 pub use product::{Product, Tcb};
 pub use report::{GuestPolicy, Report, ReportError, SigningKey};
 pub use rules::{GuestRules, Rules};
@@ -69,7 +69,11 @@ fn signature(bytes: &[u8], report: &Report, endorsements: &Endorsements, verdict
             .map_err(|_| format!("the key of {} did not sign this report", endorsements.leaf.name()))
     })();
     verdict.demand("snp.signature", result, |()| {
-        format!("ECDSA P-384 with SHA-384 over the first {} bytes, by {}", report::SIGNED_BYTES, endorsements.leaf.name())
+        format!(
+            "ECDSA P-384 with SHA-384 over the first {} bytes, by {}",
+            report::SIGNED_BYTES,
+            endorsements.leaf.name()
+        )
     });
 }
 
@@ -167,7 +171,7 @@ fn chip(report: &Report, key: &KeyCertificate, verdict: &mut Verdict) {
     verdict.check("snp.chip", holds, detail);
 }
 
-fn facts(report: &Report, verdict: &mut Verdict) {
+pub(crate) fn facts(report: &Report, verdict: &mut Verdict) {
     let digests = [
         ("snp.family_id", hex::encode(report.family_id)),
         ("snp.image_id", hex::encode(report.image_id)),
@@ -181,7 +185,9 @@ fn facts(report: &Report, verdict: &mut Verdict) {
         ("snp.current_firmware", report.current_firmware.to_string()),
         ("snp.committed_firmware", report.committed_firmware.to_string()),
     ];
-    for (name, number) in [("snp.version", report.version), ("snp.guest_svn", report.guest_svn), ("snp.vmpl", report.vmpl)] {
+    for (name, number) in
+        [("snp.version", report.version), ("snp.guest_svn", report.guest_svn), ("snp.vmpl", report.vmpl)]
+    {
         verdict.fact(name, number);
     }
     verdict.fact("snp.policy", report.policy.fact());

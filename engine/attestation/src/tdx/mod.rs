@@ -80,7 +80,7 @@ impl Td {
 }
 
 /// Verifies a quote at `now` (unix seconds): `tdx.format`, `tdx.chain`, `tdx.root`, `tdx.validity`, `tdx.qe`,
-/// `tdx.signature`, `tdx.collateral`, `tdx.tcb`, `tdx.debug`, `tdx.report_data`, `tdx.measurement`.
+/// `tdx.signature`, `tdx.debug`, `tdx.report_data`, `tdx.measurement`, `tdx.collateral`, `tdx.tcb`.
 #[must_use]
 pub fn verify(quote: &[u8], collateral: Option<&Collateral>, rules: &Rules, roots: &Roots, now: i64) -> Verdict {
     let mut verdict = Verdict::default();
@@ -104,6 +104,7 @@ pub(crate) fn inspect(
     facts(&report, verdict);
     let trusted = roots.of(|kind| kind == Kind::Intel);
     let root = signatures(bytes, &quote, &trusted, now, verdict).and_then(|root| trusted.get(root).copied());
+    rules.judge(&report, verdict);
     match (collateral, root) {
         (None, _) => {
             let why = "no collateral was given: what Intel says of this platform's TCB, and what it has revoked";
@@ -113,8 +114,8 @@ pub(crate) fn inspect(
             verdict.check("tdx.collateral", false, "the platform's chain leads to no root that is trusted here");
         }
         (Some(collateral), Some(root)) => {
+            // Debugging has been judged, by its own name.
             let seconds = u64::try_from(now).unwrap_or(0);
-            // Debugging is judged below, by its own name.
             let verifier = QuoteVerifier::<crypto::Backend>::new_with_config(root.certificate.der().to_vec());
             let result = verifier.allow_debug(true).verify(bytes, &collateral.0, seconds);
             let result = result.map_err(|error| format!("{error:#}"));
@@ -126,8 +127,12 @@ pub(crate) fn inspect(
             }
         }
     }
-    rules.judge(&report, verdict);
     Some(Td { report })
+}
+
+/// What a quote states, unverified.
+pub(crate) fn states(bytes: &[u8], verdict: &mut Verdict) -> bool {
+    parse(bytes).map(|(_, report)| facts(&report, verdict)).is_ok()
 }
 
 fn parse(bytes: &[u8]) -> Result<(Quote, TDReport10), String> {
@@ -191,7 +196,9 @@ fn signatures(
     let key = EcPublic { curve: Curve::P256, x: x.to_vec(), y: y.to_vec() };
     let result = key.verify(&Hash::Sha256.digest(signed), &auth.ecdsa_signature);
     let result = result.map_err(|_| "the attestation key did not sign this quote");
-    verdict.demand("tdx.signature", result, |()| format!("ECDSA P-256 with SHA-256 over the first {} bytes", signed.len()));
+    verdict.demand("tdx.signature", result, |()| {
+        format!("ECDSA P-256 with SHA-256 over the first {} bytes", signed.len())
+    });
     root
 }
 
