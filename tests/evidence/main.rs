@@ -4,11 +4,13 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod attacks;
+mod chains;
 mod flips;
 mod formats;
 mod judges;
 mod made;
 mod manifest;
 mod oracle;
+mod quotes;
 #[path = "../support/shared.rs"]
 mod shared;

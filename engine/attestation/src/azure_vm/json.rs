@@ -10,6 +10,9 @@ use crate::snp::Endorsements;
 use crate::tpm::{Pcrs, Quote};
 use crate::x509::X509Error;
 
+/// Larger documents are refused; real ones stay below 64 KiB, also with bytes as lists of numbers.
+const LARGEST: usize = 1024 * 1024;
+
 /// Why a JSON is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
@@ -32,6 +35,9 @@ impl Evidence {
     /// # Errors
     /// [`EvidenceError`] names the member.
     pub fn from_json(json: &[u8]) -> Result<Self, EvidenceError> {
+        if json.len() > LARGEST {
+            return Err(EvidenceError::Json(format!("{} bytes are too many for evidence", json.len())));
+        }
         let document: Value = serde_json::from_slice(json).map_err(|error| EvidenceError::Json(error.to_string()))?;
         let document = document.get("evidence").unwrap_or(&document);
         let either = |one: &str, two: &str| document.get(one).or_else(|| document.get(two));
