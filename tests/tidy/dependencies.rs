@@ -37,17 +37,19 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates with a single place where they may be named, as folders (a trailing slash) or files.
-const PLACES: [(&str, &[&str]); 13] = [
+const PLACES: [(&str, &[&str]); 15] = [
     ("aws_lc_rs", &["engine/crypto/"]),
     ("azure_core", &["engine/azure/"]),
     ("azure_identity", &["engine/azure/"]),
     ("cel", &["engine/model/"]),
     ("clap", &["engine/cli/"]),
+    ("dcap_qvl", &["engine/attestation/src/tdx/"]),
     ("indicatif", &["engine/cli/"]),
     ("miette", &["engine/cli/"]),
     ("hyper", &["engine/cloud/src/front/"]),
     ("rusqlite", &["engine/core/src/journal/", "engine/cloud/"]),
     ("toml", &["engine/model/", "engine/cli/"]),
+    ("x509_cert", &["engine/attestation/src/x509/"]),
     ("wasmparser", &["engine/core/src/host/"]),
     ("wasmtime", &["engine/core/src/host/"]),
     ("wasmtime_wasi", &["engine/core/src/host/"]),

@@ -21,7 +21,9 @@ pub mod roots;
 #[cfg(test)]
 #[path = "../../../tests/support/shared.rs"]
 mod shared;
+pub mod sniff;
 pub mod snp;
+pub mod tdx;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::{Endorsement, Evidence};
 use crate::snp::Endorsements;
 use crate::tpm::{Pcrs, Quote};
+use crate::x509::X509Error;
+
+/// Larger documents are refused; real ones stay below 64 KiB, also with bytes as lists of numbers.
+const LARGEST: usize = 1024 * 1024;
 
 /// Why a JSON is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,22 +28,32 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
-    /// Reads the JSON of an SNP VM: `hcl_report` (or `report`), `vcek` and `tpm_quote` (or `quote`) with `message`,
-    /// `signature` and `pcrs`. Bytes are lists of numbers, hex, base64 or PEM.
+    /// Reads the JSON of a VM: `hcl_report` (or `report`), `vcek` with SNP or `td_quote` with TDX, and `tpm_quote` (or
+    /// `quote`) with `message`, `signature` and `pcrs`. Bytes are lists of numbers, hex, base64 or PEM. Collateral of
+    /// Intel's is no part of it.
     ///
     /// # Errors
     /// [`EvidenceError`] names the member.
     pub fn from_json(json: &[u8]) -> Result<Self, EvidenceError> {
+        if json.len() > LARGEST {
+            return Err(EvidenceError::Json(format!("{} bytes are too many for evidence", json.len())));
+        }
         let document: Value = serde_json::from_slice(json).map_err(|error| EvidenceError::Json(error.to_string()))?;
         let document = document.get("evidence").unwrap_or(&document);
         let either = |one: &str, two: &str| document.get(one).or_else(|| document.get(two));
         let report = either("hcl_report", "report").ok_or(EvidenceError::Missing("hcl_report"))?;
         let hcl_report = bytes("hcl_report", report, false)?;
-        let vcek = bytes("vcek", document.get("vcek").ok_or(EvidenceError::Missing("vcek"))?, false)?;
-        let endorsements =
-            Endorsements::parse(&vcek).map_err(|error| EvidenceError::Member("vcek", error.to_string()))?;
+        let endorsement = match document.get("td_quote") {
+            Some(quote) => Endorsement::Tdx { quote: bytes("td_quote", quote, false)?, collateral: None },
+            None => {
+                let vcek =
+                    bytes("vcek", document.get("vcek").ok_or(EvidenceError::Missing("vcek or td_quote"))?, false)?;
+                let refuse = |error: X509Error| EvidenceError::Member("vcek", error.to_string());
+                Endorsement::Snp(Endorsements::parse(&vcek).map_err(refuse)?)
+            }
+        };
         let quote = either("tpm_quote", "quote").map(quote).transpose()?;
-        Ok(Self { hcl_report, endorsement: Endorsement::Snp(endorsements), quote, event_log: None })
+        Ok(Self { hcl_report, endorsement, quote, event_log: None })
     }
 }
 

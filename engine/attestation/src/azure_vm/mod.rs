@@ -12,6 +12,7 @@ use crate::event_log;
 use crate::hcl::{self, Hardware, HclReport, RuntimeData};
 use crate::roots::Roots;
 use crate::snp::{self, Endorsements};
+use crate::tdx::{self, Collateral};
 use crate::tpm::{self, Quote};
 use crate::verdict::{Outcome, Verdict};
 use crate::x509::PublicKey;
@@ -21,6 +22,13 @@ use crate::x509::PublicKey;
 pub enum Endorsement {
     /// The certificates of an SNP report's key.
     Snp(Endorsements),
+    /// A TD's quote, and what Intel says of the platform.
+    Tdx {
+        /// The quote: the TDREPORT in the paravisor's report proves nothing without it.
+        quote: Vec<u8>,
+        /// Collateral of Intel's service.
+        collateral: Option<Collateral>,
+    },
 }
 
 /// Evidence of a VM.
@@ -41,6 +49,8 @@ pub struct Evidence {
 pub struct Rules {
     /// On the SNP report. The paravisor runs at privilege level 0, so nothing lower may have asked.
     pub snp: snp::Rules,
+    /// On the TD's quote.
+    pub tdx: tdx::Rules,
     /// On the configuration.
     pub hcl: hcl::Rules,
     /// On the quote.
@@ -53,7 +63,13 @@ impl Default for Rules {
     fn default() -> Self {
         let mut snp = snp::Rules::default();
         snp.guest.max_vmpl = 0;
-        Self { snp, hcl: hcl::Rules::default(), quote: tpm::Rules::default(), require_quote: true }
+        Self {
+            snp,
+            tdx: tdx::Rules::default(),
+            hcl: hcl::Rules::default(),
+            quote: tpm::Rules::default(),
+            require_quote: true,
+        }
     }
 }
 
@@ -69,8 +85,21 @@ pub fn verify(evidence: &Evidence, rules: &Rules, roots: &Roots, now: i64) -> Ve
         (Hardware::Snp(hardware), Endorsement::Snp(endorsements)) => {
             verdict.absorb(snp::verify(hardware, endorsements, &rules.snp, roots, now));
         }
+        (Hardware::Tdx(hardware), Endorsement::Tdx { quote, collateral }) => {
+            let td = tdx::inspect(quote, collateral.as_ref(), &rules.tdx, roots, now, &mut verdict);
+            let same = td.is_some_and(|td| td.matches(hardware));
+            let detail = if same {
+                "quote and TDREPORT agree"
+            } else {
+                "the quote speaks of another TD, or moment, than the TDREPORT"
+            };
+            verdict.check("hcl.hardware", same, detail);
+        }
         (Hardware::Tdx(_), Endorsement::Snp(_)) => {
             verdict.check("hcl.hardware", false, "a TDREPORT came with certificates for an SNP report");
+        }
+        (Hardware::Snp(_), Endorsement::Tdx { .. }) => {
+            verdict.check("hcl.hardware", false, "an SNP report came with a TD's quote");
         }
     }
     let key = runtime(&report, rules, &mut verdict);
@@ -109,9 +138,13 @@ fn runtime(report: &HclReport, rules: &Rules, verdict: &mut Verdict) -> Option<P
         let more = if runtime.encryption_key.is_some() { ", encryption key" } else { "" };
         format!("attestation key{more}, configuration of VM {}", runtime.vm_configuration.vm_unique_id)
     })?;
+    facts(&runtime, verdict);
+    rules.hcl.judge(&runtime, verdict);
+    Some(PublicKey::Rsa(runtime.attestation_key))
+}
+
+pub(crate) fn facts(runtime: &RuntimeData, verdict: &mut Verdict) {
     let document = &runtime.document;
     verdict.fact("vm.configuration", document.get("vm-configuration").cloned().unwrap_or_default());
     verdict.fact("vm.user_data", document.get("user-data").cloned().unwrap_or_default());
-    rules.hcl.judge(&runtime, verdict);
-    Some(PublicKey::Rsa(runtime.attestation_key))
 }

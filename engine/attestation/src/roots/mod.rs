@@ -170,11 +170,14 @@ impl Roots {
     pub fn from_pem(text: &str) -> Result<Self, RootsError> {
         const END: &str = "-----END CERTIFICATE-----";
         let mut roots = Self::default();
+        if !text.contains(END) {
+            return Err(RootsError { number: 1, why: "there is none".into() });
+        }
         for (index, part) in text.split_inclusive(END).enumerate() {
             let refuse = |why: String| RootsError { number: index.saturating_add(1), why };
             let Some((comments, _)) = part.split_once("-----BEGIN CERTIFICATE-----") else {
-                if index == 0 || part.contains(END) {
-                    return Err(refuse("there is none".into()));
+                if part.contains(END) {
+                    return Err(refuse("it has no beginning".into()));
                 }
                 continue;
             };

@@ -33,19 +33,19 @@ pub struct Endorsements {
 }
 
 impl Endorsements {
-    /// Reads DER, a PEM bundle in any order, or the JSON that Azure's THIM service answers with
-    /// (`{"vcekCert", "certificateChain", …}`).
+    /// Reads one bundle (see [`certificates`]).
     ///
     /// # Errors
     /// [`X509Error`] when there is not exactly one endorsement key among at most 16 certificates.
     pub fn parse(bytes: &[u8]) -> Result<Self, X509Error> {
-        let mut certificates = match serde_json::from_slice::<Value>(bytes) {
-            Ok(Value::Object(thim)) => {
-                let part = |name: &str| thim.get(name).and_then(Value::as_str).unwrap_or_default();
-                Certificate::bundle(format!("{}\n{}", part("vcekCert"), part("certificateChain")).as_bytes())?
-            }
-            _ => Certificate::bundle(bytes)?,
-        };
+        Self::of(certificates(bytes)?)
+    }
+
+    /// Finds the endorsement key among certificates.
+    ///
+    /// # Errors
+    /// [`X509Error`] when there is not exactly one among at most 16 certificates.
+    pub fn of(mut certificates: Vec<Certificate>) -> Result<Self, X509Error> {
         if certificates.len() > MOST {
             return Err(X509Error::Unsupported(format!("{} certificates are too many", certificates.len())));
         }
@@ -57,6 +57,33 @@ impl Endorsements {
         };
         let leaf = certificates.remove(*index);
         Ok(Self { leaf, intermediates: certificates })
+    }
+
+    /// Adds authorities.
+    ///
+    /// # Errors
+    /// [`X509Error`] when one is broken, an endorsement key, or they become more than 16.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), X509Error> {
+        let mut all = certificates(bytes)?;
+        all.append(&mut self.intermediates);
+        all.push(self.leaf.clone());
+        *self = Self::of(all)?;
+        Ok(())
+    }
+}
+
+/// Reads certificates: DER, a PEM bundle in any order, or the JSON that Azure's THIM service answers with
+/// (`{"vcekCert", "certificateChain", …}`).
+///
+/// # Errors
+/// [`X509Error`] when there is none or one is broken.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<Certificate>, X509Error> {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(thim)) => {
+            let part = |name: &str| thim.get(name).and_then(Value::as_str).unwrap_or_default();
+            Certificate::bundle(format!("{}\n{}", part("vcekCert"), part("certificateChain")).as_bytes())
+        }
+        _ => Certificate::bundle(bytes),
     }
 }
 
@@ -115,6 +142,22 @@ impl KeyCertificate {
         };
         let tcb = Tcb { fmc, bootloader, tee, snp, microcode };
         Ok(Self { kind, product: Product::from_name(&product_name), product_name, tcb, hwid, csp_id })
+    }
+}
+
+impl KeyCertificate {
+    /// Writes the extensions, for [`crate::x509::issue`].
+    #[must_use]
+    pub fn extensions(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let text = |text: &str| [&[0x16, u8::try_from(text.len()).unwrap_or(0x7f)], text.as_bytes()].concat();
+        let number = |number: u8| if number < 0x80 { vec![2, 1, number] } else { vec![2, 2, 0, number] };
+        let Tcb { fmc, bootloader, tee, snp, microcode } = self.tcb;
+        let numbers = SPL.into_iter().zip([Some(bootloader), Some(tee), Some(snp), Some(microcode), fmc]);
+        let mut extensions = vec![(PRODUCT_NAME, text(&self.product_name))];
+        extensions.extend(numbers.filter_map(|((_, oid), value)| value.map(|value| (oid, number(value)))));
+        extensions.extend(self.hwid.iter().map(|id| (HWID, id.clone())));
+        extensions.extend(self.csp_id.iter().map(|id| (CSP_ID, text(id))));
+        extensions
     }
 }
 

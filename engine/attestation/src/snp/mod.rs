@@ -7,7 +7,7 @@ pub mod product;
 pub mod report;
 mod rules;
 
-pub use endorsement::{CSP_ID, Endorsements, HWID, KeyCertificate, PRODUCT_NAME, SPL};
+pub use endorsement::{CSP_ID, Endorsements, HWID, KeyCertificate, PRODUCT_NAME, SPL, certificates};
 pub use product::{Product, Tcb};
 pub use report::{GuestPolicy, Report, ReportError, SigningKey};
 pub use rules::{GuestRules, Rules};
@@ -171,7 +171,7 @@ fn chip(report: &Report, key: &KeyCertificate, verdict: &mut Verdict) {
     verdict.check("snp.chip", holds, detail);
 }
 
-fn facts(report: &Report, verdict: &mut Verdict) {
+pub(crate) fn facts(report: &Report, verdict: &mut Verdict) {
     let digests = [
         ("snp.family_id", hex::encode(report.family_id)),
         ("snp.image_id", hex::encode(report.image_id)),

@@ -115,7 +115,7 @@ fn registers(attest: &Attest, quote: &Quote, rules: &Rules, verdict: &mut Verdic
     Some(values)
 }
 
-fn facts(attest: &Attest, verdict: &mut Verdict) {
+pub(crate) fn facts(attest: &Attest, verdict: &mut Verdict) {
     verdict.fact("quote.nonce", hex::encode(&attest.extra_data));
     verdict.fact("quote.clock_ms", attest.clock);
     verdict.fact("quote.resets", attest.reset_count);
