@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod hands_on;
+mod policy;
 mod problems;
 #[cfg(unix)]
 mod resume;

@@ -1,10 +1,14 @@
 //! The command line, as types. Its help is the reference.
 
+mod policy;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sealbook_cloud::front::SignIn;
 use sealbook_model::CloudName;
+
+pub use policy::{NewPolicyArgs, PolicyCommand};
 
 /// Guided, resumable labs about confidential computing and customer-managed keys on Azure.
 ///
@@ -156,6 +160,11 @@ pub enum Command {
     Explain {
         /// For example SB0103; without one, all codes are listed.
         code: Option<String>,
+    },
+    /// Release policies of keys: test one against a token, have it explained, write one.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// The embedded Azure: serve it to `az` and SDKs, move its clock, break it.
     Cloud {

@@ -116,6 +116,11 @@ codes! {
     HOME_KEY = "SB0705", Usage, "Key of the home folder that can't be used";
     UNKNOWN_CODE = "SB0706", Usage, "Unknown problem code";
     INTERNAL = "SB0707", Bug, "Bug in Sealbook";
+
+    POLICY_INVALID = "SB0901", Usage, "Release policy that breaks the grammar";
+    TOKEN_UNREADABLE = "SB0902", Usage, "Attestation token that can't be read";
+    POLICY_NOT_MET = "SB0903", Evidence, "Release policy that the token does not fulfil";
+    NO_POLICY = "SB0904", Usage, "Token that no release policy can be written from";
 }
 
 /// Finds a code's row, however it is capitalised.

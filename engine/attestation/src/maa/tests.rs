@@ -196,6 +196,27 @@ fn issuers_and_times_are_judged() {
     }
 }
 
+#[test]
+fn claims_can_be_looked_at_before_they_are_believed() {
+    let token = sign(&header(), &claims(), key(0));
+    let good = [token.clone(), format!(" {token}\n"), json!({"token": token}).to_string(), claims().to_string()];
+    for document in good {
+        assert_eq!(unverified(document.as_bytes()).unwrap(), claims(), "{document}");
+    }
+    let table: [(&[u8], &str); 6] = [
+        (b"", "it has 1 parts"),
+        (b"\xff", "invalid utf-8"),
+        (b"{", "EOF"),
+        (b"[]", "it has 1 parts"),
+        (br#"{"iss":"a","iss":"b"}"#, "is there twice"),
+        (br#"{"token":"a.b"}"#, "it has 2 parts"),
+    ];
+    for (document, expected) in table {
+        let why = unverified(document).unwrap_err().to_string();
+        assert!(why.contains(expected), "{why}");
+    }
+}
+
 /// A key of 1024 bits, made by openssl for this test.
 fn weak_key() -> Value {
     let n = "qYGVrymfW6PowykqLXxi-ETt1WBSXo_j-PS8-dzRjkzHYD0NCGazQUA5QarnP46HXlY2SCmduz8GA0nO5CN7WPOVIhGEHQN4ieScTYri9-lt\

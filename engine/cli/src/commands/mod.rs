@@ -5,6 +5,7 @@ mod bills;
 mod cloud;
 mod doctor;
 mod export;
+mod policy;
 mod read;
 mod run;
 mod texts;
@@ -19,6 +20,9 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Explain { code } => return texts::explain(code.as_deref(), cli.global.output),
         Command::Completions { shell } => return Ok(texts::completions(*shell)),
         _ => {}
+    }
+    if let Command::Policy { command } = cli.command {
+        return policy::policy(&cli.global, command);
     }
     if matches!(cli.command, Command::Doctor) {
         return doctor::doctor(cli.global).await;
@@ -40,6 +44,6 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
         Command::Cloud { command } => cloud::cloud(&app, command).await,
-        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } => Ok(0),
+        Command::Doctor | Command::Explain { .. } | Command::Completions { .. } | Command::Policy { .. } => Ok(0),
     }
 }
