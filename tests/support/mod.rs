@@ -18,8 +18,8 @@ use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use shared::skipped;
 pub use shared::{repository, shared};
+use shared::skipped;
 
 /// A home folder that goes away with the test.
 pub struct Lab {

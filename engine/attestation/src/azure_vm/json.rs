@@ -36,8 +36,7 @@ impl Evidence {
         let report = either("hcl_report", "report").ok_or(EvidenceError::Missing("hcl_report"))?;
         let hcl_report = bytes("hcl_report", report, false)?;
         let vcek = bytes("vcek", document.get("vcek").ok_or(EvidenceError::Missing("vcek"))?, false)?;
-        let endorsements =
-            Endorsements::parse(&vcek).map_err(|error| EvidenceError::Member("vcek", error.to_string()))?;
+        let endorsements = Endorsements::parse(&vcek).map_err(|error| EvidenceError::Member("vcek", error.to_string()))?;
         let quote = either("tpm_quote", "quote").map(quote).transpose()?;
         Ok(Self { hcl_report, endorsement: Endorsement::Snp(endorsements), quote, event_log: None })
     }
@@ -49,8 +48,7 @@ fn quote(document: &Value) -> Result<Quote, EvidenceError> {
     let mut pcrs = Pcrs::new();
     for (number, value) in (0_u8..).zip(list) {
         let value = bytes("pcrs", value, true)?;
-        let length =
-            |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
+        let length = |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
         pcrs.insert(number, value.try_into().map_err(length)?);
     }
     Ok(Quote { message: member("message")?, signature: member("signature")?, pcrs })
