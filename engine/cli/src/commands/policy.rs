@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sealbook_attestation::maa;
-use sealbook_attestation::policy::{Encoded, Evaluation, Level, Node, Selection, from_claims, lint};
+use sealbook_attestation::policy::{Encoded, Evaluation, Level, Selection, from_claims, lint};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Value, json};
 
@@ -48,7 +48,6 @@ fn test(global: &Global, policy: &Path, token: &Path) -> Result<u8, Failure> {
     if !evaluation.released {
         return Err(refusal.into());
     }
-    print(global, &[line(Tone::Good, "released", evaluation.reason())]);
     out::note("Only claims were compared; the token's signature and times were not looked at.");
     Ok(0)
 }
@@ -79,8 +78,6 @@ fn explain(global: &Global, policy: &Path, token: Option<&Path>) -> Result<u8, F
     }
     if let Some(evaluation) = &evaluation {
         lines.extend(tree(evaluation));
-        let (tone, label) = if evaluation.released { (Tone::Good, "released") } else { (Tone::Bad, "refused") };
-        lines.push(line(tone, label, evaluation.reason()));
     }
     print(global, &lines);
     Ok(0)
@@ -119,30 +116,15 @@ fn shown(evaluation: &Evaluation) -> Value {
     document
 }
 
-/// Every clause that was asked, one a line.
+/// Every clause that was asked, one a line, and what comes of it.
 fn tree(evaluation: &Evaluation) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for authority in &evaluation.authorities {
-        match &authority.condition {
-            None => lines.push(line(Tone::Dim, "", format!("{}: another issuer, not asked", authority.authority))),
-            Some(condition) => {
-                lines.push(line(Tone::Plain, "", format!("{}:", authority.authority)));
-                node(condition, 2, &mut lines);
-            }
-        }
-    }
-    lines
-}
-
-fn node(node: &Node, indent: usize, lines: &mut Vec<Line>) {
-    let (tone, label) = if node.met() { (Tone::Good, "met") } else { (Tone::Bad, "not met") };
-    let (text, inner) = match node {
-        Node::Clause(clause) => (clause.to_string(), &[][..]),
-        Node::AllOf { conditions, .. } => ("all of:".to_owned(), &conditions[..]),
-        Node::AnyOf { conditions, .. } => ("at least one of:".to_owned(), &conditions[..]),
+    let tone = |text: &str| match text {
+        _ if text.starts_with("not ") => Tone::Bad,
+        _ if text.starts_with("met ") || text == "released" => Tone::Good,
+        _ => Tone::Plain,
     };
-    lines.push(verbatim(tone, label, &format!("{:indent$}{text}", "")));
-    inner.iter().for_each(|condition| self::node(condition, indent + 2, lines));
+    let text = evaluation.to_string();
+    text.lines().map(|text| verbatim(tone(text), "", text)).collect()
 }
 
 fn verbatim(tone: Tone, label: &'static str, text: &str) -> Line {
