@@ -102,7 +102,8 @@ fn new(global: &Global, args: &NewPolicyArgs) -> Result<u8, Failure> {
             }
         }
     }
-    for warning in lint(&policy, None) {
+    // Where the claims are is taken from the token itself.
+    for warning in lint(&policy, None).into_iter().filter(|warning| warning.name != "top_level") {
         out::note(&line(Tone::Dim, "note", warning.to_string()).layout(100, false));
     }
     Ok(0)
