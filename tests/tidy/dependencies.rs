@@ -8,13 +8,24 @@ use serde_json::Value;
 use crate::tree::{demand, root, sources};
 
 /// Our crates, and those of our crates that each may depend on.
-const DIRECTIONS: [(&str, &[&str]); 8] = [
+const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("sealbook-crypto", &[]),
+    ("sealbook-attestation", &["sealbook-crypto"]),
     ("sealbook-model", &["sealbook-crypto"]),
     ("sealbook-azure", &["sealbook-crypto"]),
     ("sealbook-cloud", &["sealbook-crypto"]),
     ("sealbook-engine", &["sealbook-azure", "sealbook-crypto", "sealbook-model"]),
-    ("sealbook", &["sealbook-azure", "sealbook-cloud", "sealbook-crypto", "sealbook-engine", "sealbook-model"]),
+    (
+        "sealbook",
+        &[
+            "sealbook-attestation",
+            "sealbook-azure",
+            "sealbook-cloud",
+            "sealbook-crypto",
+            "sealbook-engine",
+            "sealbook-model",
+        ],
+    ),
     ("sealbook-sdk", &[]),
     // A guest of tests/contract.
     ("sealbook-probe", &["sealbook-sdk"]),
