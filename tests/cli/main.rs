@@ -6,6 +6,7 @@
 mod hands_on;
 #[cfg(target_os = "linux")]
 mod machines;
+mod policy;
 mod problems;
 mod report;
 #[cfg(unix)]

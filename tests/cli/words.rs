@@ -26,6 +26,7 @@ fn every_command_explains_itself() {
         "explain",
         "seal",
         "open",
+        "policy",
         "cloud",
         "doctor",
         "completions",

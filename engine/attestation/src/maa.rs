@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::jws::Jws;
 use crate::time::utc;
-use crate::{Verdict, https, line};
+use crate::{Verdict, https, json, line};
 
 /// The longest token that is read, in bytes. Real ones have 3 to 11 KB.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -85,6 +85,30 @@ pub fn verify(token: &str, rules: &TokenRules<'_>) -> (Verdict, Option<Claims>) 
     facts(&jws.payload, "", &mut verdict);
     let claims = verdict.passed().then_some(Claims(jws.payload));
     (verdict, claims)
+}
+
+/// Why a document shows no claims.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnreadableToken(String);
+
+/// Reads claims without verifying anything, for people who look at a token or try a policy: a token, the service's
+/// answer with one (`{"token": …}`), or the claims themselves.
+///
+/// # Errors
+/// [`UnreadableToken`] when it is none of them.
+pub fn unverified(document: &[u8]) -> Result<Value, UnreadableToken> {
+    let refuse = |why: &dyn std::fmt::Display| UnreadableToken(why.to_string());
+    let text = std::str::from_utf8(document).map_err(|why| refuse(&why))?.trim();
+    let token = |text: &str| Jws::parse(text, MAX_BYTES).map(|jws| jws.payload).map_err(|why| refuse(&why));
+    if !text.starts_with('{') {
+        return token(text);
+    }
+    let value = json::read(text.as_bytes(), 2 * MAX_BYTES, 32).map_err(|why| refuse(&why))?;
+    match value.get("token").and_then(Value::as_str) {
+        Some(text) => token(text),
+        None => Ok(value),
+    }
 }
 
 /// Hashes the text of an attestation policy as the claim `x-ms-policy-hash` has it:

@@ -1,6 +1,7 @@
 //! The command line, as types. Its help is the reference.
 
 mod sealed;
+mod policy;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ pub use sealed::{LayoutChoice, OpenArgs, SealArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sealbook_cloud::front::SignIn;
 use sealbook_model::CloudName;
+
+pub use policy::{NewPolicyArgs, PolicyCommand};
 
 /// Guided, resumable labs about confidential computing and customer-managed keys on Azure.
 ///
@@ -197,6 +200,11 @@ pub enum Command {
     Seal(SealArgs),
     /// Open a sealed file, or one of the labs: what does not verify is not written.
     Open(OpenArgs),
+    /// Release policies of keys: test one against a token, have it explained, write one.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// The embedded Azure: serve it to `az` and SDKs, move its clock, break it.
     Cloud {
         #[command(subcommand)]

@@ -125,6 +125,11 @@ codes! {
     SEALED_CHANGED = "SB0803", Evidence, "Sealed file that was changed or cut off";
     KEY_FILE = "SB0804", Usage, "Key file that can't be used";
     FILE_TOO_LARGE = "SB0805", Usage, "File that is too large";
+
+    POLICY_INVALID = "SB0901", Usage, "Release policy that breaks the grammar";
+    TOKEN_UNREADABLE = "SB0902", Usage, "Attestation token that can't be read";
+    POLICY_NOT_MET = "SB0903", Evidence, "Release policy that the token does not fulfil";
+    NO_POLICY = "SB0904", Usage, "Token that no release policy can be written from";
 }
 
 /// Finds a code's row, however it is capitalised.

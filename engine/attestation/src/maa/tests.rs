@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use base64::prelude::BASE64_STANDARD;
@@ -196,6 +197,27 @@ fn issuers_and_times_are_judged() {
     }
 }
 
+#[test]
+fn claims_can_be_looked_at_before_they_are_believed() {
+    let token = sign(&header(), &claims(), key(0));
+    let good = [token.clone(), format!(" {token}\n"), json!({"token": token}).to_string(), claims().to_string()];
+    for document in good {
+        assert_eq!(unverified(document.as_bytes()).unwrap(), claims(), "{document}");
+    }
+    let table: [(&[u8], &str); 6] = [
+        (b"", "it has 1 parts"),
+        (b"\xff", "invalid utf-8"),
+        (b"{", "EOF"),
+        (b"[]", "it has 1 parts"),
+        (br#"{"iss":"a","iss":"b"}"#, "is there twice"),
+        (br#"{"token":"a.b"}"#, "it has 2 parts"),
+    ];
+    for (document, expected) in table {
+        let why = unverified(document).unwrap_err().to_string();
+        assert!(why.contains(expected), "{why}");
+    }
+}
+
 /// A key of 1024 bits, made by openssl for this test.
 fn weak_key() -> Value {
     let n = "qYGVrymfW6PowykqLXxi-ETt1WBSXo_j-PS8-dzRjkzHYD0NCGazQUA5QarnP46HXlY2SCmduz8GA0nO5CN7WPOVIhGEHQN4ieScTYri9-lt\
@@ -334,11 +356,19 @@ fn recorded(file: &Path, begin: &str) -> Vec<Value> {
     bodies.filter(|body| body.starts_with(begin)).map(|body| serde_json::from_str(body).unwrap()).collect()
 }
 
+/// The text in a policy as the service answers it: a signature over `{"AttestationPolicy": BASE64URL(text)}`.
+fn policy_text(jws: &str) -> Option<String> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(jws.split('.').nth(1)?).ok()?;
+    let payload: Value = serde_json::from_slice(&payload).ok()?;
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(payload["AttestationPolicy"].as_str()?).ok()?).ok()
+}
+
 #[test]
 fn recorded_tokens_of_the_live_service_verify_and_unsigned_ones_do_not() {
     let Some(folder) = shared("evidence/maa-recordings") else { return };
     let (mut verified, mut unsigned, mut named) = (0, 0, 0);
-    let mut hashes = 0;
+    // What tokens say of the policy that they were issued under, and what recorded policies hash to.
+    let (mut said, mut hashed) = (BTreeSet::new(), BTreeSet::new());
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
@@ -364,11 +394,14 @@ fn recorded_tokens_of_the_live_service_verify_and_unsigned_ones_do_not() {
             assert_eq!(claims.issuer(), payload["iss"]);
             let late = TokenRules { now: payload["exp"].as_i64().unwrap(), ..rules };
             assert!(refusal(token, &late).starts_with("token.times"));
-            hashes += usize::from(claims.value().get("x-ms-policy-hash").is_some());
+            let text = |name: &str| claims.value().get(name).and_then(Value::as_str);
+            said.extend(text("x-ms-policy-hash").map(str::to_owned));
+            hashed.extend(text("x-ms-policy").and_then(policy_text).map(|text| policy_hash(&text)));
             verified += 1;
         }
     }
-    println!("{verified} verified, {unsigned} unsigned, {named} keys named after themselves, {hashes} policy hashes");
+    println!("{verified} verified, {unsigned} unsigned, {named} keys named after themselves");
+    assert!(said.len() == 2 && said.is_subset(&hashed), "{said:?} {hashed:?}");
     assert!(verified > 40 && unsigned == 3 && named > 0, "{verified} {unsigned} {named}");
 }
 

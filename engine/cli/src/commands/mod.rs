@@ -5,6 +5,7 @@ mod bills;
 mod cloud;
 mod doctor;
 mod export;
+mod policy;
 mod read;
 mod report;
 mod run;
@@ -23,6 +24,9 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Completions { shell } => return Ok(texts::completions(*shell)),
         Command::VerifyTranscript { file, key } => return transcript::verify(&cli.global, file, key.as_deref()),
         _ => {}
+    }
+    if let Command::Policy { command } = cli.command {
+        return policy::policy(&cli.global, command);
     }
     if matches!(cli.command, Command::Doctor) {
         return doctor::doctor(cli.global).await;
@@ -57,6 +61,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         | Command::Guest { .. }
         | Command::Seal(_)
         | Command::Open(_)
+        | Command::Policy { .. }
         | Command::VerifyTranscript { .. } => Ok(0),
     }
 }
