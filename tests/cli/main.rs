@@ -2,8 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod attest;
 #[cfg(unix)]
 mod hands_on;
+#[path = "../evidence/made.rs"]
+mod made;
 mod problems;
 #[cfg(unix)]
 mod resume;

@@ -21,6 +21,7 @@ fn every_command_explains_itself() {
         "check",
         "schema",
         "explain",
+        "attest",
         "cloud",
         "doctor",
         "completions",

@@ -1,6 +1,7 @@
 //! One file per command: what it reads, what it asks, what it prints.
 
 mod asker;
+mod attest;
 mod bills;
 mod cloud;
 mod doctor;
@@ -39,6 +40,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Log { run } => read::log(&app, run.as_deref()),
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
+        Command::Attest { command } => attest::attest(&app, command),
         Command::Cloud { command } => cloud::cloud(&app, command).await,
         Command::Doctor | Command::Explain { .. } | Command::Completions { .. } => Ok(0),
     }

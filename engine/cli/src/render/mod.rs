@@ -10,3 +10,4 @@ pub mod table;
 pub mod text;
 
 pub use reporter::Reporter;
+pub mod verdict;
