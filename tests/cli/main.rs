@@ -2,11 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod attest;
 #[cfg(unix)]
 mod hands_on;
 #[cfg(target_os = "linux")]
 mod machines;
 mod policy;
+#[path = "../evidence/made.rs"]
+mod made;
 mod problems;
 mod report;
 #[cfg(unix)]

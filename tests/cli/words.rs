@@ -27,6 +27,7 @@ fn every_command_explains_itself() {
         "seal",
         "open",
         "policy",
+        "attest",
         "cloud",
         "doctor",
         "completions",

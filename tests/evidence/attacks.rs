@@ -6,7 +6,7 @@ use sealbook_attestation::snp::{GuestPolicy, Product, SigningKey, Tcb};
 use sealbook_attestation::{Outcome, Verdict};
 use sealbook_crypto::Hash;
 
-use crate::made::{Made, NONCE, NOW, made, worlds};
+use crate::made::{Bend, Made, NONCE, NOW, made, worlds};
 
 fn rules() -> Rules {
     let mut rules = Rules::default();
@@ -32,12 +32,10 @@ fn a_sound_vm_verifies_and_says_that_its_root_is_a_test_root() {
     assert_eq!(decided(&built_in), "snp.root");
 }
 
-type Bend = fn(&mut Made);
-
 #[test]
 fn bent_before_it_was_signed() {
     let old = Tcb { fmc: None, bootloader: 3, tee: 0, snp: 8, microcode: 115 };
-    let table: [(&str, Bend, &str); 33] = [
+    let table: [(&str, Bend<Made>, &str); 33] = [
         ("nothing", |_| {}, "verified"),
         ("a self-made hierarchy", |m| m.world = &worlds()[1], "snp.root"),
         ("an expired VCEK", |m| m.validity.1 = NOW - 1, "snp.validity"),
@@ -124,8 +122,7 @@ fn bent_before_it_was_signed() {
         assert_eq!(decided(&verdict), expected, "{what}: {:#?}", verdict.deciding());
     }
     // A rollback: what the rules demand is newer than what runs.
-    for (bend, expected) in
-        [((|_| {}) as fn(&mut Made), "verified"), (|m| m.report.launch_tcb.microcode -= 1, "snp.tcb")]
+    for (bend, expected) in [((|_| {}) as Bend<Made>, "verified"), (|m| m.report.launch_tcb.microcode -= 1, "snp.tcb")]
     {
         let mut parts = made();
         bend(&mut parts);
@@ -150,7 +147,7 @@ fn bent_before_it_was_signed() {
 
 #[test]
 fn bent_after_it_was_signed() {
-    let table: [(&str, fn(&mut Evidence), &str); 14] = [
+    let table: [(&str, Bend<Evidence>, &str); 14] = [
         (
             "swapped runtime data",
             |e| {
@@ -214,7 +211,7 @@ fn every_hash_of_the_runtime_data_binds() {
 
 #[test]
 fn rules_decide_by_their_own_names() {
-    let table: [(&str, fn(&mut Rules), &str); 20] = [
+    let table: [(&str, Bend<Rules>, &str); 20] = [
         ("measurement, listed", |r| r.snp.measurements = vec![[0x4d; 48]], "verified"),
         ("measurement", |r| r.snp.measurements = vec![[0; 48]], "snp.measurement"),
         ("host data", |r| r.snp.host_data = Some([0; 32]), "snp.host_data"),
@@ -242,7 +239,7 @@ fn rules_decide_by_their_own_names() {
         let verdict = judged(&made().evidence(), &rules);
         assert_eq!(decided(&verdict), expected, "{what}: {:#?}", verdict.deciding());
     }
-    let table: [(fn(&mut Made), fn(&mut Rules), &str); 5] = [
+    let table: [(Bend<Made>, Bend<Rules>, &str); 5] = [
         (|m| m.vm.secure_boot = false, |r| r.hcl.require_secure_boot = true, "hcl.secure_boot"),
         (|m| m.vm.tpm_enabled = false, |_| {}, "hcl.tpm"),
         (|m| m.vm.tpm_persisted = Some(true), |r| r.hcl.forbid_persisted_tpm = true, "hcl.tpm"),

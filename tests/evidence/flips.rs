@@ -8,7 +8,7 @@ use sealbook_attestation::x509::Certificate;
 use sealbook_attestation::{Outcome, Roots, Verdict};
 
 use crate::judges::{collateral, snp_parts, vm};
-use crate::made::{NOW, made, worlds};
+use crate::made::{Bend, NOW, made, worlds};
 use crate::manifest::{Entry, Evidence, Expect, entries, seconds};
 
 fn verified(module: &str, kinds: &[&str]) -> Vec<Entry> {
@@ -23,7 +23,7 @@ fn verified(module: &str, kinds: &[&str]) -> Vec<Entry> {
 /// One of the checks must have failed.
 fn refused(verdict: &Verdict, by: &[&str], what: &str) {
     let failed = |name: &&str| verdict.checks.iter().any(|c| c.outcome == Outcome::Failed && c.name == **name);
-    assert!(by.iter().any(|name| failed(&name)), "{what}: none of {by:?} refused it, {:?}", verdict.deciding());
+    assert!(by.iter().any(failed), "{what}: none of {by:?} refused it, {:?}", verdict.deciding());
 }
 
 fn flipped(bytes: &[u8], at: usize, bit: usize) -> Vec<u8> {
@@ -147,7 +147,7 @@ fn every_signed_byte_of_a_td_quote_is_covered() {
 fn what_nobody_signs_is_what_the_page_says() {
     let rules = azure_vm::Rules::default();
     let page = std::fs::read_to_string(crate::shared::repository("docs/attestation.md")).unwrap();
-    let table: [(&str, fn(&mut Vm)); 4] = [
+    let table: [(&str, Bend<Vm>); 4] = [
         ("the data of an event", |vm| {
             let log = vm.event_log.as_mut().unwrap();
             let at = log.windows(8).position(|window| window == b"firmware").unwrap();

@@ -23,6 +23,9 @@ const YEAR: i64 = 365 * 86_400;
 /// The challenge of a quote made here.
 pub const NONCE: &[u8] = b"a fresh challenge";
 
+/// Bends one thing.
+pub type Bend<T> = fn(&mut T);
+
 /// A hierarchy of a test world.
 pub struct World {
     pub ark: Certificate,

@@ -9,7 +9,7 @@ use sev::firmware::guest::AttestationReport;
 use sev::parser::ByteParser;
 
 use crate::judges::snp_parts;
-use crate::made::{NOW, made, worlds};
+use crate::made::{Bend, Made, NOW, made, worlds};
 use crate::manifest::{Evidence, entries, seconds};
 
 fn sev(report: &[u8], leaf: &Certificate, above: &Certificate, root: &Certificate) -> bool {
@@ -65,13 +65,13 @@ fn sev_agrees_on_signature_and_chain() {
 #[test]
 fn where_this_project_is_stricter() {
     let roots = worlds()[0].roots();
-    let judge = |parts: &crate::made::Made| {
+    let judge = |parts: &Made| {
         let endorsements = parts.endorsements();
         let theirs = sev(&parts.report(), &endorsements.leaf, &parts.world.ask, &parts.world.ark);
         let verdict = snp::verify(&parts.report(), &endorsements, &snp::Rules::default(), &roots, NOW);
         (theirs, verdict.deciding().map(|check| check.name.clone()))
     };
-    let table: [(fn(&mut crate::made::Made), &str); 6] = [
+    let table: [(Bend<Made>, &str); 6] = [
         // sev believes whichever root stands in the chain.
         (|m| m.world = &worlds()[1], "snp.root"),
         // sev does not look at dates,

@@ -205,6 +205,11 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Evidence of confidential computing: verify it, offline, or show what is in it.
+    Attest {
+        #[command(subcommand)]
+        command: AttestCommand,
+    },
     /// The embedded Azure: serve it to `az` and SDKs, move its clock, break it.
     Cloud {
         #[command(subcommand)]
@@ -217,6 +222,52 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AttestCommand {
+    /// Verify evidence and list every check. Exits with 21 when it does not verify.
+    Verify(AttestVerifyArgs),
+    /// Show what a piece of evidence states. Verifies nothing.
+    Show {
+        /// A report, a quote, a certificate, or evidence in JSON.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AttestVerifyArgs {
+    /// What kind of evidence it is.
+    #[arg(long = "type", value_enum)]
+    pub kind: EvidenceType,
+    /// The evidence, then what vouches for it: certificates (PEM, DER, or the answer of Azure's THIM service) with SNP,
+    /// collateral in JSON with TDX.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The instant for which it is judged; now, if not given.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// What it must answer: the quote's nonce, or the first bytes of the report data.
+    #[arg(long, value_name = "HEX")]
+    pub nonce: Option<String>,
+    /// Accept a guest that its host may debug.
+    #[arg(long)]
+    pub allow_debug: bool,
+    /// Trust these roots too; docs/attestation.md has the form of the file.
+    #[arg(long, value_name = "PEM")]
+    pub roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvidenceType {
+    /// A report of AMD SEV-SNP, and its certificates.
+    Snp,
+    /// A confidential VM on Azure with SEV-SNP: the paravisor's report, VCEK and vTPM quote in JSON.
+    AzSnpVtpm,
+    /// A confidential VM on Azure with TDX: the paravisor's report, TD quote and vTPM quote in JSON, and collateral.
+    AzTdxVtpm,
+    /// A quote of Intel TDX, and its collateral.
+    Tdx,
 }
 
 #[derive(Debug, Args)]

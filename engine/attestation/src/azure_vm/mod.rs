@@ -19,6 +19,7 @@ use crate::x509::PublicKey;
 
 /// What vouches for the hardware report.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a verification")]
 pub enum Endorsement {
     /// The certificates of an SNP report's key.
     Snp(Endorsements),

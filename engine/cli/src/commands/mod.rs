@@ -1,6 +1,7 @@
 //! One file per command: what it reads, what it asks, what it prints.
 
 mod asker;
+mod attest;
 mod bills;
 mod cloud;
 mod doctor;
@@ -54,6 +55,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Transcript { run, out } => transcript::transcript(&app, run.as_deref(), out),
         Command::Hint { run } => read::hint(&app, run.as_deref()),
         Command::Schema { what, plugin } => texts::schema(&app, what, plugin.as_deref()).await,
+        Command::Attest { command } => attest::attest(&app, command),
         Command::Cloud { command } => cloud::cloud(&app, command).await,
         Command::Doctor
         | Command::Explain { .. }

@@ -12,3 +12,4 @@ pub mod text;
 pub mod verdict;
 
 pub use reporter::Reporter;
+pub mod verdict;
