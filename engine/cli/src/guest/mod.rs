@@ -10,7 +10,7 @@ mod probe;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +59,6 @@ pub fn run(command: &GuestCommand) -> ExitCode {
 /// What every process of a machine starts with.
 struct Start {
     order: Order,
-    disk: PathBuf,
     isolation: String,
     _lock: File,
 }
@@ -71,7 +70,7 @@ impl Start {
         let disk = std::env::current_dir()?;
         let lock = lock(&disk.join("..").join(LOCK))?;
         let isolation = isolate::enter(&disk, order.port)?;
-        Ok(Self { order, disk, isolation, _lock: lock })
+        Ok(Self { order, isolation, _lock: lock })
     }
 }
 
@@ -86,7 +85,7 @@ fn serve() -> io::Result<()> {
 }
 
 async fn agent(start: Start) -> io::Result<()> {
-    let Start { order, isolation, _lock, .. } = start;
+    let Start { order, isolation, _lock } = start;
     let door = Door::at(order.port, order.pid, &order.secret).map_err(io::Error::other)?;
     let off = CancellationToken::new();
     let way: Arc<dyn HttpSend> = Arc::new(Way { door, off: off.clone() });
