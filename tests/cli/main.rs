@@ -7,9 +7,9 @@ mod attest;
 mod hands_on;
 #[cfg(target_os = "linux")]
 mod machines;
-mod policy;
 #[path = "../evidence/made.rs"]
 mod made;
+mod policy;
 mod problems;
 mod report;
 #[cfg(unix)]

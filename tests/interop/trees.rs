@@ -3,10 +3,10 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(dead_code, reason = "of the files of others only a part is used")]
 
-#[path = "../support/shared.rs"]
-mod shared;
 #[path = "../../plugins/patient-dataset/src/patients.rs"]
 mod patients;
+#[path = "../support/shared.rs"]
+mod shared;
 
 use std::path::Path;
 use std::process::Command;

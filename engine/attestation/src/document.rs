@@ -119,9 +119,10 @@ impl Demands {
             let measurement = bytes("a measurement", measurement)?;
             rules.snp.measurements.push(measurement.try_into().map_err(|_| "a measurement has 48 bytes")?);
         }
-        let user_data = self.user_data.as_deref().map(|text| {
-            bytes("the user data", text)?.try_into().map_err(|_| "user data have 64 bytes".to_owned())
-        });
+        let user_data = self
+            .user_data
+            .as_deref()
+            .map(|text| bytes("the user data", text)?.try_into().map_err(|_| "user data have 64 bytes".to_owned()));
         rules.hcl = hcl::Rules {
             require_secure_boot: self.secure_boot,
             vm_id: self.vm_id.clone(),
@@ -148,7 +149,8 @@ fn format(document: &Value) -> Result<Evidence, String> {
     let mut evidence = Evidence::from_json(inner.as_bytes()).map_err(|error| error.to_string())?;
     if let Some(log) = document["evidence"]["event_log"].as_str() {
         use base64::Engine as _;
-        let log = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(log).map_err(|_| "the event log is no base64")?;
+        let log =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(log).map_err(|_| "the event log is no base64")?;
         event_log::parse(&log).map_err(|error| error.to_string())?;
         evidence.event_log = Some(log);
     }

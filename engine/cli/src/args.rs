@@ -1,7 +1,7 @@
 //! The command line, as types. Its help is the reference.
 
-mod sealed;
 mod policy;
+mod sealed;
 
 use std::path::PathBuf;
 

@@ -411,7 +411,11 @@ impl Cloud {
     /// The database can't be read.
     pub fn machine(&self, id: &str) -> Result<Option<crate::Machine>, CloudError> {
         self.with(|tx, inner| {
-            dispatch::unasked(tx, inner.setting(), |cx| Ok(compute::machine(cx, id)?.and_then(|m| compute::running(&m))))
+            dispatch::unasked(
+                tx,
+                inner.setting(),
+                |cx| Ok(compute::machine(cx, id)?.and_then(|m| compute::running(&m))),
+            )
         })
     }
 

@@ -22,8 +22,8 @@ use sealbook_crypto::{SealKey, hmac_sha256, sha256};
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
-use crate::host::ArtifactStore;
 use crate::files;
+use crate::host::ArtifactStore;
 use key::HomeKey;
 pub use store::Store;
 

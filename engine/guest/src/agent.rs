@@ -127,9 +127,8 @@ impl Agent {
         if job.agent != self.settings.agent || job.version != VERSION {
             return self.reply(&job, Answer::Stranger, Vec::new(), &GuestLedger::default()).await;
         }
-        let ledger = Arc::clone(
-            lock(&self.ledgers).entry((job.run.clone(), job.step.clone(), job.generation)).or_default(),
-        );
+        let ledger =
+            Arc::clone(lock(&self.ledgers).entry((job.run.clone(), job.step.clone(), job.generation)).or_default());
         self.reply(&job, Answer::Working, Vec::new(), &ledger).await?;
         let log: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
         let answer = match self.run(&job, &ledger, &log).await {

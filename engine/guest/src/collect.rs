@@ -1,6 +1,8 @@
 //! Everything that the machine can prove of itself, in one piece.
 
-use sealbook_attestation::azure_guest::{AttestationInfo, Bytes, IsolationEvidence, IsolationInfo, PROTOCOL, Pcr, TpmInfo};
+use sealbook_attestation::azure_guest::{
+    AttestationInfo, Bytes, IsolationEvidence, IsolationInfo, PROTOCOL, Pcr, TpmInfo,
+};
 use sealbook_attestation::hcl::{Hardware, HclReport, RuntimeData};
 use serde_json::json;
 

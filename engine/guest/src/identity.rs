@@ -65,7 +65,11 @@ mod tests {
     #[tokio::test]
     async fn a_machine_without_identity_is_refused() {
         let rows = [
-            (400, r#"{"error":"invalid_request","error_description":"Identity not found"}"#, Some("Identity not found")),
+            (
+                400,
+                r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
+                Some("Identity not found"),
+            ),
             (410, "", Some("no reason given")),
             (200, "{}", Some("no reason given")),
             (200, r#"{"access_token":"t"}"#, None),

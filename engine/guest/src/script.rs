@@ -56,9 +56,7 @@ fn is_folder(url: &str) -> bool {
     };
     let parts: Vec<&str> = url.strip_prefix("https://").unwrap_or_default().split('/').collect();
     match parts[..] {
-        [host, container, folder] => {
-            host.strip_suffix(BLOBS).is_some_and(plain) && plain(container) && plain(folder)
-        }
+        [host, container, folder] => host.strip_suffix(BLOBS).is_some_and(plain) && plain(container) && plain(folder),
         _ => false,
     }
 }

@@ -268,19 +268,13 @@ impl Tpm {
     ///
     /// # Errors
     /// [`TpmError::Refused`] when it was encrypted for another key, or the registers have changed.
-    pub fn decrypt(
-        &mut self,
-        key: &TransferKey,
-        padding: Padding,
-        ciphertext: &[u8],
-    ) -> Result<SecretBytes, TpmError> {
+    pub fn decrypt(&mut self, key: &TransferKey, padding: Padding, ciphertext: &[u8]) -> Result<SecretBytes, TpmError> {
         let (digest, session) = (self.register_digest()?, self.session(TpmSe::Policy)?);
         let in_scheme = match padding {
             Padding::Pkcs1 => TpmtRsaDecrypt { scheme: TpmAlgId::Rsaes, details: TpmuAsymScheme::Null },
-            Padding::Oaep(hash_alg) => TpmtRsaDecrypt {
-                scheme: TpmAlgId::Oaep,
-                details: TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg }),
-            },
+            Padding::Oaep(hash_alg) => {
+                TpmtRsaDecrypt { scheme: TpmAlgId::Oaep, details: TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg }) }
+            }
         };
         let decrypt = TpmRsaDecryptCommand {
             handles: [key.handle.into()],
@@ -288,8 +282,11 @@ impl Tpm {
             in_scheme,
             label: TpmBuffer::default(),
         };
-        let authorised =
-            TpmsAuthCommand { session_handle: session.into(), session_attributes: TpmaSession::CONTINUE_SESSION, ..Default::default() };
+        let authorised = TpmsAuthCommand {
+            session_handle: session.into(),
+            session_attributes: TpmaSession::CONTINUE_SESSION,
+            ..Default::default()
+        };
         let done = self.satisfy(session, &digest).and_then(|()| {
             let answer: TpmRsaDecryptResponse = self.ask("RSA_Decrypt", &decrypt, &[authorised])?;
             Ok(SecretBytes::new(answer.message.to_vec()))

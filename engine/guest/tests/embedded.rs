@@ -139,7 +139,8 @@ impl Lab {
         let role_id = arm.role_definition_id(scope, role).await.unwrap();
         let name = Uuid::new_v4();
         let id = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}");
-        let body = json!({ "properties": { "roleDefinitionId": role_id, "principalId": principal, "principalType": kind } });
+        let body =
+            json!({ "properties": { "roleDefinitionId": role_id, "principalId": principal, "principalType": kind } });
         self.finish(arm.put(&id, &body, None).await.unwrap()).await;
     }
 
@@ -152,7 +153,8 @@ impl Lab {
         let rest = "/providers/Microsoft.KeyVault/vaults/guest-vault";
         let vault = self.put(rest, json!({ "location": "westeurope", "properties": properties })).await;
         self.assign(&self.id(rest), "Key Vault Crypto Officer", &self.me.object_id, "User").await;
-        let condition = |claim: &str, value: &str| json!({ "claim": format!("x-ms-isolation-tee.{claim}"), "equals": value });
+        let condition =
+            |claim: &str, value: &str| json!({ "claim": format!("x-ms-isolation-tee.{claim}"), "equals": value });
         let policy = json!({ "version": "1.0.0", "anyOf": [{ "authority": PROVIDER, "allOf": [
             condition("x-ms-attestation-type", "sevsnpvm"),
             condition("x-ms-compliance-status", "azure-compliant-cvm"),

@@ -44,7 +44,11 @@ impl Step for Attest {
         let tee = &claims["x-ms-isolation-tee"];
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Ok(vec![
-            Evidence::same("issuer of the token", claims["iss"].as_str().unwrap_or_default(), i.provider.trim_end_matches('/')),
+            Evidence::same(
+                "issuer of the token",
+                claims["iss"].as_str().unwrap_or_default(),
+                i.provider.trim_end_matches('/'),
+            ),
             Evidence::same("what protects the machine", &text(&tee["x-ms-attestation-type"]), "sevsnpvm"),
             Evidence::same("compliance", &text(&tee["x-ms-compliance-status"]), "azure-compliant-cvm"),
             Evidence::new(

@@ -89,7 +89,10 @@ mod tests {
             let fake = Fake::new().verdict(verdict);
             let done = fake.step::<Verdicts>(json!({ "document": document, "rules": { "secure_boot": true } })).run();
             let out = done.unwrap().outputs.unwrap();
-            assert_eq!((&out["passed"], &out["failed"], &out["checks"]), (&json!(passed), &json!(failed), &json!(checks)));
+            assert_eq!(
+                (&out["passed"], &out["failed"], &out["checks"]),
+                (&json!(passed), &json!(failed), &json!(checks))
+            );
             assert_eq!(fake.judged()[0], (document.clone(), json!({ "secure_boot": true })));
         }
     }

@@ -80,7 +80,8 @@ mod tests {
 
     /// What the double makes of a sealed file, for the pair whose modulus is `n`.
     fn sealed(key: &[u8], wrapped: &[u8], plain: &[u8]) -> Vec<u8> {
-        let head = json!({ "layout": "cobblestone-256", "wrapped": BASE64_URL_SAFE_NO_PAD.encode(wrapped) }).to_string();
+        let head =
+            json!({ "layout": "cobblestone-256", "wrapped": BASE64_URL_SAFE_NO_PAD.encode(wrapped) }).to_string();
         [head.as_bytes(), b"\0", key, &plain.iter().map(|byte| byte ^ 0xff).collect::<Vec<_>>()].concat()
     }
 

@@ -63,7 +63,8 @@ fn quote(document: &Value) -> Result<Quote, EvidenceError> {
     let mut pcrs = Pcrs::new();
     for (number, value) in (0_u8..).zip(list) {
         let value = bytes("pcrs", value, true)?;
-        let length = |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
+        let length =
+            |value: Vec<u8>| EvidenceError::Member("pcrs", format!("a value has {} bytes, not 32", value.len()));
         pcrs.insert(number, value.try_into().map_err(length)?);
     }
     Ok(Quote { message: member("message")?, signature: member("signature")?, pcrs })

@@ -130,9 +130,10 @@ impl HclReport {
             3 => Hash::Sha512,
             other => return Err(field("the hash type", other, "1 (SHA-256), 2 (SHA-384) and 3 (SHA-512)")),
         };
-        let runtime = usize::try_from(size).ok().and_then(|size| reader.take(size)).ok_or_else(|| {
-            HclError::Sizes(format!("{size} bytes of runtime data do not fit into {}", bytes.len()))
-        })?;
+        let runtime = usize::try_from(size)
+            .ok()
+            .and_then(|size| reader.take(size))
+            .ok_or_else(|| HclError::Sizes(format!("{size} bytes of runtime data do not fit into {}", bytes.len())))?;
         let counted = |fixed: usize, stated: u32| usize::try_from(stated).ok() == fixed.checked_add(runtime.len());
         if !counted(REQUEST_BYTES, data_size) || !counted(HEADER_BYTES + HARDWARE_BYTES + REQUEST_BYTES, report_size) {
             let stated = format!("{report_size} in all, {data_size} of request, {size} of runtime data");
@@ -231,7 +232,8 @@ impl Rules {
         let console = format!("the console is {}", on(vm.console_enabled));
         demanded("hcl.console", self.forbid_console, !vm.console_enabled, &console, verdict);
         let persisted = vm.tpm_persisted.unwrap_or(false);
-        let detail = if persisted { "the TPM's state is stored" } else { "the TPM's state lives as long as the VM runs" };
+        let detail =
+            if persisted { "the TPM's state is stored" } else { "the TPM's state lives as long as the VM runs" };
         verdict.check(
             "hcl.tpm",
             vm.tpm_enabled && !(persisted && self.forbid_persisted_tpm),

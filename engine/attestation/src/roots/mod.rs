@@ -122,7 +122,12 @@ impl Roots {
     pub fn builtin() -> Self {
         let mut roots = Self::from_pem(include_str!("builtin.pem")).unwrap_or_default();
         for root in &mut roots.0 {
-            *root = Root::new(root.kind, Origin::Builtin, root.certificate.clone(), std::mem::take(&mut root.intermediates));
+            *root = Root::new(
+                root.kind,
+                Origin::Builtin,
+                root.certificate.clone(),
+                std::mem::take(&mut root.intermediates),
+            );
         }
         roots
     }
@@ -181,7 +186,10 @@ impl Roots {
             let line = comments.lines().rev().find_map(Line::parse);
             let line = line.ok_or_else(|| {
                 let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-                refuse(format!("the line before it must say `# root KIND` or `# intermediate KIND`; kinds: {}", kinds.join(", ")))
+                refuse(format!(
+                    "the line before it must say `# root KIND` or `# intermediate KIND`; kinds: {}",
+                    kinds.join(", ")
+                ))
             })?;
             match line {
                 Line { root: true, kind, test } => {

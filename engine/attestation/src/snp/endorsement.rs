@@ -51,7 +51,8 @@ impl Endorsements {
         }
         let leaves: Vec<_> = certificates.iter().enumerate().filter(|(_, c)| is_endorsement_key(c)).collect();
         let [(index, _)] = leaves.as_slice() else {
-            let found = format!("{} of {} certificates are VCEK or VLEK; one must be", leaves.len(), certificates.len());
+            let found =
+                format!("{} of {} certificates are VCEK or VLEK; one must be", leaves.len(), certificates.len());
             return Err(X509Error::Unsupported(found));
         };
         let leaf = certificates.remove(*index);

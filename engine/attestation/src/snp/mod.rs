@@ -69,7 +69,11 @@ fn signature(bytes: &[u8], report: &Report, endorsements: &Endorsements, verdict
             .map_err(|_| format!("the key of {} did not sign this report", endorsements.leaf.name()))
     })();
     verdict.demand("snp.signature", result, |()| {
-        format!("ECDSA P-384 with SHA-384 over the first {} bytes, by {}", report::SIGNED_BYTES, endorsements.leaf.name())
+        format!(
+            "ECDSA P-384 with SHA-384 over the first {} bytes, by {}",
+            report::SIGNED_BYTES,
+            endorsements.leaf.name()
+        )
     });
 }
 
@@ -181,7 +185,9 @@ pub(crate) fn facts(report: &Report, verdict: &mut Verdict) {
         ("snp.current_firmware", report.current_firmware.to_string()),
         ("snp.committed_firmware", report.committed_firmware.to_string()),
     ];
-    for (name, number) in [("snp.version", report.version), ("snp.guest_svn", report.guest_svn), ("snp.vmpl", report.vmpl)] {
+    for (name, number) in
+        [("snp.version", report.version), ("snp.guest_svn", report.guest_svn), ("snp.vmpl", report.vmpl)]
+    {
         verdict.fact(name, number);
     }
     verdict.fact("snp.policy", report.policy.fact());

@@ -97,13 +97,7 @@ impl Tcb {
     #[must_use]
     pub fn parts(self) -> [(&'static str, u8); 5] {
         let Self { fmc, bootloader, tee, snp, microcode } = self;
-        [
-            ("fmc", fmc.unwrap_or(0)),
-            ("bootloader", bootloader),
-            ("tee", tee),
-            ("snp", snp),
-            ("microcode", microcode),
-        ]
+        [("fmc", fmc.unwrap_or(0)), ("bootloader", bootloader), ("tee", tee), ("snp", snp), ("microcode", microcode)]
     }
 
     /// The parts in which this one is older than `least`, each with both numbers.
@@ -117,7 +111,8 @@ impl Tcb {
     /// As a fact.
     #[must_use]
     pub fn fact(self) -> Value {
-        let mut fact = json!({ "bootloader": self.bootloader, "tee": self.tee, "snp": self.snp, "microcode": self.microcode });
+        let mut fact =
+            json!({ "bootloader": self.bootloader, "tee": self.tee, "snp": self.snp, "microcode": self.microcode });
         if let (Some(fmc), Some(object)) = (self.fmc, fact.as_object_mut()) {
             object.insert("fmc".into(), fmc.into());
         }

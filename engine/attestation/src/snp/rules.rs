@@ -109,11 +109,14 @@ impl GuestRules {
             problems.push(format!("bits {:#x} have no meaning that is known", policy.unknown()));
         }
         if let Some((least_major, least_minor)) = self.min_abi.filter(|least| (major, minor) < *least) {
-            problems.push(format!("it takes firmware {major}.{minor}, at least {least_major}.{least_minor} was demanded"));
+            problems
+                .push(format!("it takes firmware {major}.{minor}, at least {least_major}.{least_minor} was demanded"));
         }
         let debug = if policy.has("debug_allowed") { "debugging allowed" } else { "no debugging" };
-        let agent = if policy.has("migration_agent_allowed") { "migration agent allowed" } else { "no migration agent" };
-        let detail = if problems.is_empty() { format!("{:#x}: {debug}, {agent}", policy.0) } else { problems.join("; ") };
+        let agent =
+            if policy.has("migration_agent_allowed") { "migration agent allowed" } else { "no migration agent" };
+        let detail =
+            if problems.is_empty() { format!("{:#x}: {debug}, {agent}", policy.0) } else { problems.join("; ") };
         verdict.check("snp.policy", problems.is_empty(), detail);
     }
 }

@@ -158,7 +158,8 @@ impl Attest {
         let mut selections = Vec::new();
         for _ in 0..banks {
             let id = reader.u16_be().ok_or_else(short)?;
-            let bank = Bank::from_id(id).ok_or_else(|| AttestError::Value(format!("the bank {id:#06x} is not known")))?;
+            let bank =
+                Bank::from_id(id).ok_or_else(|| AttestError::Value(format!("the bank {id:#06x} is not known")))?;
             let length = reader.u8().ok_or_else(short)?;
             let mask = reader.take(usize::from(length)).ok_or_else(short)?;
             if !all_zero(mask.get(3..).unwrap_or_default()) {

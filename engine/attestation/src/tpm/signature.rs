@@ -92,7 +92,9 @@ impl QuoteSignature {
             Hash::Sha512 => Bank::Sha512.id(),
         };
         let (scheme, hash, numbers) = match self {
-            Self::Rsa { padding: SignaturePadding::Pkcs1v15, hash, signature } => (TPM_ALG_RSASSA, hash, vec![signature]),
+            Self::Rsa { padding: SignaturePadding::Pkcs1v15, hash, signature } => {
+                (TPM_ALG_RSASSA, hash, vec![signature])
+            }
             Self::Rsa { padding: SignaturePadding::Pss, hash, signature } => (TPM_ALG_RSAPSS, hash, vec![signature]),
             Self::Ecdsa { hash, r, s } => (TPM_ALG_ECDSA, hash, vec![r, s]),
         };

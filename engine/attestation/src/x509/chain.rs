@@ -41,7 +41,8 @@ pub fn verify_chain(
     now: i64,
     verdict: &mut Verdict,
 ) -> Option<usize> {
-    let mut search = Search { intermediates, anchors, rules, path: vec![leaf], unknown: None, why: None, budget: BUDGET };
+    let mut search =
+        Search { intermediates, anchors, rules, path: vec![leaf], unknown: None, why: None, budget: BUDGET };
     let found = search.walk();
     let Search { path, unknown, why, .. } = search;
     let Some(anchor) = found else {
@@ -52,7 +53,8 @@ pub fn verify_chain(
                 verdict.check(format!("{what}.root"), false, root);
             }
             None => {
-                let why = why.unwrap_or_else(|| format!("the issuer of {} ({}) is missing", leaf.name(), leaf.issuer()));
+                let why =
+                    why.unwrap_or_else(|| format!("the issuer of {} ({}) is missing", leaf.name(), leaf.issuer()));
                 verdict.check(format!("{what}.chain"), false, why);
             }
         }
@@ -176,7 +178,10 @@ impl<'a> Search<'a> {
         for extension in certificate.extensions().iter().filter(|extension| extension.critical) {
             let oid = extension.extn_id;
             if !known.contains(&oid) && !self.rules.understood.contains(&oid.to_string().as_str()) {
-                return Err(format!("{} has the critical extension {oid}, which is not understood", certificate.name()));
+                return Err(format!(
+                    "{} has the critical extension {oid}, which is not understood",
+                    certificate.name()
+                ));
             }
         }
         Ok(())

@@ -158,7 +158,11 @@ fn extensions(profile: &Profile<'_>) -> Result<Extensions, X509Error> {
         let constraints = BasicConstraints { ca: true, path_len_constraint: Some(below) };
         let usage = KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign);
         for (oid, content) in [("2.5.29.19", constraints.to_der()?), ("2.5.29.15", usage.to_der()?)] {
-            extensions.push(Extension { extn_id: self::oid(oid)?, critical: true, extn_value: OctetString::new(content)? });
+            extensions.push(Extension {
+                extn_id: self::oid(oid)?,
+                critical: true,
+                extn_value: OctetString::new(content)?,
+            });
         }
     }
     for (oid, content) in profile.extensions {

@@ -22,9 +22,9 @@ use sealbook_attestation::Roots;
 use sealbook_azure::{Azure, Credential, HttpSend, Settings, Transport, TransportError};
 use sealbook_cloud::front::client::{Door, SendError};
 use sealbook_engine::guest::protocol::Mailbox;
+use sealbook_guest::Release;
 use sealbook_guest::agent::{self, AgentSettings};
 use sealbook_guest::hardware::{self, Hardware};
-use sealbook_guest::Release;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +92,8 @@ async fn agent(start: Start) -> io::Result<()> {
     sealbook_guest::require_identity(way.as_ref()).await.map_err(io::Error::other)?;
     let roots = Roots::from_pem(&order.roots).map_err(io::Error::other)?;
     let credential = Credential::ManagedIdentity { client_id: None };
-    let azure = Azure::new(Settings::new(credential, Transport::Injected(Arc::clone(&way)))).map_err(io::Error::other)?;
+    let azure =
+        Azure::new(Settings::new(credential, Transport::Injected(Arc::clone(&way)))).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Handle::current();
     let open = move || Ok(Box::new(hardware::Door::new(Arc::clone(&way), runtime.clone())) as Box<dyn Hardware>);
     let settings = AgentSettings {

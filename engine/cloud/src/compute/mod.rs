@@ -39,12 +39,12 @@ use crate::service::{Machines, Provider, ResourceType, Service};
 use crate::store::resources::Resource;
 use sizes::{SIZES, Size};
 pub(crate) use vm::commands::{Command, RUN_COMMAND, preempted, running};
-pub(crate) use vm::{is_on, is_running, os_disk};
 pub(crate) use vm::metadata::document as instance_metadata;
 #[cfg(test)]
 pub(crate) use vm::tests::kit;
 #[cfg(test)]
 pub(crate) use vm::tests::kit::{Lab, confidential, lab, ordinary};
+pub(crate) use vm::{is_on, is_running, os_disk};
 
 /// Reads a virtual machine by id.
 pub(crate) fn machine(cx: &Cx<'_>, id: &str) -> Result<Option<Resource>, Refusal> {

@@ -25,9 +25,9 @@ mod machine;
 mod machine_tests;
 mod relay;
 mod server;
-mod tpm;
 #[cfg(test)]
 mod tests;
+mod tpm;
 
 pub use endpoint::{Endpoint, FOREIGN_VARIABLES, SignIn, environment};
 pub use machine::MachineDoor;

@@ -38,7 +38,9 @@ impl Hardware {
         let ask = match (request.method(), request.uri().path()) {
             (&Method::POST, "/") => match Limited::new(request.into_body(), COMMAND).collect().await {
                 Ok(body) => Ask::Command(body.to_bytes()),
-                Err(_) => return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("a command has {COMMAND} bytes\n"))),
+                Err(_) => {
+                    return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("a command has {COMMAND} bytes\n")));
+                }
             },
             (&Method::GET, "/event-log") => Ask::Log,
             (_, "/") => Ask::Command(Bytes::new()),

@@ -150,7 +150,9 @@ impl Guests {
         };
         let digest = binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
         let mut started = self.run_script(call, at, mailbox, &digest).await?;
-        if started.missing && let Some(binary) = binary {
+        if started.missing
+            && let Some(binary) = binary
+        {
             self.upload(&mailbox.agent(&digest), binary, "application/octet-stream").await?;
             started = self.run_script(call, at, mailbox, &digest).await?;
         }

@@ -390,7 +390,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let in_memory = Shelf::new(&ArtifactStore::Memory(Memory::default()), "abc234".parse().unwrap(), vault());
         let on_disk = shelf(dir.path(), "abc234");
-        for (shelf, length) in [&on_disk, &in_memory].into_iter().flat_map(|shelf| LENGTHS.map(|length| (shelf, length))) {
+        for (shelf, length) in
+            [&on_disk, &in_memory].into_iter().flat_map(|shelf| LENGTHS.map(|length| (shelf, length)))
+        {
             let content: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             let written = write(shelf, "data", &content).await;
             assert_eq!(written.reference, "artifact:pack/data");

@@ -13,8 +13,8 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::artifact::Shelf;
-use super::fault::{Fault, Refusal};
 use super::call::Judge;
+use super::fault::{Fault, Refusal};
 use super::handle::{Keyring, Tokens};
 use super::limits::{HANDLES, Meter};
 use super::marks::Mark;
@@ -67,12 +67,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(
-        call: &Call,
-        phase: Phase,
-        means: Means,
-        operations: &[Operation],
-    ) -> Self {
+    pub(crate) fn new(call: &Call, phase: Phase, means: Means, operations: &[Operation]) -> Self {
         let mut references = BTreeSet::new();
         collect_references(&call.inputs, &mut references);
         let ownership = |o: &Operation| o.outcome.as_ref().map_or(Ownership::Unknown, |outcome| outcome.ownership);

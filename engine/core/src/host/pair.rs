@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
 use sealbook_crypto::SecretBytes;
+use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
 use serde_json::{Value, json};
 
 use super::desk::Desk;

@@ -93,13 +93,9 @@ pub(crate) async fn open(
 ) -> Result<Sealed, Failure> {
     let memory = labs::Memory { limit: LABS_MAX, expected: source.length() };
     let secret = source.is_secret();
-    let opened = desk.shelf.transform(&desk.call.step, name, source, secret, move |reader, writer| {
-        match layout {
-            Layout::Cobblestone => {
-                sealed::open(reader, writer, |_| Ok::<_, SealedError>(key)).map(drop).map_err(refused)
-            }
-            Layout::Labs => labs::open(reader, writer, &key, memory).map(drop).map_err(refused),
-        }
+    let opened = desk.shelf.transform(&desk.call.step, name, source, secret, move |reader, writer| match layout {
+        Layout::Cobblestone => sealed::open(reader, writer, |_| Ok::<_, SealedError>(key)).map(drop).map_err(refused),
+        Layout::Labs => labs::open(reader, writer, &key, memory).map(drop).map_err(refused),
     });
     opened.await
 }

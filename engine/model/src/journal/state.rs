@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Consent, Cost, End, Entry, Evidence, Failure, GuestAt, Finding, Goal, Leftover, Operation, Preview, Record, RunStarted,
-    Stage, by_hand,
+    Consent, Cost, End, Entry, Evidence, Failure, Finding, Goal, GuestAt, Leftover, Operation, Preview, Record,
+    RunStarted, Stage, by_hand,
 };
 use crate::id::{Digest, StepPath};
 use crate::plugin::PluginRef;

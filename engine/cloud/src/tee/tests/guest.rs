@@ -14,9 +14,9 @@ use tpm2_protocol::frame::{
 };
 use tpm2_protocol::{TpmMarshal, TpmWriter};
 
+use crate::Tee;
 use crate::compute::{self, Lab};
 use crate::testing::TestCloud;
-use crate::Tee;
 
 pub(crate) const OWNER: u32 = TpmRh::Owner as u32;
 pub(crate) const NULL: u32 = TpmRh::Null as u32;

@@ -118,7 +118,8 @@ impl crypto::Host for Crypto<'_> {
         let desk = self.granted("crypto.unseal")?;
         let pair = self.table.get(&recipient)?;
         let bytes = pair.key.decrypt(Padding::OaepSha256, &sealed).map_err(|_| StepError::Permanent {
-            message: "it does not decrypt with this pair (RSA-OAEP-256): another key wrapped it, or it was changed".into(),
+            message: "it does not decrypt with this pair (RSA-OAEP-256): another key wrapped it, or it was changed"
+                .into(),
         })?;
         let name = hex::encode(&sealbook_crypto::sha256(&sealed)[..8]);
         let reference = format!("key:{}/unsealed-{name}", desk.call.step);

@@ -237,8 +237,10 @@ impl<'a> File<'a> {
 }
 
 /// Keys that only a plugin step has.
-const PLUGIN_KEYS: &[&str] =
-    &["where", "guest", "grants", "adopt", "retry", "timeout", "cost", "by_hand", "hints", "expect", "lesson", "quiz", "pause"];
+const PLUGIN_KEYS: &[&str] = &[
+    "where", "guest", "grants", "adopt", "retry", "timeout", "cost", "by_hand", "hints", "expect", "lesson", "quiz",
+    "pause",
+];
 
 /// Where a key's value stands; none: the key is not given.
 fn place(spec: &StepSpec, key: &str) -> Option<Range<usize>> {

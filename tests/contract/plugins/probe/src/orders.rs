@@ -158,7 +158,9 @@ impl Orders {
             "directory.register" => parse(&directory::register(&effect, &text("app"))?),
             "attestation.attest" => parse(&attestation::attest(&text("provider"))?.claims()),
             "attestation.open" => attestation::open(&text("reference"))?.reference().into(),
-            "attestation.verify" => parse(&attestation::verify(&order["document"].to_string(), &order["rules"].to_string())?),
+            "attestation.verify" => {
+                parse(&attestation::verify(&order["document"].to_string(), &order["rules"].to_string())?)
+            }
             "log" => {
                 for _ in 0..number("times").max(1) {
                     log::write(log::Level::Warn, &text("text"));
