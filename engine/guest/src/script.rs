@@ -70,7 +70,8 @@ mod tests {
         let digest = "0f".repeat(32);
         let mailbox = "https://lab1.blob.core.windows.net/mail-1/k3f7qa";
         let upper = digest.to_uppercase();
-        let table: &[(&[(&str, &str)], Result<(), BadParameters>)] = &[
+        type Given<'a> = &'a [(&'a str, &'a str)];
+        let table: &[(Given<'_>, Result<(), BadParameters>)] = &[
             (&[("mailbox", mailbox), ("digest", &digest)], Ok(())),
             (&[("digest", &digest), ("mailbox", mailbox)], Err(BadParameters::Names)),
             (&[("mailbox", mailbox)], Err(BadParameters::Names)),

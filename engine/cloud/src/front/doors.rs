@@ -100,7 +100,7 @@ impl Doors {
         let whose = "read the endpoint file of the running server again";
         let (scheme, target) = match target(&request, &self.endpoint.door, whose) {
             Ok(found) => found,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let host = target.host();
         match (scheme.as_str(), target.port_u16()) {

@@ -85,7 +85,7 @@ impl Doorway {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (scheme, target) = match target(&request, &self.secret, "it belongs to one machine's process") {
             Ok(found) => found,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let host = target.host();
         let scheme = match (scheme.as_str(), target.port_u16()) {

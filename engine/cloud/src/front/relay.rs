@@ -68,11 +68,11 @@ pub(super) fn target(
     request: &Request<Incoming>,
     secret: &SecretString,
     whose: &str,
-) -> Result<(String, HostPort), Response<Full<Bytes>>> {
+) -> Result<(String, HostPort), Box<Response<Full<Bytes>>>> {
     let headers = request.headers();
     let shown = headers.get(DOOR).map_or(&b""[..], HeaderValue::as_bytes);
     if !constant_time_eq(shown, secret.expose().as_bytes()) {
-        return Err(refusal(StatusCode::UNAUTHORIZED, format!("wrong door secret: {whose}\n")));
+        return Err(Box::new(refusal(StatusCode::UNAUTHORIZED, format!("wrong door secret: {whose}\n"))));
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let uri = request.uri();
@@ -80,7 +80,7 @@ pub(super) fn target(
     let target = uri.authority().map(HostPort::as_str).or_else(|| text("host")).unwrap_or_default();
     match target.to_ascii_lowercase().parse::<HostPort>() {
         Ok(target) => Ok((scheme.to_owned(), target)),
-        Err(_) => Err(refusal(StatusCode::BAD_REQUEST, "the request names no host\n".to_owned())),
+        Err(_) => Err(Box::new(refusal(StatusCode::BAD_REQUEST, "the request names no host\n".to_owned()))),
     }
 }
 
