@@ -152,7 +152,7 @@ impl Lab {
         });
         let rest = "/providers/Microsoft.KeyVault/vaults/guest-vault";
         let vault = self.put(rest, json!({ "location": "westeurope", "properties": properties })).await;
-        self.assign(&self.id(rest), "Key Vault Crypto Officer", &self.me.object_id, "User").await;
+        self.assign(&self.id(rest), "Key Vault Crypto Officer", &self.me.principal_id, "User").await;
         let condition =
             |claim: &str, value: &str| json!({ "claim": format!("x-ms-isolation-tee.{claim}"), "equals": value });
         let policy = json!({ "version": "1.0.0", "anyOf": [{ "authority": PROVIDER, "allOf": [

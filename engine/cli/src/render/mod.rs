@@ -12,4 +12,3 @@ pub mod text;
 pub mod verdict;
 
 pub use reporter::Reporter;
-pub mod verdict;

@@ -83,7 +83,8 @@ pub fn failure(head: &str, error: &StepError) -> Vec<Line> {
     let mut out = vec![line(Tone::Bad, "failed", format!("{head} {}", sentence(&error.to_string())))];
     match error {
         StepError::Precondition { fix, .. } => out.push(line(Tone::Plain, "fix", fix.clone())),
-        StepError::Denied { line: toml, .. } => {
+        // No line allows what is no target of the capability.
+        StepError::Denied { line: toml, .. } if !toml.is_empty() => {
             out.push(line(Tone::Plain, "fix", "If this is what you want, add to the step in the playbook:"));
             out.push(command("", toml.clone()));
         }

@@ -236,7 +236,7 @@ impl Guests {
 
 /// What the engine itself does for a guest step (run-command, mail) is within what the machine's policy allows.
 fn permitted(call: &Call, at: &GuestAt) -> Result<(), Failure> {
-    let mail = format!("{}/*", at.mailbox);
+    let mail = Mailbox::of(&at.mailbox, &call.run).job();
     let uses = [
         Use { interface: Capability::Azure, verb: Verb::Write, target: &at.vm, role: None },
         Use { interface: Capability::Blob, verb: Verb::Write, target: &mail, role: None },

@@ -195,7 +195,7 @@ fn authored(report: &mut StepReport, step: &Step, known: Option<&StepState>, sco
 fn fault(stage: Stage, failure: &Failure) -> Fault {
     let fix = match &failure.error {
         StepError::Precondition { fix, .. } => Some(fix.clone()),
-        StepError::Denied { line, .. } => Some(line.clone()),
+        StepError::Denied { line, .. } if !line.is_empty() => Some(line.clone()),
         _ => None,
     };
     Fault { stage, message: failure.to_string(), fix }
