@@ -17,23 +17,11 @@ use sealbook_cloud::{Cloud, Seed};
 use sealbook_engine::guest::{SCRIPT, stdout};
 use serde_json::{Value, json};
 
+use crate::support::processes::{children, gone, kill, stat, until};
 use crate::support::{Lab, Served};
 
 const ARM: &str = "https://management.azure.com";
-const MAILBOX: &str = "https://lab1.blob.core.windows.net/mail";
-
-/// Waits for something that happens elsewhere.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
+const MAILBOX: &str = "https://lab1.blob.core.windows.net/mail/run";
 
 /// A served embedded Azure with a confidential machine, and a signed-in person's requests.
 struct Site {
@@ -188,35 +176,10 @@ impl Site {
     }
 }
 
-/// Parent, group and whether it still runs, out of `/proc/PID/stat` (proc_pid_stat(5)).
-fn stat(pid: u32) -> Option<(u32, u32)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(") ")?.1.split(' ');
-    if fields.next()? == "Z" {
-        return None;
-    }
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let names = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
-    let pids = names.filter_map(|name| name.to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|(of, _)| of == parent)).collect()
-}
-
 fn arguments(pid: u32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     text.split_terminator('\0').map(str::to_owned).collect()
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
-}
-
-#[track_caller]
-fn gone(pid: u32) {
-    until("the process' end", || stat(pid).is_none().then_some(()));
 }
 
 fn mode(path: &Path) -> u32 {

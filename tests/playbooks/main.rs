@@ -5,6 +5,8 @@
 mod faults;
 #[cfg(unix)]
 mod forms;
+#[cfg(target_os = "linux")]
+mod guest;
 mod runs;
 mod sharing;
 #[path = "../support/mod.rs"]

@@ -115,7 +115,7 @@ fn component(name: &str) -> std::path::PathBuf {
     target.join(format!("plugins/wasm32-wasip2/plugin/sealbook_plugin_{name}.wasm"))
 }
 
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
+#[cfg(target_os = "linux")]
+pub mod processes;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use sealbook_cloud::{Cloud, CloudConfig, Item};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "every test binary uses another part of it")]
 pub use shared::{repository, shared, skipped};
 
 /// A home folder that goes away with the test.
