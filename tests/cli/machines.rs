@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -317,7 +317,7 @@ fn a_machine_cannot_look_at_the_account() {
         .unwrap();
     let order = json!({
         "port": port(&door), "pid": 1, "secret": "s", "machine": "/m", "boot": 1, "mailbox": MAILBOX, "digest": "",
-        "instance": "i",
+        "instance": "i", "roots": "",
     });
     writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
     let mut said = String::new();
