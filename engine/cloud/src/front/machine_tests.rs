@@ -169,7 +169,8 @@ async fn a_machine_reads_about_itself() {
     let desk = cloud.anonymous();
     let headers = [("metadata", "true")];
     assert_eq!(desk.raw("GET", &format!("{INSTANCE}?{version}"), &headers, Bytes::new()).await.unwrap().status, 404);
-    assert_eq!(desk.raw("POST", "http://vtpm.internal/", &[], Bytes::new()).await.unwrap().status, 404);
+    // And nobody else reaches a TPM.
+    assert_eq!(desk.raw("POST", "http://vtpm.internal/", &[], Bytes::new()).await.unwrap().status, 421);
 }
 
 #[tokio::test]
@@ -182,7 +183,8 @@ async fn the_door_opens_to_its_machine_alone() {
     for (method, url, headers, status) in [
         ("GET", TOKEN, &[][..], 400),
         ("GET", TOKEN, &[("metadata", "true"), ("x-forwarded-for", "10.0.0.4")][..], 400),
-        ("POST", "http://vtpm.internal/", &[][..], 404),
+        // A TPM answers in its own words, also what is no command.
+        ("POST", "http://vtpm.internal/", &[][..], 200),
         ("GET", "http://vtpm.internal/elsewhere", &[][..], 404),
         ("POST", "https://vtpm.internal/", &[][..], 403),
         ("GET", "https://example.com/", metadata, 403),

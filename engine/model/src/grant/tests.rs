@@ -290,7 +290,7 @@ fn what_is_not_a_grant() {
     azure:read /subscriptions/1 role='Owner' => only assign has a role; take role=… away
     azure:assign /subscriptions/1 role=Owner => a role's name stands in quotes; write role='Key Vault Crypto User' after the scope
     azure:assign /subscriptions/1 role='' => that is not a role's name; write role='Key Vault Crypto User' after the scope
-    keyvault:assign https://v.vault.azure.net/ => keyvault has no verb `assign`; its verbs are `read`, `create`, `update`, `wrap` and `unwrap`
+    keyvault:assign https://v.vault.azure.net/ => keyvault has no verb `assign`; its verbs are `read`, `create`, `update`, `wrap`, `unwrap` and `release`
     keyvault:read https://v.vault.azure.net/secrets/x => `https://v.vault.azure.net/secrets/x` is not a scope of keyvault: a key's URI continues with /keys/; write it like https://….vault.azure.net/keys/…
     keyvault:read https://v.vault.azure.net/keys/* => `https://v.vault.azure.net/keys/*` is not a scope of keyvault: key URIs have no wildcards; a key's URI covers its versions; write it like https://….vault.azure.net/keys/…
     blob:read https://a.blob.core.windows.net/*/x => `https://a.blob.core.windows.net/*/x` is not a scope of blob: * may only be the whole last segment; write it like https://….blob.core.windows.net/container/*

@@ -42,7 +42,7 @@ fn shape() {
     insta::assert_snapshot!(steps(&note("a", "uses = 1\nWhen = \"true\"\nretries = 3")), @r"
     10:1: SB0103 a step has no key `uses`; did you mean `use`?
     11:1: SB0103 a step has no key `When`; did you mean `when`?
-    12:1: SB0103 a step has no key `retries`; its keys are `adopt`, `by_hand`, `choose`, `cost`, `default`, `expect`, `grants`, `hints`, `lesson`, `name`, `needs`, `option`, `part`, `pause`, `quiz`, `retry`, `timeout`, `use`, `when`, `where` and `with`
+    12:1: SB0103 a step has no key `retries`; its keys are `adopt`, `by_hand`, `choose`, `cost`, `default`, `expect`, `grants`, `guest`, `hints`, `lesson`, `name`, `needs`, `option`, `part`, `pause`, `quiz`, `retry`, `timeout`, `use`, `when`, `where` and `with`
     ");
     insta::assert_snapshot!(steps(&note("a", "hints = \"one\"\nadopt = \"true\"\nneeds = 3\nretry = { within = 5 }")), @r#"
     10:9: SB0105 `step[1].hints` must be a list, this is a text; write ["one"]

@@ -26,7 +26,7 @@ fn the_keys_of_a_step_are_these() {
     let schema = schema();
     let mut keys: Vec<&String> = schema["$defs"]["StepSpec"]["properties"].as_object().unwrap().keys().collect();
     keys.sort();
-    insta::assert_snapshot!(format!("{keys:?}"), @r#"["adopt", "by_hand", "choose", "cost", "default", "expect", "grants", "hints", "lesson", "name", "needs", "option", "part", "pause", "quiz", "retry", "timeout", "use", "when", "where", "with"]"#);
+    insta::assert_snapshot!(format!("{keys:?}"), @r#"["adopt", "by_hand", "choose", "cost", "default", "expect", "grants", "guest", "hints", "lesson", "name", "needs", "option", "part", "pause", "quiz", "retry", "timeout", "use", "when", "where", "with"]"#);
     insta::assert_snapshot!(schema["required"].to_string(), @r#"["schema","id","title","summary","level","minutes","step"]"#);
 }
 
