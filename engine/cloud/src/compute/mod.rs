@@ -43,7 +43,7 @@ pub(crate) use vm::metadata::document as instance_metadata;
 #[cfg(test)]
 pub(crate) use vm::tests::kit;
 #[cfg(test)]
-pub(crate) use vm::tests::kit::{Lab, confidential, lab, ordinary};
+pub(crate) use vm::tests::kit::{Lab, confidential, lab};
 pub(crate) use vm::{is_on, is_running, os_disk};
 
 /// Reads a virtual machine by id.

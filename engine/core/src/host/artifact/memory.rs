@@ -11,7 +11,10 @@ use super::{CHUNK, Facts};
 
 /// The artifacts of all runs in this process. Clones share them.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<HashMap<(RunId, String), (Facts, Pieces)>>>);
+pub struct Memory(Arc<Mutex<Kept>>);
+
+/// What each run keeps under which name.
+type Kept = HashMap<(RunId, String), (Facts, Pieces)>;
 
 /// Content in pieces of [`CHUNK`] bytes, the last one shorter: growing never leaves a copy behind.
 pub(super) type Pieces = Arc<Vec<SecretBytes>>;
