@@ -3,6 +3,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sealbook_attestation::maa;
 use sealbook_azure::Azure;
 use sealbook_crypto::rsa::RsaAesWrap;
 use sealbook_crypto::{SecretBytes, SecretString};
@@ -47,6 +50,19 @@ pub struct Attested {
     pub document: Value,
     /// How the machine finds the transfer key again that the token names.
     pub transfer_key: String,
+}
+
+impl Attested {
+    /// The token of an evidence document, with nothing verified: whatever is asked with it has to judge it. None when
+    /// it names no key that could be released to.
+    #[must_use]
+    pub fn presented(document: Value) -> Option<Self> {
+        let token = document["token"].as_str()?;
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let transfer_key = hex::encode(maa::release_key(&claims)?.n);
+        Some(Self { token: token.into(), claims, transfer_key, document })
+    }
 }
 
 impl fmt::Debug for Attested {

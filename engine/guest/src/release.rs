@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealbook_attestation::azure_guest::{self, EncryptedToken, TOKEN_AAD};
 use sealbook_attestation::maa::{self, Metadata, SigningKeys, TokenRules};
+use sealbook_attestation::policy::Encoded;
 use sealbook_attestation::release::{self, ReleaseRules};
 use sealbook_attestation::{Roots, Verdict, document};
 use sealbook_azure::{Azure, AzureError};
@@ -113,6 +114,22 @@ impl Release {
         Ok(SecretString::from(text))
     }
 
+    /// A refused release as a failure. A key store does not say which clause of the policy stands in the way, so where
+    /// the policy can be read, that is found out here.
+    async fn unmet(&self, azure: &Azure, uri: &str, token: &Attested, error: &AzureError) -> Failure {
+        let mut failure = refused(error);
+        let StepError::Permanent { message } = &mut failure.error else { return failure };
+        let bundle = if error.status == 403 { azure.keys().get(uri).await.ok().flatten() } else { None };
+        let policy = bundle.and_then(|bundle| Encoded::envelope(&bundle["release_policy"]).ok());
+        if let (Some(Encoded { policy, .. }), Some(issuer)) = (policy, token.claims["iss"].as_str()) {
+            let evaluation = policy.evaluate(issuer, &token.claims);
+            if !evaluation.released {
+                message.push_str(&format!(" Not met: {}", evaluation.reason()));
+            }
+        }
+        failure
+    }
+
     /// Verifies a token as this machine's answer to `nonce`.
     async fn verify_token(
         &self,
@@ -180,8 +197,10 @@ impl Tee for Release {
         wrap: RsaAesWrap,
     ) -> Result<SecretBytes, Failure> {
         let nonce = hex::encode(sealbook_crypto::random::<NONCE>());
-        let answer = azure.keys().release(uri, &token.token, wrap.name(), &nonce).await;
-        let answer = answer.map_err(|error| refused(&error))?;
+        let answer = match azure.keys().release(uri, &token.token, wrap.name(), &nonce).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.unmet(azure, uri, token, &error).await),
+        };
         let recipient = maa::release_key(&token.claims)
             .ok_or_else(|| permanent("the token names no key that a key could be released to".into()))?;
         let host = uri.trim_start_matches("https://").split('/').next().unwrap_or_default();
@@ -213,17 +232,18 @@ impl Tee for Release {
         let ephemeral = self
             .with_tpm(move |tpm| {
                 let transfer = tpm.transfer_key()?;
-                let same = hex::encode(&transfer.n) == expected;
-                let key = match same {
-                    true => tpm.decrypt(&transfer, Padding::Oaep(hash), &head).map(Some),
-                    false => Ok(None),
-                };
+                let ours = hex::encode(&transfer.n) == expected;
+                let key = tpm.decrypt(&transfer, Padding::Oaep(hash), &head);
                 tpm.forget(transfer)?;
-                Ok(key?)
+                // For another machine's token the TPM was asked all the same.
+                if ours { Ok(Some(key?)) } else { Ok(key.ok()) }
             })
             .await?;
         let ephemeral = ephemeral.ok_or_else(|| {
-            permanent("the token is of before the machine was restarted, or another machine's: attest again".into())
+            Failure::from(StepError::Precondition {
+                message: "the key was released, and it is wrapped for the machine of the token: this machine's TPM can't open it. The token is another machine's, or of before this one was restarted".into(),
+                fix: "attest this machine, and ask with the token that it gets".into(),
+            })
         })?;
         let wrong = || unverified("the released key does not unwrap on this machine");
         AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(&tail).map_err(|_| wrong())

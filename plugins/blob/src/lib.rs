@@ -41,7 +41,7 @@ pub struct Out {
     bytes: u64,
     /// The version that Azure keeps, changed by every write.
     etag: String,
-    /// What was downloaded, for later steps.
+    /// What was downloaded, for later steps. Its name is the last part of the blob's.
     artifact: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl Step for Blob {
             }
             Task::Get(uri) => {
                 let found = cx.blobs().head(&uri)?.ok_or_else(|| missing(&uri))?;
-                let artifact = cx.blobs().get(&uri, "downloaded")?;
+                let artifact = cx.blobs().get(&uri, &i.download())?;
                 let out = out(uri, &artifact.sha256(), artifact.length(), &found);
                 Ok(Out { artifact: Some(artifact.reference()), ..out })
             }
@@ -138,6 +138,13 @@ impl In {
             (Some(_), None, None) => Err(Problem::invalid_input("text", "say what to upload")),
             _ => Err(Problem::invalid_input("put", "give either `put` with `text`, or `get` alone")),
         }
+    }
+
+    /// What a download is called for later steps: the last part of the blob's name, as far as it will do.
+    fn download(&self) -> String {
+        let last = self.name().rsplit('/').next().unwrap_or_default();
+        let name: String = last.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect();
+        if name.starts_with(|c: char| c.is_ascii_alphanumeric()) { name } else { "downloaded".into() }
     }
 
     fn name(&self) -> &str {

@@ -1,5 +1,6 @@
 //! Wraps a fresh data key with a key in a vault, unwraps it again and compares.
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use sealbook_sdk::DataKey;
 use sealbook_sdk::prelude::*;
 
 /// Which key, and how.
@@ -61,15 +62,7 @@ impl Step for KeyProof {
     }
 
     fn apply(cx: &Cx, i: &In) -> Result<Out> {
-        let bundle = cx.keyvault().find(&i.key)?.ok_or_else(|| {
-            Problem::precondition(
-                format!("There is no key {}", i.key),
-                "Run the step that creates it, or correct the address.",
-            )
-        })?;
-        let kid: KeyUri = bundle["key"]["kid"].as_str().unwrap_or_default().parse()?;
-        let data_key = cx.crypto().generate("data-key", 256)?;
-        let wrapped = cx.keyvault().wrap(&kid, i.algorithm(), &data_key)?;
+        let DataKey { kid, key: data_key, wrapped } = cx.keyvault().data_key(&i.key, i.algorithm())?;
         let back = cx.keyvault().unwrap(&kid, i.algorithm(), &wrapped)?;
         if !data_key.same(&back) {
             return Err(Problem::permanent(format!("{kid} unwrapped another key than it had wrapped")));

@@ -184,7 +184,7 @@ impl Step for KeyvaultKey {
         };
         let seen = i.out(&bundle)?;
         let enabled = bundle["attributes"]["enabled"] != false;
-        Ok(vec![
+        let mut evidence = vec![
             Evidence::same("kind", &seen.kty, i.kty()),
             Evidence::same("length in bits", &seen.bits.to_string(), &i.bits.0.to_string()),
             Evidence::new("usable", enabled == i.enabled, if enabled { "enabled" } else { "disabled" }),
@@ -193,7 +193,14 @@ impl Step for KeyvaultKey {
                 bundle["key"].get("d").is_none(),
                 "modulus and exponent, nothing more",
             ),
-        ])
+        ];
+        if let Some(policy) = &i.release_policy {
+            let fate = if i.immutable_policy { "for ever" } else { "until somebody changes it" };
+            let immutable = bundle["release_policy"]["immutable"] == true;
+            let holds = released(&bundle).as_ref() == Some(policy) && immutable == i.immutable_policy;
+            evidence.push(Evidence::new("its release policy is the wanted one", holds, fate));
+        }
+        Ok(evidence)
     }
 
     fn undo(cx: &Cx, i: &In, past: Past<Out>) -> Result<Undone> {

@@ -15,7 +15,7 @@ pub use attestation::{Attestation, Token};
 pub use azure::Azure;
 pub use data::{Artifact, Artifacts, Blobs, Crypto, Key, Pair};
 pub use hsm::{Directory, Hsm, LocalAssignment};
-pub use keyvault::KeyVault;
+pub use keyvault::{DataKey, KeyVault};
 
 /// What a call into a plugin may use. Each part works only as far as it was asked for, granted and allowed.
 #[derive(Debug)]

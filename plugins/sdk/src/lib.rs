@@ -58,7 +58,7 @@ pub mod testing;
 mod time;
 
 pub use cx::{
-    Artifact, Artifacts, Attestation, Azure, Blobs, Crypto, Cx, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair,
+    Artifact, Artifacts, Attestation, Azure, Blobs, Crypto, Cx, DataKey, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair,
     Token, mark,
 };
 pub use ids::{ArmId, BlobUri, ContainerUri, InvalidId, KeyUri, StoreUri};

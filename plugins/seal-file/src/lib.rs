@@ -1,5 +1,6 @@
 //! Encrypts an artifact under a fresh data key and has that key wrapped in a vault.
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use sealbook_sdk::DataKey;
 use sealbook_sdk::prelude::*;
 
 /// How the data key is wrapped.
@@ -64,16 +65,8 @@ impl Step for SealFile {
     }
 
     fn apply(cx: &Cx, i: &In) -> Result<Out> {
-        let bundle = cx.keyvault().find(&i.key)?.ok_or_else(|| {
-            Problem::precondition(
-                format!("There is no key {}", i.key),
-                "Run the step that creates it, or correct the address.",
-            )
-        })?;
-        let kid: KeyUri = bundle["key"]["kid"].as_str().unwrap_or_default().parse()?;
         let source = cx.artifacts().open(&i.source)?;
-        let data_key = cx.crypto().generate("data-key", 256)?;
-        let wrapped = cx.keyvault().wrap(&kid, WRAP, &data_key)?;
+        let DataKey { kid, key: data_key, wrapped } = cx.keyvault().data_key(&i.key, WRAP)?;
         let options = json!({
             "layout": i.layout.name(), "kid": kid, "wrapped": BASE64_URL_SAFE_NO_PAD.encode(&wrapped), "name": i.name,
         });

@@ -92,8 +92,10 @@ impl Guests {
         for (level, message) in reply.log {
             call.events.send(Event::Log { step: call.step.clone(), level, message });
         }
-        // What the agent has done is known here from now on: undo looks at this machine's records.
-        for Operation { intent, outcome, .. } in reply.operations {
+        // What the agent has done is known here from now on: undo looks at this machine's records. A call that only looks
+        // does nothing, and its reply tells of what the step did before.
+        let acted = matches!(job.export, Export::Apply);
+        for Operation { intent, outcome, .. } in reply.operations.into_iter().filter(|_| acted) {
             let name = intent.name.clone();
             if call.ledger.standing(&name, &intent.request).await?.is_some_and(|known| known.outcome.is_some()) {
                 continue;
@@ -219,8 +221,15 @@ impl Guests {
         self.upload(uri, bytes.into(), "application/json").await
     }
 
+    /// Puts a blob into the mailbox, and makes its container if it is not there.
     async fn upload(&self, uri: &str, content: Bytes, media_type: &str) -> Result<(), Failure> {
-        let put = self.settings.azure.blobs().put(uri, content, media_type, &BTreeMap::new()).await;
+        let blobs = self.settings.azure.blobs();
+        let mut put = blobs.put(uri, content.clone(), media_type, &BTreeMap::new()).await;
+        if put.as_ref().is_err_and(|error| error.has_code("ContainerNotFound")) {
+            let container: Vec<&str> = uri.splitn(5, '/').take(4).collect();
+            blobs.create_container(&container.join("/"), &BTreeMap::new()).await.map_err(|error| refused(&error))?;
+            put = blobs.put(uri, content, media_type, &BTreeMap::new()).await;
+        }
         put.map(drop).map_err(|error| refused(&error))
     }
 

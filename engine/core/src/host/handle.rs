@@ -72,9 +72,9 @@ impl Keyring {
 pub(crate) struct Tokens(Mutex<HashMap<(RunId, String), Token>>);
 
 impl Tokens {
-    /// Keeps a token under its step's reference, instead of the one before.
-    pub(crate) fn keep(&self, call: &Call, attested: Attested) -> Token {
-        let token = Token { reference: format!("token:{}/attested", call.step), attested: Arc::new(attested) };
+    /// Keeps a token under a name of its step's, instead of the one before.
+    pub(crate) fn keep(&self, call: &Call, name: &str, attested: Attested) -> Token {
+        let token = Token { reference: format!("token:{}/{name}", call.step), attested: Arc::new(attested) };
         self.lock().insert((call.run.clone(), token.reference.clone()), token.clone());
         token
     }

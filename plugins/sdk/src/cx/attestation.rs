@@ -27,6 +27,14 @@ impl Attestation {
         sys::attestation::open(reference).map(Token)
     }
 
+    /// Takes the token out of an evidence document, whichever machine it is of, and vouches for nothing.
+    ///
+    /// # Errors
+    /// Outside of a confidential VM, or when the document holds no token.
+    pub fn present(&self, document: &Value) -> Result<Token> {
+        sys::attestation::present(&document.to_string()).map(Token)
+    }
+
     /// Verifies an evidence document offline. Answers the verdict: `{ checks: [{ name, outcome, detail }], facts }`.
     ///
     /// # Errors

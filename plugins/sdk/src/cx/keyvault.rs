@@ -2,10 +2,21 @@
 
 use serde_json::Value;
 
-use crate::cx::{Artifact, Key, Pair, Token};
+use crate::cx::{Artifact, Crypto, Key, Pair, Token};
 use crate::ids::KeyUri;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::sys;
+
+/// A data key, and what a key in a store made of it.
+#[derive(Debug)]
+pub struct DataKey {
+    /// The version of the key that wrapped it.
+    pub kid: KeyUri,
+    /// The data key.
+    pub key: Key,
+    /// The wrapped data key: harmless without the key in the store.
+    pub wrapped: Vec<u8>,
+}
 
 /// Keys in a store. Bundles are the JSON that Key Vault answers: `key` (public JWK), `attributes`, `tags`.
 #[derive(Debug)]
@@ -82,6 +93,23 @@ impl KeyVault {
     /// When Key Vault refuses it.
     pub fn delete(&self, effect: &str, key: &KeyUri) -> Result<Option<Value>> {
         sys::keyvault::delete(effect, key.as_str())?.map(parse).transpose()
+    }
+
+    /// Draws a random 256-bit data key and wraps it with a key, its current version unless the address names one.
+    ///
+    /// # Errors
+    /// When there is no such key, or Key Vault refuses it.
+    pub fn data_key(&self, key: &KeyUri, algorithm: &str) -> Result<DataKey> {
+        let bundle = self.find(key)?.ok_or_else(|| {
+            Problem::precondition(
+                format!("There is no key {key}"),
+                "Run the step that creates it, or correct the address.",
+            )
+        })?;
+        let kid: KeyUri = bundle["key"]["kid"].as_str().unwrap_or_default().parse()?;
+        let key = Crypto.generate("data-key", 256)?;
+        let wrapped = self.wrap(&kid, algorithm, &key)?;
+        Ok(DataKey { kid, key, wrapped })
     }
 
     /// Wraps `secret` with a key in the store, for example by `RSA-OAEP-256`.

@@ -11,7 +11,7 @@ use crate::host::desk::{Desk, State};
 use crate::host::fault::{Fault, Refusal};
 use crate::host::handle::Token;
 use crate::step::{Failure, StepError};
-use crate::tee::Tee;
+use crate::tee::{Attested, Tee};
 
 /// The interface's view of the store.
 pub(crate) struct Attestation<'a> {
@@ -54,7 +54,7 @@ impl attestation::Host for Attestation<'_> {
         let tee = tee(&desk)?;
         let attest = async {
             let attested = tee.attest(&desk.azure, &provider, desk.user_data()).await?;
-            Ok::<_, Failure>(desk.tokens.keep(&desk.call, attested))
+            Ok::<_, Failure>(desk.tokens.keep(&desk.call, "attested", attested))
         };
         let token = self.seat.look("attestation.attest", attest).await?;
         Ok(self.table.push(token)?)
@@ -67,6 +67,18 @@ impl attestation::Host for Attestation<'_> {
         }
         let token = desk.tokens.get(&desk.call.run, &reference).ok_or_else(|| not_given(&reference))?;
         Ok(self.table.push(token)?)
+    }
+
+    async fn present(&mut self, document: String) -> Result<Resource<Token>, Refusal> {
+        let desk = self.seat.desk("attestation.present")?;
+        let document = self.seat.json("document", &document)?;
+        desk.allow(Capability::Attestation, Verb::Use, document["provider"].as_str().unwrap_or_default(), None)?;
+        tee(&desk)?;
+        let attested = Attested::presented(document).ok_or_else(|| StepError::InvalidInput {
+            field: "document".into(),
+            message: "it holds no token that names a transfer key".into(),
+        })?;
+        Ok(self.table.push(desk.tokens.keep(&desk.call, "presented", attested))?)
     }
 
     async fn verify(&mut self, document: String, rules: String) -> Result<String, Refusal> {

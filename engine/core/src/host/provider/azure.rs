@@ -62,9 +62,8 @@ impl azure::Host for Azure<'_> {
     async fn query(&mut self, id: String, body: String, api_version: Option<String>) -> Result<String, Refusal> {
         let (desk, id, api) = (self.seat.desk("azure.query")?, ArmId::parse(&id)?, version(api_version)?);
         // A POST may do anything; only the questions among them are reads.
-        let asks =
-            id.as_str().rsplit('/').next().is_some_and(|action| action.eq_ignore_ascii_case("checkNameAvailability"));
-        desk.allow(Capability::Azure, if asks { Verb::Read } else { Verb::Write }, id.as_str(), None)?;
+        let verb = if asks(id.as_str()) { Verb::Read } else { Verb::Write };
+        desk.allow(Capability::Azure, verb, id.as_str(), None)?;
         let (arm, body) = (desk.azure.arm(), self.seat.json("body", &body)?);
         Ok(self.seat.look("azure.query", arm.query(id.as_str(), &body, api.as_deref())).await?.to_string())
     }
@@ -220,6 +219,13 @@ fn version(text: Option<String>) -> Result<Option<String>, Failure> {
     }
 }
 
+/// Whether a POST only asks: for the availability of a name, or a workspace for its logs.
+fn asks(id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
+    let of_a_workspace = id.contains("/providers/microsoft.operationalinsights/workspaces/") && id.ends_with("/api/query");
+    id.ends_with("/checknameavailability") || of_a_workspace
+}
+
 fn invalid(field: &str, message: String) -> Failure {
     StepError::InvalidInput { field: field.into(), message }.into()
 }
@@ -227,6 +233,17 @@ fn invalid(field: &str, message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn questions_are_reads_and_other_posts_are_not() {
+        let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w";
+        for question in ["/subscriptions/s/providers/Microsoft.Storage/checkNameAvailability", &format!("{workspace}/api/query")] {
+            assert!(asks(question), "{question}");
+        }
+        for deed in [&format!("{workspace}/purge"), "/subscriptions/s/providers/Microsoft.Other/things/t/api/query"] {
+            assert!(!asks(deed), "{deed}");
+        }
+    }
 
     #[test]
     fn api_versions() {

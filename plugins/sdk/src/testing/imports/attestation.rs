@@ -5,6 +5,8 @@ use super::{Problem, Result, parse, with_world};
 #[derive(Debug)]
 pub struct Token {
     pub(super) claims: super::Value,
+    /// Whether it was issued for this machine.
+    pub(super) ours: bool,
 }
 
 impl Token {
@@ -27,14 +29,27 @@ pub fn attest(provider: &str) -> Result<Token> {
         let claims = w.claims.clone();
         let claims = claims.ok_or_else(|| Problem::precondition("this is no confidential VM", "run it in one"))?;
         w.attested = true;
-        Ok(Token { claims })
+        Ok(Token { claims, ours: true })
     })
 }
 
 pub fn open(reference: &str) -> Result<Token> {
     with_world(|w| match (w.attested && reference == "token:attested", &w.claims) {
-        (true, Some(claims)) => Ok(Token { claims: claims.clone() }),
+        (true, Some(claims)) => Ok(Token { claims: claims.clone(), ours: true }),
         _ => Err(Problem::permanent(format!("there is no {reference}"))),
+    })
+}
+
+/// A document whose claims are the double's own was issued for it.
+pub fn present(document: &str) -> Result<Token> {
+    let document = parse(document)?;
+    with_world(|w| {
+        w.pass("attestation", "use", document["provider"].as_str().unwrap_or_default(), None)?;
+        match (&w.claims, &document["claims"]) {
+            (None, _) => Err(Problem::precondition("this is no confidential VM", "run it in one")),
+            (_, super::Value::Null) => Err(Problem::invalid_input("document", "it holds no token")),
+            (Some(own), theirs) => Ok(Token { ours: own == theirs, claims: theirs.clone() }),
+        }
     })
 }
 

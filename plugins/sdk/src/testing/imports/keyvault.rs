@@ -155,6 +155,9 @@ pub fn release(uri: &str, token: &attestation::Token, algorithm: &str) -> Result
         if policy.iter().any(|(claim, wanted)| token.claims.get(claim) != Some(wanted)) {
             return Err(Problem::permanent("the attestation statement does not satisfy the policy"));
         }
+        if !token.ours {
+            return Err(Problem::precondition("it is wrapped for another machine", "attest this one"));
+        }
         let n = bundle["key"]["n"].as_str().unwrap_or_default().to_owned();
         w.pairs.insert(format!("artifact:released {algorithm}"), n.clone());
         Ok(crypto::Pair { name: format!("released {algorithm}"), n })
