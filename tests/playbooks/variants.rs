@@ -21,7 +21,20 @@ struct Variant {
 
 const BY_THE_HOUR: &str = "3.20 USD an hour until it is purged";
 
-const VARIANTS: [Variant; 7] = [
+const VARIANTS: [Variant; 10] = [
+    Variant {
+        playbook: "confidential-ml-training",
+        set: &["key_store=hsm", "os_disk/key_of=hsm"],
+        confirm: "3.20 USD an hour and 537.60 USD after clean-up",
+        stays: 537.6,
+    },
+    Variant {
+        playbook: "confidential-ml-training",
+        set: &["attestation/authority=dedicated", "os_disk/key_of=vault"],
+        confirm: "",
+        stays: 0.0,
+    },
+    Variant { playbook: "secure-key-release", set: &["key_store=hsm"], confirm: BY_THE_HOUR, stays: 0.0 },
     Variant { playbook: "cmk-disks-aks", set: &["key_store=hsm"], confirm: BY_THE_HOUR, stays: 0.0 },
     Variant { playbook: "os-disk-cmk", set: &["key_store=hsm"], confirm: BY_THE_HOUR, stays: 0.0 },
     Variant { playbook: "byok", set: &["key_store=hsm"], confirm: BY_THE_HOUR, stays: 0.0 },
@@ -102,7 +115,9 @@ fn every_variant_runs_through_kills_verifies_and_undoes() {
 #[test]
 fn a_managed_hsm_is_not_given_without_its_price_typed() {
     let lab = Lab::warm();
-    for playbook in ["cmk-disks-aks", "os-disk-cmk", "byok", "cmk-storage"] {
+    for playbook in
+        ["cmk-disks-aks", "os-disk-cmk", "byok", "cmk-storage", "confidential-ml-training", "secure-key-release"]
+    {
         let refused = lab.run(&["run", playbook, "--yes", "--set", "key_store=hsm"]).expect(2);
         assert!(refused.stderr.contains("3.20 USD an hour"), "{playbook}: {}", refused.stderr);
     }
@@ -163,7 +178,15 @@ fn one_key_store_serves_every_lab_that_offers_it() {
         last["run"].as_str().unwrap().to_owned()
     };
     let takers = takers();
-    let expected = ["byok", "cmk-disks-aks", "cmk-storage", "harden-key-vault", "os-disk-cmk"];
+    let expected = [
+        "byok",
+        "cmk-disks-aks",
+        "cmk-storage",
+        "confidential-ml-training",
+        "harden-key-vault",
+        "os-disk-cmk",
+        "secure-key-release",
+    ];
     assert_eq!(takers.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     // All at once; one closes the vault's firewall for a while, so it comes when the others are done.
     let (alone, together): (Vec<String>, Vec<String>) = takers.into_iter().partition(|t| t == "harden-key-vault");

@@ -6,7 +6,7 @@ use sealbook_attestation::azure_guest::{
 use sealbook_attestation::hcl::{Hardware, HclReport, RuntimeData};
 use serde_json::json;
 
-use crate::tpm::{self, AK_CERTIFICATE, REPORT, Statement, Tpm, TpmError, TransferKey};
+use crate::tpm::{self, AK_CERTIFICATE, REPORT, Statement, Tpm, TpmError};
 
 /// Why the machine's evidence can't be collected.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,8 @@ pub struct Collected {
     pub quote: Statement,
     /// Values of the registers, from number 0.
     pub registers: Vec<Vec<u8>>,
-    /// The key that a token and a released key are encrypted for.
-    pub transfer_key: TransferKey,
+    /// Modulus of the key that a token and a released key are encrypted for.
+    pub transfer_key: Vec<u8>,
     /// The request to the attestation provider.
     pub info: AttestationInfo,
 }
@@ -64,8 +64,11 @@ pub fn collect(
     let event_log = tpm.event_log();
     let quote = tpm.quote(nonce)?;
     let registers = tpm.registers()?;
-    let transfer_key = tpm.transfer_key()?;
-    let certified = tpm.certify(&transfer_key)?;
+    let transfer = tpm.transfer_key()?;
+    let (transfer_key, enc_key_pub) = (transfer.n.clone(), Bytes(transfer.public.clone()));
+    let certified = tpm.certify(&transfer);
+    tpm.forget(transfer)?;
+    let certified = certified?;
     let pcr = |(index, digest): &(u8, Vec<u8>)| Pcr { digest: Bytes(digest.clone()), index: *index };
     let info = AttestationInfo {
         attestation_protocol_version: PROTOCOL.into(),
@@ -85,7 +88,7 @@ pub fn collect(
             aik_pub: Bytes(tpm.attestation_key()?),
             enc_key_certify_info: Bytes(certified.message),
             enc_key_certify_info_signature: Bytes(certified.signature),
-            enc_key_pub: Bytes(transfer_key.public.clone()),
+            enc_key_pub,
             pcrs: registers.iter().map(pcr).collect(),
             pcr_quote: Bytes(quote.message.clone()),
             pcr_set: registers.iter().map(|(index, _)| *index).collect(),

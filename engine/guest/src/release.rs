@@ -171,7 +171,7 @@ impl Tee for Release {
             self.collect(&certificates, user_data, nonce).await?;
         let answer = client.attest(provider, "AzureGuest", azure_guest::API, &info.body()).await;
         let token = self.open_token(answer.map_err(|error| refused(&error))?).await?;
-        let verified = self.verify_token(azure, provider, &token, &nonce, &transfer_key.n);
+        let verified = self.verify_token(azure, provider, &token, &nonce, &transfer_key);
         let (claims, signing_keys) = verified.await?;
         let document = document::write(&document::Parts {
             provider,
@@ -186,7 +186,7 @@ impl Tee for Release {
             token: token.expose(),
             signing_keys: &signing_keys,
         });
-        Ok(Attested { token, claims, document, transfer_key: hex::encode(&transfer_key.n) })
+        Ok(Attested { token, claims, document, transfer_key: hex::encode(&transfer_key) })
     }
 
     async fn release(

@@ -16,14 +16,14 @@ pub struct In {
     workspace: ArmId,
     /// The query, in the Kusto Query Language.
     query: String,
-    /// How many rows it has to answer at least. Logs take minutes to arrive: the engine asks again, within `retry`.
-    #[serde(default = "one")]
-    rows: u32,
+    /// What has to be among the rows: each of these by a row of its own, in the columns that it names. Logs take minutes
+    /// to arrive: the engine asks again, within `retry`.
+    #[serde(default)]
+    among: Vec<Row>,
 }
 
-fn one() -> u32 {
-    1
-}
+/// Values by the names of their columns.
+type Row = BTreeMap<String, Value>;
 
 /// The answer.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct Out {
     /// How many rows there are.
     count: u32,
     /// The first hundred of them, by the names of their columns.
-    rows: Vec<BTreeMap<String, Value>>,
+    rows: Vec<Row>,
 }
 
 /// Asks a workspace.
@@ -44,7 +44,7 @@ impl Step for LogQuery {
 
     fn check(_: &Cx, i: &In) -> Result<Check<Out>> {
         // What a log holds is only worth something when it is asked now.
-        Ok(Check::needed(format!("Ask {} for at least {} rows", i.workspace.name(), i.rows)).az(format!(
+        Ok(Check::needed(format!("Ask {} until all that is waited for is there", i.workspace.name())).az(format!(
             "az monitor log-analytics query --workspace $(az resource show --ids {} --query properties.customerId -o tsv) --analytics-query \"{}\"",
             i.workspace, i.query
         )))
@@ -72,18 +72,42 @@ impl In {
         let table = &answer["tables"][0];
         let columns: Vec<&str> =
             table["columns"].as_array().into_iter().flatten().filter_map(|column| column["name"].as_str()).collect();
-        let rows: Vec<&Vec<Value>> = table["rows"].as_array().into_iter().flatten().filter_map(Value::as_array).collect();
-        if rows.len() < self.rows as usize {
-            let message = format!("{} of the {} rows have arrived in {}", rows.len(), self.rows, self.workspace.name());
+        let named = |row: &Vec<Value>| -> Row {
+            columns.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        let mut rows: Vec<Row> =
+            table["rows"].as_array().into_iter().flatten().filter_map(Value::as_array).map(named).collect();
+        let missing = missing(&self.among, &rows);
+        if missing > 0 {
+            let message =
+                format!("{missing} of the {} entries have not arrived in {}", self.among.len(), self.workspace.name());
             return Err(Problem::transient(message));
         }
-        let named = |row: &&Vec<Value>| {
-            columns.iter().zip(row.iter()).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-        };
-        Ok(Out {
-            count: u32::try_from(rows.len()).unwrap_or(u32::MAX),
-            rows: rows.iter().take(SHOWN).map(named).collect(),
-        })
+        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        rows.truncate(SHOWN);
+        Ok(Out { count, rows })
+    }
+}
+
+/// How many of those that are waited for have no row of their own.
+fn missing(wanted: &[Row], rows: &[Row]) -> usize {
+    let mut free: Vec<&Row> = rows.iter().collect();
+    let mut missing = 0;
+    for one in wanted {
+        let fits = |row: &&Row| one.iter().all(|(column, value)| row.get(column).is_some_and(|seen| same(seen, value)));
+        match free.iter().position(fits) {
+            Some(at) => _ = free.swap_remove(at),
+            None => missing += 1,
+        }
+    }
+    missing
+}
+
+/// Equal, a number also when one is written with decimals.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() < f64::EPSILON,
+        _ => a == b,
     }
 }
 
@@ -102,24 +126,29 @@ mod tests {
         Fake::new().answer(&format!("{WORKSPACE}/api/query"), answer)
     }
 
-    fn inputs(rows: u32) -> Value {
-        json!({ "workspace": WORKSPACE, "query": "AzureDiagnostics", "rows": rows })
+    fn inputs(among: Value) -> Value {
+        json!({ "workspace": WORKSPACE, "query": "AzureDiagnostics", "among": among })
     }
 
     #[test]
     fn rows_come_by_the_names_of_their_columns() {
         let fake = fake(json!([["KeyRelease", 200.0], ["KeyRelease", 403.0]]));
-        let done = fake.step::<LogQuery>(inputs(2)).run().unwrap();
+        let wanted = json!([{ "n": 403 }, { "OperationName": "KeyRelease" }]);
+        let done = fake.step::<LogQuery>(inputs(wanted)).run().unwrap();
         let out = done.outputs.unwrap();
-        assert_eq!((&out["count"], &out["rows"][1]), (&json!(2), &json!({ "OperationName": "KeyRelease", "n": 403.0 })));
+        assert_eq!(
+            (&out["count"], &out["rows"][1]),
+            (&json!(2), &json!({ "OperationName": "KeyRelease", "n": 403.0 }))
+        );
         assert!(done.evidence.iter().all(|e| e.passed), "{:?}", done.evidence);
         assert!(fake.effects().is_empty());
     }
 
     #[test]
-    fn too_few_rows_are_waited_for() {
-        for rows in [json!([]), json!([["KeyRelease", 200.0]])] {
-            assert!(matches!(fake(rows).step::<LogQuery>(inputs(2)).apply(), Err(Problem::Transient(_))));
+    fn what_has_not_arrived_is_waited_for() {
+        let twice = json!([{ "n": 200 }, { "n": 200 }]);
+        for rows in [json!([]), json!([["KeyRelease", 200.0]]), json!([["KeyRelease", 200.0], ["KeyRelease", 403.0]])] {
+            assert!(matches!(fake(rows).step::<LogQuery>(inputs(twice.clone())).apply(), Err(Problem::Transient(_))));
         }
     }
 }

@@ -161,16 +161,17 @@ mod tests {
     fn a_secret_table_is_taken_without_a_look() {
         let fake = Fake::new().secret("mine", b"Name\nSmith\n");
         let out = run(&fake, json!({ "csv": "secret:mine" })).outputs.unwrap();
-        assert_eq!((&out["data"], &out["rows"], &out["synthetic"]), (&json!("secret:mine"), &Value::Null, &json!(false)));
+        assert_eq!(
+            (&out["data"], &out["rows"], &out["synthetic"]),
+            (&json!("secret:mine"), &Value::Null, &json!(false))
+        );
     }
 
     #[test]
     fn a_bad_table_and_too_few_rows_are_refused_before_anything_is_kept() {
         let fake = Fake::new().artifact("mine", b"Name\nSmith\n");
-        let cases = [
-            (json!({ "csv": "artifact:mine" }), "line 1, column 1"),
-            (json!({ "rows": 3 }), "50 to 20000 patients"),
-        ];
+        let cases =
+            [(json!({ "csv": "artifact:mine" }), "line 1, column 1"), (json!({ "rows": 3 }), "50 to 20000 patients")];
         for (inputs, expected) in cases {
             let told = format!("{:?}", fake.step::<PatientDataset>(inputs).check().unwrap_err());
             assert!(told.contains(expected), "{told}");

@@ -58,8 +58,8 @@ pub mod testing;
 mod time;
 
 pub use cx::{
-    Artifact, Artifacts, Attestation, Azure, Blobs, Crypto, Cx, DataKey, Directory, Hsm, Key, KeyVault, LocalAssignment, Pair,
-    Token, mark,
+    Artifact, Artifacts, Attestation, Azure, Blobs, Crypto, Cx, DataKey, Directory, Hsm, Key, KeyVault,
+    LocalAssignment, Pair, Token, mark,
 };
 pub use ids::{ArmId, BlobUri, ContainerUri, InvalidId, KeyUri, StoreUri};
 pub use problem::{Problem, Result};

@@ -291,6 +291,8 @@ impl RunState {
         self.steps
             .iter()
             .filter(|(_, step)| step.phase != Phase::Undone)
+            // Refused, as its lesson wanted it: it was planned, and there is nothing.
+            .filter(|(_, step)| step.outputs != Some(Value::Null))
             .filter_map(|(path, step)| Some((path, step.preview.as_deref().or(step.wanted.as_deref())?)))
             .flat_map(|(path, preview)| preview.costs.iter().map(move |cost| (path, cost)))
             .filter(|(_, cost)| cost.usd_per_hour > 0.0)

@@ -149,6 +149,11 @@ fn undo_is_registered_by_what_is_needed_and_goes_back_latest_first() {
     assert_eq!(state.step(&path("a")).unwrap().preview.as_ref().unwrap().before, json!("nothing"));
     assert_eq!(state.live().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), ["a", "part/c"]);
 
+    // What was refused because its lesson wanted it is not there, and costs nothing.
+    let refused = Record::StepSucceeded { step: path("part/c"), outputs: Value::Null, evidence: Vec::new() };
+    let state = fold(records.clone().into_iter().chain([refused]));
+    assert_eq!(state.live().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), ["a"]);
+
     let back = [Record::UndoStarted { generation: 1 }, undone("part/c")];
     let state = fold(records.into_iter().chain(back));
     assert_eq!(state.to_undo(), [&path("a")]);

@@ -222,7 +222,8 @@ fn version(text: Option<String>) -> Result<Option<String>, Failure> {
 /// Whether a POST only asks: for the availability of a name, or a workspace for its logs.
 fn asks(id: &str) -> bool {
     let id = id.to_ascii_lowercase();
-    let of_a_workspace = id.contains("/providers/microsoft.operationalinsights/workspaces/") && id.ends_with("/api/query");
+    let of_a_workspace =
+        id.contains("/providers/microsoft.operationalinsights/workspaces/") && id.ends_with("/api/query");
     id.ends_with("/checknameavailability") || of_a_workspace
 }
 
@@ -237,7 +238,9 @@ mod tests {
     #[test]
     fn questions_are_reads_and_other_posts_are_not() {
         let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w";
-        for question in ["/subscriptions/s/providers/Microsoft.Storage/checkNameAvailability", &format!("{workspace}/api/query")] {
+        for question in
+            ["/subscriptions/s/providers/Microsoft.Storage/checkNameAvailability", &format!("{workspace}/api/query")]
+        {
             assert!(asks(question), "{question}");
         }
         for deed in [&format!("{workspace}/purge"), "/subscriptions/s/providers/Microsoft.Other/things/t/api/query"] {
