@@ -1,11 +1,13 @@
 //! Effects against the embedded Azure: journaled first, done once, recognised after a crash, never at a stranger's cost.
 
+use std::sync::Arc;
+
 use sealbook_cloud::{Fault, FaultKind};
 use sealbook_engine::event::Event;
 use sealbook_engine::step::{Host as _, Operation, Ownership, StepError};
 use serde_json::{Value, json};
 
-use crate::support::{Lab, code};
+use crate::support::{Book, Lab, code};
 
 fn put_group(lab: &Lab, name: &str) -> Value {
     json!([{ "do": "azure.put", "effect": "make", "id": lab.group(name), "body": { "location": "italynorth", "tags": { "team": "a" } } }])
@@ -464,6 +466,49 @@ async fn blobs_go_up_once_and_come_down_as_they_were() {
 
     let delete = json!([{ "do": "blob.delete", "effect": "del", "uri": blob }, { "do": "blob.delete", "effect": "del2", "uri": blob }]);
     assert_eq!(lab.apply(delete).await.unwrap(), json!([true, false]));
+}
+
+#[tokio::test]
+async fn a_blob_is_written_again_by_the_effect_that_wrote_it_and_by_no_other() {
+    let (lab, _, container) = furnished().await;
+    let blob = format!("{container}/model.sealed");
+    let orders = |effect: &str, text: &str| {
+        json!([
+            { "do": "blob.create-container", "effect": "container", "uri": container },
+            { "do": "artifacts.write", "name": "up", "text": text },
+            { "do": "blob.put", "effect": effect, "uri": blob, "name": "up" },
+        ])
+    };
+    let text = async || {
+        let back = json!([{ "do": "blob.get", "uri": blob, "name": "down" }, { "do": "artifacts.read", "name": "down", "length": 100 }]);
+        lab.apply(back).await.unwrap()[1].as_str().unwrap().to_owned()
+    };
+    let written = || lab.carried_out("BlockBlob_Upload");
+    let up = lab.apply(orders("put", "sealed once")).await.unwrap();
+    // Sealed anew: the ledger knows the effect, and so does a machine that has forgotten all of it.
+    let anew = lab.apply(orders("put", "sealed again")).await.unwrap();
+    assert_ne!(up[2]["sha256"], anew[2]["sha256"]);
+    assert_eq!((text().await.as_str(), lab.book.ownership("put")), ("sealed again", Some(Ownership::Ours)));
+    let forgetful = |call: &mut sealbook_engine::step::Call| call.ledger = Arc::new(Book::default());
+    lab.apply_with(orders("put", "a third time"), forgetful).await.unwrap();
+    assert_eq!((text().await.as_str(), written()), ("a third time", 3));
+    // The same content again is not sent again.
+    lab.apply_with(orders("put", "a third time"), forgetful).await.unwrap();
+    assert_eq!(written(), 3);
+
+    // Another effect, another step, another run: strangers, each of them.
+    assert_eq!(code(lab.apply(orders("other", "mine")).await), "conflict");
+    let other_step = |call: &mut sealbook_engine::step::Call| {
+        forgetful(call);
+        call.step = "thief".parse().unwrap();
+    };
+    assert_eq!(code(lab.apply_with(orders("put", "mine"), other_step).await), "conflict");
+    let other_run = |call: &mut sealbook_engine::step::Call| {
+        forgetful(call);
+        call.run = "zzz222".parse().unwrap();
+    };
+    assert_eq!(code(lab.apply_with(orders("put", "mine"), other_run).await), "conflict");
+    assert_eq!((text().await.as_str(), written()), ("a third time", 3));
 }
 
 #[tokio::test]

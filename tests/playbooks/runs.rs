@@ -19,7 +19,9 @@ fn every_playbook_runs_verifies_and_undoes() {
         let run = last["run"].as_str().unwrap();
 
         let verdicts = lab.run(&["--output", "json", "verify", run]).expect(0).json();
-        assert!(verdicts.as_array().unwrap().iter().all(|v| v["passed"] == true), "{id}: {verdicts}");
+        // What ran inside a machine can't be looked at again, and says so.
+        let holds = |v: &serde_json::Value| v["passed"] == true || (v["passed"].is_null() && v["gone"].is_string());
+        assert!(verdicts.as_array().unwrap().iter().all(holds), "{id}: {verdicts}");
 
         // A second resume has nothing to do: it says how the run ended, and asks Azure for no change.
         let before = lab.inventory();

@@ -84,7 +84,7 @@ impl Blobs {
         content_type: &str,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Value, AzureError> {
-        self.upload(uri, content, content_type, metadata, None).await
+        self.upload(uri, content, content_type, metadata, Over::Anything).await
     }
 
     /// Writes a block blob where none is yet; `BlobAlreadyExists` (409) otherwise.
@@ -98,7 +98,22 @@ impl Blobs {
         content_type: &str,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Value, AzureError> {
-        self.upload(uri, content, content_type, metadata, Some(Etag::from("*"))).await
+        self.upload(uri, content, content_type, metadata, Over::Nothing).await
+    }
+
+    /// Writes a block blob over the one that has this ETag; `ConditionNotMet` (412) when it is another by now.
+    ///
+    /// # Errors
+    /// As for [`Blobs::put`].
+    pub async fn put_over(
+        &self,
+        uri: &str,
+        content: Bytes,
+        content_type: &str,
+        metadata: &BTreeMap<String, String>,
+        etag: &str,
+    ) -> Result<Value, AzureError> {
+        self.upload(uri, content, content_type, metadata, Over::This(etag)).await
     }
 
     /// Reads a blob, in ranges of one and the same version of it.
@@ -139,15 +154,21 @@ impl Blobs {
         content: Bytes,
         content_type: &str,
         metadata: &BTreeMap<String, String>,
-        if_none_match: Option<Etag>,
+        over: Over<'_>,
     ) -> Result<Value, AzureError> {
         let at = BlobUri::parse(uri)?.blob()?;
         let mut metadata = metadata.clone();
         let sha256 = hex(&sealbook_crypto::sha256(&content));
         metadata.insert(SHA256.to_owned(), sha256.clone());
         let bytes = content.len();
+        let (if_match, if_none_match) = match over {
+            Over::Anything => (None, None),
+            Over::Nothing => (None, Some(Etag::from("*"))),
+            Over::This(etag) => (Some(Etag::from(etag.to_owned())), None),
+        };
         let options = BlobClientUploadOptions {
             blob_content_type: Some(content_type.to_owned()),
+            if_match,
             if_none_match,
             metadata: Some(checked(&metadata)?),
             parallel: Some(PARALLEL),
@@ -179,6 +200,13 @@ impl Blobs {
         let options = BlobContainerClientOptions { client_options: self.inner.options(&at.host), ..Default::default() };
         BlobContainerClient::new(parsed(at)?, Some(self.inner.credential()), Some(options)).map_err(read)
     }
+}
+
+/// What a blob may be written over.
+enum Over<'a> {
+    Anything,
+    Nothing,
+    This(&'a str),
 }
 
 fn parsed(at: &BlobUri) -> Result<Url, AzureError> {

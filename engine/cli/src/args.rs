@@ -148,6 +148,9 @@ pub enum Command {
         /// The public key of the home that it must come from, as 64 hex digits.
         #[arg(long, value_name = "HEX")]
         key: Option<String>,
+        /// Trust these roots too when its evidence is judged; docs/attestation.md has the form of the file.
+        #[arg(long, value_name = "FILE")]
+        roots: Option<PathBuf>,
     },
     /// Give the next hint for the step a run stands at.
     Hint {

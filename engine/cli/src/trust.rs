@@ -8,6 +8,9 @@ use sealbook_cloud::Cloud;
 use sealbook_engine::host::Judge;
 use serde_json::Value;
 
+use crate::app::App;
+use crate::connect::open_embedded;
+
 /// Judges evidence documents under these roots, at the present instant.
 pub fn judge(roots: Roots) -> Judge {
     Arc::new(move |document, rules| document::verify(document, rules, &roots, now()))
@@ -28,6 +31,19 @@ pub fn embedded_judge(cloud: Cloud) -> Judge {
             }
         }
     })
+}
+
+/// The test roots of the home's embedded Azure, for what happened in this tenant and subscription of it.
+///
+/// # Errors
+/// Why there are none, in words: among others, that it was reset since, and its roots with it.
+pub fn test_roots(app: &App, tenant: &str, subscription: &str) -> Result<Roots, String> {
+    let cloud = open_embedded(app).map_err(|problem| problem.to_string())?;
+    let seed = cloud.seed().map_err(|error| error.to_string())?;
+    if (seed.tenant.as_str(), seed.subscription.as_str()) != (tenant, subscription) {
+        return Err("the embedded Azure that the run was on is gone, and its test roots with it".to_owned());
+    }
+    Roots::from_pem(&cloud.test_roots().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }
 
 /// Unix seconds.

@@ -16,12 +16,24 @@ use crate::step::{Evidence, Leftover, Preview, StepError};
 pub enum Event {
     /// An attempt at a run, or at its undo, began.
     RunStarted { run: RunId, title: String, attempt: u32, undo: bool },
-    /// A step began; `index` counts from 1. `what` and `why` are the playbook's texts, evaluated.
-    StepStarted { step: StepPath, index: usize, of: usize, title: String, what: String, why: String },
+    /// A step began; `index` counts from 1. `guest` is the resource id of the confidential VM that it runs inside. `what`
+    /// and `why` are the playbook's texts, evaluated.
+    StepStarted {
+        step: StepPath,
+        index: usize,
+        of: usize,
+        title: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        guest: Option<String>,
+        what: String,
+        why: String,
+    },
     /// `check` said what has to be done.
     StepPlanned { step: StepPath, preview: Preview },
     /// `check` found nothing to do.
     StepSatisfied { step: StepPath },
+    /// A step runs again, although it was done or under way: what it had made was in memory only, and is gone.
+    StepAgain { step: StepPath, why: String },
     /// Skipped because its `when` is false.
     StepSkipped { step: StepPath },
     /// An effect is about to be sent.

@@ -6,6 +6,7 @@ pub mod guest;
 pub mod home;
 pub mod host;
 pub mod journal;
+mod references;
 pub mod run;
 pub mod step;
 pub mod tee;

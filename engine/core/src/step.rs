@@ -8,6 +8,7 @@ use sealbook_model::id::{Digest, RunId, StepPath};
 pub use sealbook_model::journal::{
     AzureCause, Cost, Evidence, Failure, GuestAt, Intent, Leftover, Operation, Outcome, Ownership, Preview, StepError,
 };
+use sealbook_model::problem::codes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,38 @@ pub enum Checked {
     Satisfied(Value),
     /// There is something to do.
     Needed(Preview),
+}
+
+/// What an export of a plugin answered.
+pub(crate) enum Answer {
+    Checked(Checked),
+    Outputs(Value),
+    Evidence(Vec<Evidence>),
+    Leftovers(Vec<Leftover>),
+}
+
+impl Answer {
+    pub(crate) fn checked(self) -> Result<Checked, Failure> {
+        if let Self::Checked(checked) = self { Ok(checked) } else { Err(mixed_up()) }
+    }
+
+    pub(crate) fn outputs(self) -> Result<Value, Failure> {
+        if let Self::Outputs(outputs) = self { Ok(outputs) } else { Err(mixed_up()) }
+    }
+
+    pub(crate) fn evidence(self) -> Result<Vec<Evidence>, Failure> {
+        if let Self::Evidence(evidence) = self { Ok(evidence) } else { Err(mixed_up()) }
+    }
+
+    pub(crate) fn leftovers(self) -> Result<Vec<Leftover>, Failure> {
+        if let Self::Leftovers(leftovers) = self { Ok(leftovers) } else { Err(mixed_up()) }
+    }
+}
+
+/// An answer is of the kind of its question, unless the engine, or a guest's agent, mixed them up.
+fn mixed_up() -> Failure {
+    let message = "a plugin's answer was taken for another export's".into();
+    StepError::Component { code: codes::INTERNAL.into(), message }.into()
 }
 
 /// The write-ahead ledger of one call's effects. Every method returns only once its record is durable.

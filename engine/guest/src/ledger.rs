@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sealbook_engine::step::{Failure, Intent, Ledger, Operation, Outcome, StepError};
+use sealbook_engine::host::standing;
+use sealbook_engine::step::{Failure, Intent, Ledger, Operation, Outcome};
 use sealbook_model::id::Digest;
-use sealbook_model::problem::codes;
 use serde_json::Value;
 
 /// The effects of one step in one generation, in the order in which they were intended.
@@ -28,21 +28,17 @@ impl GuestLedger {
 #[async_trait]
 impl Ledger for GuestLedger {
     async fn standing(&self, name: &str, request: &Digest) -> Result<Option<Operation>, Failure> {
-        let known = self.with(|(_, known)| known.get(name).cloned());
-        match known {
-            Some(operation) if operation.intent.request != *request => {
-                let message = format!("the effect `{name}` was begun with another request");
-                Err(StepError::Component { code: codes::EFFECT_CHANGED.into(), message }.into())
-            }
-            known => Ok(known),
-        }
+        standing(self.with(|(_, known)| known.get(name).cloned()), request)
     }
 
     async fn intend(&self, intent: Intent) -> Result<(), Failure> {
         self.with(|(order, known)| {
-            if !known.contains_key(&intent.name) {
-                order.push(intent.name.clone());
-                known.insert(intent.name.clone(), Operation { intent, accepted: None, outcome: None });
+            if known.get(&intent.name).is_some_and(|known| known.intent.request == intent.request) {
+                return;
+            }
+            let name = intent.name.clone();
+            if known.insert(name.clone(), Operation { intent, accepted: None, outcome: None }).is_none() {
+                order.push(name);
             }
         });
         Ok(())

@@ -52,11 +52,13 @@ pub struct PlannedStep {
     pub title: String,
     /// What happens, in Markdown.
     pub what: String,
+    /// The confidential VM that it runs inside; none: it runs on this machine.
+    pub guest: Option<String>,
     /// The plugin.
     pub plugin: String,
     /// What it is granted.
     pub grants: Vec<String>,
-    /// What a person would type.
+    /// What a person would type: inside the VM, if it runs there.
     pub by_hand: Option<String>,
     /// The condition under which it runs.
     pub when: Option<String>,
@@ -180,6 +182,7 @@ fn planned(step: &Step, scope: &Scope) -> PlannedStep {
         path: step.path.clone(),
         title: step.title.clone(),
         what: step.text.what.clone(),
+        guest: step.vm().map(|vm| vm.preview(scope)),
         plugin: step.plugin.to_string(),
         grants: step.grants.iter().map(|(template, _)| template.preview(scope)).collect(),
         by_hand: step.by_hand.as_ref().map(|t| t.preview(scope)),

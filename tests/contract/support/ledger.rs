@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use sealbook_engine::host::standing;
 use sealbook_engine::step::{Failure, Intent, Ledger, Operation, Outcome, Ownership, StepError};
 use sealbook_model::id::Digest;
 use serde_json::Value;
@@ -62,13 +63,7 @@ impl Book {
 #[async_trait]
 impl Ledger for Book {
     async fn standing(&self, name: &str, request: &Digest) -> Result<Option<Operation>, Failure> {
-        let known = self.operation(name);
-        match &known {
-            Some(operation) if operation.intent.request != *request => {
-                Err(StepError::Permanent { message: "another request under a known name".into() }.into())
-            }
-            _ => Ok(known),
-        }
+        standing(self.operation(name), request)
     }
 
     async fn intend(&self, intent: Intent) -> Result<(), Failure> {

@@ -31,8 +31,7 @@ fn verify(app: &App, args: &AttestVerifyArgs) -> Result<u8, Failure> {
     let nonce = args.nonce.as_deref().map(nonce).transpose()?;
     let roots = match &args.roots {
         None => Roots::builtin(),
-        Some(path) => Roots::builtin()
-            .and(Roots::from_pem(&String::from_utf8_lossy(&read(path)?)).map_err(|e| unusable(path, &e.to_string()))?),
+        Some(path) => Roots::builtin().and(roots(path)?),
     };
     let mut files = Vec::new();
     for path in &args.files {
@@ -171,6 +170,11 @@ fn nonce(digits: &str) -> Result<Vec<u8>, Failure> {
         .then(|| (0..digits.len()).step_by(2).map(|at| digits.get(at..at.saturating_add(2))))
         .and_then(|pairs| pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect());
     bytes.ok_or_else(|| Problem::new(codes::USAGE, "the nonce is not written in hex").fix("two digits a byte").into())
+}
+
+/// Reads roots that the reader trusts.
+pub(super) fn roots(path: &Path) -> Result<Roots, Failure> {
+    Ok(Roots::from_pem(&String::from_utf8_lossy(&read(path)?)).map_err(|e| unusable(path, &e.to_string()))?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

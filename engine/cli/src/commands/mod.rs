@@ -23,7 +23,9 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::Explain { code } => return texts::explain(code.as_deref(), cli.global.output),
         Command::Completions { shell } => return Ok(texts::completions(*shell)),
-        Command::VerifyTranscript { file, key } => return transcript::verify(&cli.global, file, key.as_deref()),
+        Command::VerifyTranscript { file, key, roots } => {
+            return transcript::verify(&cli.global, file, key.as_deref(), roots.as_deref());
+        }
         _ => {}
     }
     if let Command::Policy { command } = cli.command {

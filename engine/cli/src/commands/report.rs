@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sealbook_attestation::Roots;
+use sealbook_model::CloudName;
 use sealbook_model::id::RunId;
 use sealbook_model::problem::{Problem, codes};
 
@@ -10,6 +12,7 @@ use crate::app::{App, Failure};
 use crate::args::Output;
 use crate::out;
 use crate::render::html::{self, Pictures};
+use crate::trust;
 
 /// Largest picture that goes into a page, in bytes.
 const PICTURE_MAX: u64 = 8 << 20;
@@ -17,7 +20,17 @@ const PICTURE_MAX: u64 = 8 << 20;
 /// Writes a run's report.
 pub async fn report(app: &App, run: Option<&str>, to: Option<PathBuf>) -> Result<u8, Failure> {
     let (runs, run) = find(app, run)?;
-    let report = runs.report(&run)?;
+    let mut report = runs.report(&run)?;
+    if report.has_evidence() {
+        let roots = match report.cloud {
+            CloudName::Azure => Ok(Roots::builtin()),
+            CloudName::Embedded => trust::test_roots(app, &report.tenant, &report.subscription),
+        };
+        match roots {
+            Ok(roots) => report.judge(&roots),
+            Err(why) => out::note(&format!("The evidence of its machines was not judged again: {why}.")),
+        }
+    }
     if app.output() == Output::Json {
         out::json(&report);
         return Ok(0);

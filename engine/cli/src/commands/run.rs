@@ -142,17 +142,19 @@ pub async fn verify(app: &App, run: Option<&str>, step: Option<&str>, azure: &Az
     let (run, connection) = reconnect(app, run, azure, true, "verify").await?;
     let work = Work::new(app, app.runtime()?, connection, Arc::new(Reporter::new(app.ui())), true);
     let verdicts = work.engine.verify(&run, step.as_ref(), &work.session).await?;
-    let failed = verdicts.iter().filter(|v| !v.passed).count();
+    let failed = verdicts.iter().any(|v| v.passed == Some(false));
     if app.output() == Output::Json {
         out::json(&verdicts);
     } else {
         let mut lines = Vec::new();
         for verdict in &verdicts {
-            lines.push(line(
-                if verdict.passed { Tone::Good } else { Tone::Bad },
-                if verdict.passed { "ok" } else { "not so" },
-                verdict.step.to_string(),
-            ));
+            let (tone, word) = match verdict.passed {
+                Some(true) => (Tone::Good, "ok"),
+                Some(false) => (Tone::Bad, "not so"),
+                None => (Tone::Dim, "gone"),
+            };
+            lines.push(line(tone, word, verdict.step.to_string()));
+            lines.extend(verdict.gone.iter().map(|why| line(Tone::Dim, "", why.clone())));
             lines.extend(verdict.evidence.iter().map(narrate::seen));
             lines.extend(verdict.error.iter().flat_map(|e| narrate::failure("It could not be verified.", &e.error)));
         }
@@ -168,7 +170,7 @@ pub async fn verify(app: &App, run: Option<&str>, step: Option<&str>, azure: &Az
         }
         app.data(&lines);
     }
-    Ok(if failed == 0 { 0 } else { 21 })
+    Ok(if failed { 21 } else { 0 })
 }
 
 /// A session's engine and its surroundings.

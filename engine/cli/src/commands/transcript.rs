@@ -9,17 +9,25 @@ use sealbook_engine::transcript::{self, Transcript};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
+use super::attest;
 use super::read::find;
 use super::report::deliver;
 use crate::app::{App, Failure};
 use crate::args::{Global, Output};
 use crate::out;
 use crate::render::verdict;
+use crate::trust;
 
 /// Writes a run's transcript.
 pub fn transcript(app: &App, run: Option<&str>, to: Option<PathBuf>) -> Result<u8, Failure> {
     let (_, run) = find(app, run)?;
-    let transcript = Transcript::of(&app.home(), &run)?;
+    let mut transcript = Transcript::of(&app.home(), &run)?;
+    if let Some(context) = transcript.wants_test_roots() {
+        match trust::test_roots(app, &context.tenant, &context.subscription) {
+            Ok(roots) => transcript = transcript.with_test_roots(&roots),
+            Err(why) => out::note(&format!("Nobody will be able to judge its evidence again: {why}.")),
+        }
+    }
     deliver(&run, "ndjson", to, &transcript.to_ndjson()?)?;
     let head = transcript.head();
     let signed = match transcript.signed() {
@@ -33,8 +41,9 @@ pub fn transcript(app: &App, run: Option<&str>, to: Option<PathBuf>) -> Result<u
 }
 
 /// Verifies a transcript and shows every check.
-pub fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<u8, Failure> {
+pub fn verify(global: &Global, file: &Path, key: Option<&str>, roots: Option<&Path>) -> Result<u8, Failure> {
     let key = key.map(parse_key).transpose()?;
+    let roots = roots.map(attest::roots).transpose()?.unwrap_or_default();
     let unreadable = |e: io::Error| {
         Problem::new(codes::FILE_UNUSABLE, format!("`{}` can't be read", file.display()))
             .because(e.to_string())
@@ -49,7 +58,7 @@ pub fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<u8, Fai
         }
         Box::new(BufReader::new(File::open(file).map_err(unreadable)?))
     };
-    let verdict = transcript::verify(from, key.as_ref());
+    let verdict = transcript::verify(from, key.as_ref(), &roots);
     let passed = verdict.passed();
     if global.output == Output::Json {
         out::json(&json!({ "passed": passed, "checks": verdict.checks, "facts": verdict.facts }));
@@ -60,6 +69,9 @@ pub fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<u8, Fai
         let open = verdict.checks.iter().filter(|check| check.outcome == Outcome::NotApplicable).count();
         let rest = if open > 0 { format!("; what could not be asked is marked - ({open})") } else { String::new() };
         out::note(&format!("The transcript verifies{rest}."));
+        if verdict.facts.contains_key("test_roots") {
+            out::note("Its evidence was judged under TEST roots: it shows nothing about real hardware.");
+        }
         return Ok(0);
     };
     Err(Problem::new(codes::TRANSCRIPT_REFUSED, "the transcript does not verify")

@@ -36,6 +36,7 @@ fn detail(record: &Record) -> String {
         Record::EffectCompleted { name, outcome, .. } => format!("{name}: {:?}", outcome.ownership).to_lowercase(),
         Record::LessonSeen { detail, .. } => detail.clone(),
         Record::StepSucceeded { evidence, .. } => format!("{} checks", evidence.len()),
+        Record::StepAgain { why, .. } => why.clone(),
         Record::StepFailed { failure, retries, .. } => format!("{failure} (after {retries} retries)"),
         Record::RetryWaited { why, millis, .. } => {
             format!("{} for: {why}", span(std::time::Duration::from_millis(*millis)))

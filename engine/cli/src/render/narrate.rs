@@ -16,8 +16,13 @@ pub fn lines(event: &Event) -> Vec<Line> {
             };
             vec![line(Tone::Head, "", what)]
         }
-        Event::StepStarted { step, index, of, title, what, why } => {
+        Event::StepStarted { step, index, of, title, guest, what, why } => {
             let mut out = vec![line(Tone::Head, "", format!("\nStep {index} of {of}, {step}: {title}"))];
+            out.extend(guest.iter().map(|vm| {
+                let name = vm.rsplit('/').next().unwrap_or(vm);
+                let text = format!("inside the confidential VM {name}: Sealbook does it there, with --hands-on too");
+                line(Tone::Plain, "where", text)
+            }));
             out.extend(text("", what));
             out.extend(text("why", why));
             out
@@ -38,6 +43,9 @@ pub fn lines(event: &Event) -> Vec<Line> {
         }
         Event::StepSatisfied { .. } => {
             vec![line(Tone::Good, "ok", "Already as it should be: nothing to do, nothing to undo.")]
+        }
+        Event::StepAgain { step, why } => {
+            vec![line(Tone::Warn, "again", format!("{step} runs again: {}", sentence(why)))]
         }
         Event::StepSkipped { step } => {
             vec![line(Tone::Dim, "skipped", format!("{step}: its condition does not hold."))]
@@ -112,4 +120,30 @@ fn text(label: &'static str, text: &str) -> Option<Line> {
 fn sentence(message: &str) -> String {
     let message = message.trim().to_owned();
     if message.ends_with(['.', '!', '?']) { message } else { format!("{message}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(event: &Event) -> String {
+        lines(event).iter().map(|line| line.layout(100, false)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_step_says_where_it_runs_and_why_it_runs_again() {
+        let started = |guest: Option<&str>| Event::StepStarted {
+            step: "trained".parse().unwrap(),
+            index: 3,
+            of: 4,
+            title: "Train".into(),
+            guest: guest.map(str::to_owned),
+            what: "A model.".into(),
+            why: String::new(),
+        };
+        insta::assert_snapshot!(told(&started(Some("/subscriptions/1/virtualMachines/cvm"))), @"");
+        assert!(!told(&started(None)).contains("confidential VM"));
+        let again = Event::StepAgain { step: "opened".parse().unwrap(), why: "cvm was restarted".into() };
+        insta::assert_snapshot!(told(&again), @"  again   opened runs again: cvm was restarted.");
+    }
 }

@@ -22,13 +22,16 @@ pub fn lines(plan: &Plan, detailed: bool) -> Vec<Line> {
     }
     let width = plan.steps.iter().map(|s| s.path.as_str().len()).max().unwrap_or(0);
     for step in &plan.steps {
+        let place = if step.guest.is_some() { " (inside the confidential VM)" } else { "" };
         out.push(command(
             if step.index == 1 { "steps" } else { "" },
-            format!("{:>2}  {:<width$}  {}", step.index, step.path.as_str(), step.title),
+            format!("{:>2}  {:<width$}  {}{place}", step.index, step.path.as_str(), step.title),
         ));
         if detailed {
+            out.extend(step.guest.iter().map(|vm| command("", format!("      inside the confidential VM {vm}"))));
             out.extend(step.grants.iter().map(|g| command("", format!("      may {g}"))));
-            out.extend(step.by_hand.iter().map(|b| command("", format!("      {b}"))));
+            let there = if step.guest.is_some() { "in there: " } else { "" };
+            out.extend(step.by_hand.iter().map(|b| command("", format!("      {there}{b}"))));
         }
     }
     let after = if plan.usd_after_undo > 0.0 {

@@ -110,6 +110,7 @@ impl Reporter {
                 live.bar.set_message(step.to_string());
                 live.bar.enable_steady_tick(Duration::from_millis(250));
             }
+            Event::StepAgain { step, .. } => live.bar.set_message(format!("{step}: again")),
             Event::EffectStarted { step, kind, target, .. } => {
                 live.bar.set_message(safe(&format!("{step}: {kind} {target}")))
             }

@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::protocol::{Answer, Export, Job, Mailbox, Reply};
+use super::protocol::{self, Export, Job, Mailbox, Reply};
 use super::script::{DIGEST, MAILBOX, SCRIPT, Started, stdout};
 use crate::event::Event;
 use crate::host::{Components, PluginHost, refused};
-use crate::step::{Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
+use crate::references::references;
+use crate::step::{Answer, Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
 
 /// First and longest wait between two looks at the mailbox.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -64,7 +65,7 @@ impl Guests {
     /// Has a guest's agent make a call.
     async fn call(&self, call: &Call, at: &GuestAt, export: Export) -> Result<Answer, Failure> {
         permitted(call, at)?;
-        if holds_secret(&call.inputs) {
+        if !references(&call.inputs, &["secret:"]).is_empty() {
             let message = "a secret input can't be handed to a guest step: what a confidential VM may know it gets by \
                            key release"
                 .into();
@@ -106,9 +107,14 @@ impl Guests {
             }
         }
         match reply.answer {
-            Answer::Stranger | Answer::Working => Err(restarted(at)),
-            Answer::Failed(failure) => Err(failure),
-            answer => Ok(answer),
+            protocol::Answer::Stranger | protocol::Answer::Working => Err(restarted(at)),
+            protocol::Answer::Failed(failure) => Err(failure),
+            protocol::Answer::Checked(Finding::Satisfied { outputs }) => {
+                Ok(Answer::Checked(Checked::Satisfied(outputs)))
+            }
+            protocol::Answer::Checked(Finding::Needed(preview)) => Ok(Answer::Checked(Checked::Needed(*preview))),
+            protocol::Answer::Outputs(outputs) => Ok(Answer::Outputs(outputs)),
+            protocol::Answer::Evidence(evidence) => Ok(Answer::Evidence(evidence)),
         }
     }
 
@@ -120,7 +126,7 @@ impl Guests {
             tokio::time::sleep(wait).await;
             wait = (wait * 3 / 2).min(POLL.1);
             if let Some(reply) = self.read(&mailbox.reply()).await?.filter(|reply| reply.id == job.id) {
-                if !matches!(reply.answer, Answer::Working) {
+                if !matches!(reply.answer, protocol::Answer::Working) {
                     return Ok(reply);
                 }
                 noticed = true;
@@ -136,7 +142,7 @@ impl Guests {
                 let message = format!(
                     "the agent in {} runs, but does not take its job from {}: its identity may not have the role \
                      Storage Blob Data Contributor there yet",
-                    name(&at.vm),
+                    at.name(),
                     at.mailbox
                 );
                 return Err(StepError::Transient { message, retry_after: None }.into());
@@ -162,7 +168,7 @@ impl Guests {
             return Err(unavailable(at, "its agent could not be installed"));
         }
         if !started.isolation.is_empty() && !lock(&self.agents).contains_key(at) {
-            let message = format!("{}: {}", name(&at.vm), started.isolation);
+            let message = format!("{}: {}", at.name(), started.isolation);
             call.events.send(Event::Log { step: call.step.clone(), level: "info".into(), message });
         }
         lock(&self.agents).insert(at.clone(), started.agent.clone());
@@ -180,7 +186,7 @@ impl Guests {
         let mut answer = match begun.map_err(|error| not_running(at, &error))? {
             Begun::Done(answer) => answer,
             Begun::Accepted(mut follow) => loop {
-                let why = format!("the agent in {} starts", name(&at.vm));
+                let why = format!("the agent in {} starts", at.name());
                 call.events.send(Event::Progress { step: call.step.clone(), done: 0, total: None, message: why });
                 tokio::time::sleep(follow.delay()).await;
                 match arm.poll(&follow).await.map_err(|error| not_running(at, &error))? {
@@ -251,36 +257,18 @@ fn permitted(call: &Call, at: &GuestAt) -> Result<(), Failure> {
         Use { interface: Capability::Blob, verb: Verb::Write, target: &mail, role: None },
     ];
     for wanted in &uses {
-        call.gate.policy_allows(wanted).map_err(|denial| StepError::Denied {
-            capability: denial.capability,
-            scope: denial.scope,
-            line: denial.line,
-        })?;
+        call.gate.policy_allows(wanted).map_err(StepError::from)?;
     }
     Ok(())
 }
 
-fn holds_secret(inputs: &Value) -> bool {
-    match inputs {
-        Value::String(text) => text.starts_with("secret:"),
-        Value::Array(items) => items.iter().any(holds_secret),
-        Value::Object(fields) => fields.values().any(holds_secret),
-        _ => false,
-    }
-}
-
-/// A resource's own name.
-fn name(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or(id)
-}
-
 fn restarted(at: &GuestAt) -> Failure {
-    let message = format!("{} was restarted: what its steps held in memory is gone", name(&at.vm));
+    let message = format!("{} was restarted: what its steps held in memory is gone", at.name());
     StepError::Component { code: codes::GUEST_RESTARTED.into(), message }.into()
 }
 
 fn unavailable(at: &GuestAt, why: &str) -> Failure {
-    let message = format!("{} does not answer: {why}", name(&at.vm));
+    let message = format!("{} does not answer: {why}", at.name());
     StepError::Component { code: codes::GUEST_NOT_AVAILABLE.into(), message }.into()
 }
 
@@ -296,36 +284,21 @@ fn unreadable(error: &std::io::Error) -> Failure {
     StepError::Component { code: codes::GUEST_NOT_AVAILABLE.into(), message }.into()
 }
 
-fn mixed_up() -> Failure {
-    let message = "the agent answered another question".into();
-    StepError::Component { code: codes::INTERNAL.into(), message }.into()
-}
-
 #[async_trait]
 impl Host for Guests {
     async fn check(&self, call: &Call) -> Result<Checked, Failure> {
         let Some(at) = &call.guest else { return self.here.check(call).await };
-        match self.call(call, at, Export::Check).await? {
-            Answer::Checked(Finding::Satisfied { outputs }) => Ok(Checked::Satisfied(outputs)),
-            Answer::Checked(Finding::Needed(preview)) => Ok(Checked::Needed(*preview)),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, at, Export::Check).await?.checked()
     }
 
     async fn apply(&self, call: &Call) -> Result<Value, Failure> {
         let Some(at) = &call.guest else { return self.here.apply(call).await };
-        match self.call(call, at, Export::Apply).await? {
-            Answer::Outputs(outputs) => Ok(outputs),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, at, Export::Apply).await?.outputs()
     }
 
     async fn verify(&self, call: &Call, outputs: &Value) -> Result<Vec<Evidence>, Failure> {
         let Some(at) = &call.guest else { return self.here.verify(call, outputs).await };
-        match self.call(call, at, Export::Verify { outputs: outputs.clone() }).await? {
-            Answer::Evidence(evidence) => Ok(evidence),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, at, Export::Verify { outputs: outputs.clone() }).await?.evidence()
     }
 
     /// What a guest step left behind lies in the cloud, and is taken back from here: the machine may be gone.

@@ -198,7 +198,7 @@ impl Shelf {
         work: impl FnOnce(Reader, &mut Filling) -> Result<(), E> + Send + 'static,
     ) -> Result<Sealed, Failure> {
         let mut writer = self.create(step, name, secret).await?;
-        let open = writer.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
+        let open = writer.take()?;
         let reader = source.reader();
         let done = aside(move || {
             let mut filling = Filling(open);
@@ -225,9 +225,13 @@ impl Shelf {
 }
 
 impl Writer {
+    fn take(&mut self) -> Result<Open, Failure> {
+        self.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()).into())
+    }
+
     /// Appends some bytes.
     pub(crate) async fn append(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
-        let mut open = self.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
+        let mut open = self.take()?;
         let (open, result) = aside(move || {
             let result = open.append(&bytes);
             Ok((open, result))
@@ -239,7 +243,7 @@ impl Writer {
 
     /// Finishes it; one of the same name is replaced.
     pub(crate) async fn finish(mut self) -> Result<Sealed, Failure> {
-        let open = self.open.take().ok_or_else(|| Fault::BadHandle("the draft is finished".into()))?;
+        let open = self.take()?;
         aside(move || open.finish()).await
     }
 }

@@ -29,7 +29,7 @@ use super::link::{self, Links};
 use super::provider::Lines;
 use super::text::one_line;
 use crate::event::Events;
-use crate::step::{AzureCause, Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
+use crate::step::{Answer, Call, Checked, Evidence, Failure, Host, Leftover, Operation, StepError};
 use crate::tee::Tee;
 
 /// Namespace of the correlation ids that a run's requests carry (a random UUID, fixed for good).
@@ -85,14 +85,6 @@ impl Export<'_> {
     }
 }
 
-/// What an export returned.
-enum Answer {
-    Checked(Checked),
-    Outputs(Value),
-    Evidence(Vec<Evidence>),
-    Leftovers(Vec<Leftover>),
-}
-
 impl PluginHost {
     /// Makes a host.
     #[must_use]
@@ -132,24 +124,15 @@ impl PluginHost {
 #[async_trait]
 impl Host for PluginHost {
     async fn check(&self, call: &Call) -> Result<Checked, Failure> {
-        match self.call(call, Export::Check).await? {
-            Answer::Checked(checked) => Ok(checked),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, Export::Check).await?.checked()
     }
 
     async fn apply(&self, call: &Call) -> Result<Value, Failure> {
-        match self.call(call, Export::Apply).await? {
-            Answer::Outputs(outputs) => Ok(outputs),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, Export::Apply).await?.outputs()
     }
 
     async fn verify(&self, call: &Call, outputs: &Value) -> Result<Vec<Evidence>, Failure> {
-        match self.call(call, Export::Verify { outputs }).await? {
-            Answer::Evidence(evidence) => Ok(evidence),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, Export::Verify { outputs }).await?.evidence()
     }
 
     async fn undo(
@@ -159,10 +142,7 @@ impl Host for PluginHost {
         outputs: Option<&Value>,
         operations: &[Operation],
     ) -> Result<Vec<Leftover>, Failure> {
-        match self.call(call, Export::Undo { before, outputs, operations }).await? {
-            Answer::Leftovers(leftovers) => Ok(leftovers),
-            _ => Err(mixed_up()),
-        }
+        self.call(call, Export::Undo { before, outputs, operations }).await?.leftovers()
     }
 
     async fn settle(&self) {
@@ -174,11 +154,7 @@ impl Host for PluginHost {
     async fn read(&self, call: &Call, uri: &str) -> Result<Value, Failure> {
         let uri = BlobUri::parse_blob(uri)?;
         let wanted = Use { interface: Capability::Blob, verb: Verb::Read, target: uri.as_str(), role: None };
-        call.gate.allows(&wanted).map_err(|d| StepError::Denied {
-            capability: d.capability,
-            scope: d.scope,
-            line: d.line,
-        })?;
+        call.gate.allows(&wanted).map_err(StepError::from)?;
         let blobs = self.settings.azure.blobs();
         let content = tokio::select! {
             biased;
@@ -310,12 +286,5 @@ fn other(error: &wasmtime::Error) -> Fault {
         Fault::BadHandle(text)
     } else {
         Fault::Crashed(text)
-    }
-}
-
-fn mixed_up() -> Failure {
-    Failure {
-        error: Fault::Host("a plugin's answer was taken for another export's".into()).into(),
-        azure: None::<AzureCause>,
     }
 }

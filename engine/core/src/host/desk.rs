@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sealbook_azure::Azure;
 use sealbook_model::grant::{Capability, Use, Verb};
-use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
@@ -20,6 +19,7 @@ use super::limits::{HANDLES, Meter};
 use super::marks::Mark;
 use super::provider::{Lines, Reported, Steps};
 use super::wasi;
+use crate::references::references;
 use crate::step::{Call, Failure, Operation, Ownership, StepError};
 use crate::tee::{Tee, USER_DATA};
 
@@ -68,8 +68,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(call: &Call, phase: Phase, means: Means, operations: &[Operation]) -> Self {
-        let mut references = BTreeSet::new();
-        collect_references(&call.inputs, &mut references);
+        let given = references(&call.inputs, &["key:", "token:", "artifact:", "secret:"]);
+        let references = given.into_iter().map(str::to_owned).collect();
         let ownership = |o: &Operation| o.outcome.as_ref().map_or(Ownership::Unknown, |outcome| outcome.ownership);
         // A change to a thing does not make it the run's own: only what made it does.
         let made = operations.iter().filter(|o| !matches!(o.intent.kind.as_str(), "arm-patch" | "arm-post"));
@@ -85,9 +85,7 @@ impl Desk {
         target: &str,
         role: Option<&str>,
     ) -> Result<(), Failure> {
-        self.call.gate.allows(&Use { interface, verb, target, role }).map_err(|denial| {
-            StepError::Denied { capability: denial.capability, scope: denial.scope, line: denial.line }.into()
-        })
+        Ok(self.call.gate.allows(&Use { interface, verb, target, role }).map_err(StepError::from)?)
     }
 
     /// What evidence says of this step, as user data: the digest of its component, and the head of the run's records.
@@ -155,17 +153,6 @@ impl Deref for Desk {
 
     fn deref(&self) -> &Means {
         &self.means
-    }
-}
-
-fn collect_references(value: &Value, into: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) if ["key:", "token:", "artifact:", "secret:"].iter().any(|kind| text.starts_with(kind)) => {
-            into.insert(text.clone());
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_references(item, into)),
-        Value::Object(fields) => fields.values().for_each(|field| collect_references(field, into)),
-        _ => {}
     }
 }
 

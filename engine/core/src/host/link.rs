@@ -88,7 +88,7 @@ fn denied(gate: &Gate, capability: Capability) -> StepError {
     let missing = gate.missing().into_iter().find(|d| d.capability.split(':').next() == Some(name.as_str()));
     let denial = missing.or_else(|| gate.allows(&Use { interface: capability, verb, target: "", role: None }).err());
     match denial {
-        Some(denial) => StepError::Denied { capability: denial.capability, scope: denial.scope, line: denial.line },
+        Some(denial) => denial.into(),
         None => StepError::Denied { capability: name, scope: String::new(), line: String::new() },
     }
 }

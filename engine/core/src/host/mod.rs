@@ -38,5 +38,5 @@ pub use call::{HostSettings, Judge, PluginHost};
 pub use engine::{Components, Runtime, RuntimeSettings};
 pub(crate) use failure::of as refused;
 pub use limits::Ceilings;
-pub use reconcile::{Knows, Row, TABLE};
+pub use reconcile::{Knows, Row, TABLE, standing};
 pub(crate) use text::one_line;

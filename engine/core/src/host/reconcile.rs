@@ -5,16 +5,21 @@
 //! ([`Knows`]), of whether the ledger has seen the effect before ([`Before`]), and of what stands at the target
 //! ([`Seen`]).
 
+use sealbook_model::id::Digest;
+use sealbook_model::problem::codes;
 use serde_json::Value;
 
 use super::marks::Bearer;
-use crate::step::{Ownership, StepError};
+use crate::step::{Failure, Intent, Operation, Ownership, StepError};
 
 /// How a run recognises what an effect of some kind did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knows {
     /// By tags or metadata that name run and effect: what carries them is this effect's, what does not is not.
     Mark,
+    /// By a mark, and by its content: what carries the mark but has other content is what this effect did earlier, and is
+    /// replaced. Such an effect may be repeated with another request.
+    Content,
     /// By a name that is derived from run and effect: what has that name is this effect's. An equal thing under another
     /// name does as well, and is foreign.
     Name,
@@ -89,7 +94,11 @@ pub const TABLE: [Row; 20] = [
         knows: Knows::Prior,
         how: "the application had no service principal in the tenant before, and has one now",
     },
-    Row { kind: "blob-put", knows: Knows::Mark, how: "metadata of run and effect on the blob" },
+    Row {
+        kind: "blob-put",
+        knows: Knows::Content,
+        how: "metadata of run and effect on the blob; one that has other content is replaced",
+    },
     Row { kind: "container-create", knows: Knows::Mark, how: "metadata of run and effect on the container" },
     Row { kind: "blob-delete", knows: Knows::Gone, how: "the blob or container is absent" },
 ];
@@ -99,6 +108,24 @@ pub(crate) fn row(kind: &str) -> Option<&'static Row> {
     // A table of twenty rows is searched faster than it is hashed.
     static ROWS: [Row; 20] = TABLE;
     ROWS.iter().find(|row| row.kind == kind)
+}
+
+/// What a ledger answers of an effect that it knows: nothing, where it is repeated with another request and may be.
+///
+/// # Errors
+/// SB0514: it is repeated with another request.
+pub fn standing(known: Option<Operation>, request: &Digest) -> Result<Option<Operation>, Failure> {
+    let Some(Intent { name, kind, request: recorded, .. }) = known.as_ref().map(|known| &known.intent) else {
+        return Ok(None);
+    };
+    if recorded == request {
+        return Ok(known);
+    }
+    if row(kind).is_some_and(|row| row.knows == Knows::Content) {
+        return Ok(None);
+    }
+    let message = format!("the effect `{name}` was begun with another request: recorded: {recorded}, now: {request}");
+    Err(StepError::Component { code: codes::EFFECT_CHANGED.into(), message }.into())
 }
 
 /// What the ledger knows of the effect.
@@ -119,7 +146,7 @@ pub(crate) struct Seen {
     pub(crate) bearer: Bearer,
     /// How far Azure has come with it.
     pub(crate) state: Progress,
-    /// For [`Knows::Prior`]: whether it has all that was asked for. For [`Knows::Turned`]: whether all that the plugin
+    /// For [`Knows::Prior`] and [`Knows::Content`]: whether it has all that was asked for. For [`Knows::Turned`]: whether all that the plugin
     /// gets stands at the target, so that nothing has to be sent again.
     pub(crate) as_asked: bool,
 }
@@ -166,7 +193,10 @@ pub(crate) fn decide(
 ) -> Decision {
     match knows {
         Knows::Repeat => Decision::Act { prior: Value::Null },
-        Knows::Mark | Knows::Name => match seen {
+        Knows::Content if seen.is_some_and(|seen| seen.bearer == Bearer::Effect && !seen.as_asked) => {
+            Decision::Act { prior: Value::Null }
+        }
+        Knows::Mark | Knows::Content | Knows::Name => match seen {
             None => Decision::Act { prior: Value::Null },
             Some(seen) => marked(target, seen, strangers),
         },
@@ -330,7 +360,7 @@ mod tests {
         let ours = Decision::Done { result: json!({ "id": T }), ownership: Ownership::Ours };
         let foreign = Decision::Done { result: json!({ "id": T }), ownership: Ownership::Foreign };
         for before in [Before::Never, Before::Intended { prior: &null }] {
-            for knows in [Knows::Mark, Knows::Name] {
+            for knows in [Knows::Mark, Knows::Content, Knows::Name] {
                 assert_eq!(is(knows, before, None, Strangers::Refuse), act());
                 assert_eq!(is(knows, before, Some(seen(Bearer::Effect)), Strangers::Refuse), ours);
                 let mut working = seen(Bearer::Effect);
@@ -345,6 +375,20 @@ mod tests {
                     assert_eq!(is(knows, before, Some(seen(other)), Strangers::Use), foreign);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn other_content_is_replaced_where_it_is_ours_and_nowhere_else() {
+        let null = Value::Null;
+        for before in [Before::Never, Before::Intended { prior: &null }] {
+            let other = |bearer| Some(Seen { as_asked: false, ..seen(bearer) });
+            assert_eq!(is(Knows::Content, before, other(Bearer::Effect), Strangers::Refuse), act());
+            for bearer in [stranger(), Bearer::Run { op: "x/0/y".into() }, Bearer::Stranger { run: Some("z".into()) }] {
+                assert!(conflicts(&is(Knows::Content, before, other(bearer), Strangers::Refuse)));
+            }
+            // A resource with other properties is no reason to make it again.
+            assert_ne!(is(Knows::Mark, before, other(Bearer::Effect), Strangers::Refuse), act());
         }
     }
 

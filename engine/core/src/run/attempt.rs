@@ -147,6 +147,13 @@ impl Attempt {
         }
     }
 
+    /// Tells that a step runs again, and why.
+    pub(super) async fn runs_again(&self, step: &StepPath, why: String) -> Result<(), Trouble> {
+        self.journal.record(Record::StepAgain { step: step.clone(), why: why.clone() }).await?;
+        self.session.events.send(Event::StepAgain { step: step.clone(), why });
+        Ok(())
+    }
+
     /// Waits, unless the learner stops it.
     pub(super) async fn wait(
         &self,

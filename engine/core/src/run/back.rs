@@ -34,6 +34,8 @@ pub(super) async fn back(attempt: &Attempt, nodes: &[Node]) -> Result<Vec<(StepP
             index: done + 1,
             of,
             title: title.unwrap_or_else(|| step.to_string()),
+            // What a guest step left in the cloud is taken back from here.
+            guest: None,
             what: String::new(),
             why: String::new(),
         });

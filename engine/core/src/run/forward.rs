@@ -25,7 +25,7 @@ pub(super) struct Forward<'a> {
     attempt: &'a Attempt,
     nodes: &'a [Node],
     scopes: Scopes,
-    live: Live,
+    live: Live<'a>,
     mode: Mode,
     index: usize,
     of: usize,
@@ -34,7 +34,7 @@ pub(super) struct Forward<'a> {
 impl<'a> Forward<'a> {
     pub(super) fn new(attempt: &'a Attempt, nodes: &'a [Node], scopes: Scopes, mode: Mode) -> Self {
         let of = nodes.iter().filter(|node| matches!(node, Node::Step(_))).count();
-        Self { attempt, nodes, scopes, live: Live::default(), mode, index: 0, of }
+        Self { attempt, nodes, scopes, live: Live::new(nodes), mode, index: 0, of }
     }
 
     /// Goes on from wherever the journal says the run is, to the end or to what stops it.
@@ -114,6 +114,8 @@ impl<'a> Forward<'a> {
                     index: self.index,
                     of: self.of,
                     title: step.title.clone(),
+                    // What can't be told is the step's failure a moment later.
+                    guest: step.guest(scope).ok().flatten().map(|at| at.vm),
                     what: told(&step.text.what, scope),
                     why: told(&step.text.why, scope),
                 });
@@ -147,8 +149,14 @@ impl<'a> Forward<'a> {
             };
             match (result, &guest) {
                 // What its steps held in memory is made again, and then this step goes on from its records.
-                (Err((_, Trouble::Failed(failure, _))), Some(guest)) if restarted(&failure) && restarts < RESTARTS => {
+                (Err((stage, Trouble::Failed(failure, _))), Some(guest))
+                    if restarted(&failure) && restarts < RESTARTS =>
+                {
                     restarts += 1;
+                    // What was lost while its producers ran again had not reached this step.
+                    if stage != Stage::Inputs {
+                        self.attempt.runs_again(&step.path, failure.to_string()).await.map_err(early)?;
+                    }
                     self.live.lost(self.attempt, guest);
                 }
                 (result, _) => return result,
@@ -159,11 +167,15 @@ impl<'a> Forward<'a> {
     /// One go at a step, all that it refers to being alive.
     async fn once(&self, step: &Arc<Step>, facts: Facts) -> Result<Value, AtStage> {
         let fails_on_purpose = step.lesson.as_ref().is_some_and(|l| matches!(l.kind, LessonKind::ApplyFails(_)));
+        let in_guest = facts.guest.is_some();
         let run = StepRun::new(self.attempt, step, self.scopes.top(), facts);
         let begun = self.attempt.journal.with(|state| state.step(&step.path).is_some_and(|s| s.preview.is_some()));
         match &step.by_hand {
-            // What fails on purpose leaves nothing to look at; what the engine has begun it finishes.
-            Some(by_hand) if self.mode == Mode::HandsOn && !fails_on_purpose && !begun => run.hands_on(by_hand).await,
+            // What fails on purpose leaves nothing to look at; what the engine has begun it finishes; and what somebody
+            // does in a shell of a confidential VM stays in that shell, out of reach of the next step.
+            Some(by_hand) if self.mode == Mode::HandsOn && !fails_on_purpose && !begun && !in_guest => {
+                run.hands_on(by_hand).await
+            }
             _ => run.auto().await,
         }
     }

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use sealbook_model::id::{Digest, StepPath};
 use sealbook_model::journal::Record;
-use sealbook_model::problem::{Problem, codes};
+use sealbook_model::problem::codes;
 use serde_json::Value;
 
 use super::failure::as_failure;
 use crate::event::{Event, Events};
+use crate::host::standing;
 use crate::journal::Journal;
 use crate::step::{Failure, Intent, Ledger, Operation, Outcome, StepError};
 
@@ -36,14 +37,7 @@ impl CallLedger {
 #[async_trait]
 impl Ledger for CallLedger {
     async fn standing(&self, name: &str, request: &Digest) -> Result<Option<Operation>, Failure> {
-        let known = self.known(name);
-        match &known {
-            Some(operation) if operation.intent.request != *request => Err(as_failure(
-                &Problem::new(codes::EFFECT_CHANGED, format!("the effect `{name}` was begun with another request"))
-                    .because(format!("recorded: {}, now: {request}", operation.intent.request)),
-            )),
-            _ => Ok(known),
-        }
+        standing(self.known(name), request)
     }
 
     async fn intend(&self, intent: Intent) -> Result<(), Failure> {

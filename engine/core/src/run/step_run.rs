@@ -51,19 +51,11 @@ impl<'a> StepRun<'a> {
 
     /// Lets the engine do the step; returns its outputs.
     pub(super) async fn auto(&self) -> Result<Value, AtStage> {
-        let (registered, failed_at) = self.attempt.journal.with(|state| {
-            let step = state.step(&self.facts.path);
-            let failed_at = step.and_then(|step| step.failure.as_ref()).map(|(stage, _)| *stage);
-            (step.is_some_and(|step| step.preview.is_some()), failed_at)
-        });
-        if !registered {
-            match self.check().await.map_err(|e| (Stage::Check, e))? {
-                Checked::Satisfied(outputs) => {
-                    self.record(Stage::Check, self.checked(Finding::Satisfied { outputs: outputs.clone() })).await?;
-                    self.send(Event::StepSatisfied { step: self.facts.path.clone() });
-                    return self.judge(outputs).await;
-                }
-                Checked::Needed(preview) => self.register(preview).await?,
+        let failed_at =
+            self.attempt.journal.with(|state| state.step(&self.facts.path)?.failure.as_ref().map(|(stage, _)| *stage));
+        if !self.registered() {
+            if let Some(outputs) = self.look_first().await? {
+                return self.judge(outputs).await;
             }
         } else if matches!(failed_at, Some(Stage::Verdict | Stage::Verify | Stage::Lesson)) {
             // What apply did is done, but was not good enough. Its memoised effects would only say the same again;
@@ -75,6 +67,38 @@ impl<'a> StepRun<'a> {
         match self.apply().await.map_err(|e| (Stage::Apply, e))? {
             Applied::Outputs(outputs) => self.judge(outputs).await,
             Applied::Refused(failure) => self.refused(&failure).await,
+        }
+    }
+
+    /// Makes again what the step had made, for its handles are gone, and judges it as it was judged the first time. The
+    /// effects of `apply` are known by their keys. Its lesson showed a moment, and is over.
+    pub(super) async fn again(&self) -> Result<Value, AtStage> {
+        let found = if self.registered() { None } else { self.look_first().await? };
+        let outputs = match found {
+            Some(outputs) => outputs,
+            None => match self.apply().await.map_err(|e| (Stage::Apply, e))? {
+                Applied::Outputs(outputs) => outputs,
+                Applied::Refused(failure) => return Err((Stage::Apply, failure.into())),
+            },
+        };
+        let evidence = self.proof(&outputs).await?;
+        self.succeed(outputs, evidence).await
+    }
+
+    /// Whether its undo is registered: it had something to do.
+    fn registered(&self) -> bool {
+        self.attempt.journal.with(|state| state.step(&self.facts.path).is_some_and(|step| step.preview.is_some()))
+    }
+
+    /// `check`, before anything was done: the outputs if nothing is to be done, else its undo is registered.
+    async fn look_first(&self) -> Result<Option<Value>, AtStage> {
+        match self.check().await.map_err(|e| (Stage::Check, e))? {
+            Checked::Satisfied(outputs) => {
+                self.record(Stage::Check, self.checked(Finding::Satisfied { outputs: outputs.clone() })).await?;
+                self.send(Event::StepSatisfied { step: self.facts.path.clone() });
+                Ok(Some(outputs))
+            }
+            Checked::Needed(preview) => self.register(preview).await.map(|()| None),
         }
     }
 
@@ -92,6 +116,9 @@ impl<'a> StepRun<'a> {
         // The author knows better than the plugin what a person would type.
         if let (Checked::Needed(preview), Some(by_hand)) = (&mut found, &self.step.by_hand) {
             preview.az = Some(by_hand.preview(self.scope));
+        }
+        if let (Checked::Needed(Preview { az: Some(az), .. }), Some(guest)) = (&mut found, &self.facts.guest) {
+            *az = format!("# inside the confidential VM {}, not here:\n{az}", guest.name());
         }
         Ok(found)
     }
@@ -143,13 +170,18 @@ impl<'a> StepRun<'a> {
             let message = format!("it went through, but should have been refused with {}", describe(refusal));
             return Err((Stage::Lesson, Failure::from(StepError::Permanent { message }).into()));
         }
-        self.expectations(&outputs).map_err(|failure| (Stage::Verdict, failure.into()))?;
-        let evidence = self.verify(&outputs).await.map_err(|e| (Stage::Verify, e))?;
+        let evidence = self.proof(&outputs).await?;
         if let Some(lesson) = &self.step.lesson {
             let detail = self.read_lesson(lesson, &outputs).await.map_err(|e| (Stage::Lesson, e))?;
             self.seen(detail).await?;
         }
         self.succeed(outputs, evidence).await
+    }
+
+    /// The playbook's expectations, and what the plugin's `verify` sees.
+    async fn proof(&self, outputs: &Value) -> Result<Vec<Evidence>, AtStage> {
+        self.expectations(outputs).map_err(|failure| (Stage::Verdict, failure.into()))?;
+        self.verify(outputs).await.map_err(|e| (Stage::Verify, e))
     }
 
     /// Whether every `expect` of the step holds.

@@ -171,8 +171,10 @@ pub struct Verdict {
     pub evidence: Vec<Evidence>,
     /// Why it could not look.
     pub error: Option<Failure>,
-    /// Whether everything holds.
-    pub passed: bool,
+    /// Why there is nothing left to look at.
+    pub gone: Option<String>,
+    /// Whether everything holds; none: there is nothing left to look at, so nobody can say.
+    pub passed: Option<bool>,
 }
 
 /// The steps of a state.

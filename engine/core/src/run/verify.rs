@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sealbook_model::id::StepPath;
-use sealbook_model::journal::{Operation, Phase, RunState, StepState};
+use sealbook_model::journal::{GuestAt, Operation, Phase, RunState, StepState};
 use serde_json::Value;
 
 use super::Verdict;
@@ -11,7 +11,7 @@ use super::attempt::Attempt;
 use super::failure::{Stop, Trouble};
 use crate::step::{Evidence, Failure, StepError};
 
-/// Calls `verify` of the finished steps, or of the given ones.
+/// Calls `verify` of the finished steps, or of the given ones. Guest steps have left nothing to look at.
 pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>) -> Result<Vec<Verdict>, Stop> {
     let steps: Vec<(StepPath, Value)> = attempt.journal.with(|state| {
         let finished = |path: &StepPath| {
@@ -28,19 +28,31 @@ pub(super) async fn verify(attempt: &Attempt, only: Option<&BTreeSet<StepPath>>)
     });
     let mut verdicts = Vec::new();
     for (step, outputs) in steps {
-        let verdict = match look(attempt, &step, &outputs).await {
-            Ok(evidence) => {
-                let passed = evidence.iter().all(|e| e.passed);
-                Verdict { step, evidence, error: None, passed }
-            }
-            Err(Trouble::Failed(failure, _)) => {
-                Verdict { step, evidence: Vec::new(), error: Some(failure), passed: false }
-            }
-            Err(Trouble::Stop(stop)) => return Err(stop),
-        };
+        let mut verdict = Verdict { step, evidence: Vec::new(), error: None, gone: None, passed: None };
+        match attempt.journal.with(|state| state.step(&verdict.step)?.guest.as_ref().map(gone)) {
+            Some(why) => verdict.gone = Some(why),
+            None => match look(attempt, &verdict.step, &outputs).await {
+                Ok(evidence) => {
+                    verdict.passed = Some(evidence.iter().all(|e| e.passed));
+                    verdict.evidence = evidence;
+                }
+                Err(Trouble::Failed(failure, _)) => (verdict.error, verdict.passed) = (Some(failure), Some(false)),
+                Err(Trouble::Stop(stop)) => return Err(stop),
+            },
+        }
         verdicts.push(verdict);
     }
     Ok(verdicts)
+}
+
+/// Why a guest step can't be looked at again. Its machine is not asked: to answer it would have to make everything anew,
+/// and what is made anew is not what is to be looked at.
+fn gone(at: &GuestAt) -> String {
+    format!(
+        "it ran inside {}, which keeps what it makes in memory and gives none of it away: nobody can look at it again. \
+         What was seen when it ran is in the report and the transcript",
+        at.name()
+    )
 }
 
 /// Whether a later step has switched again what this step switched: a machine that was stopped is started, a key that

@@ -31,6 +31,8 @@ use sealbook_model::id::{Digest, RunId};
 use sealbook_model::plugin::PluginRef;
 use serde::{Deserialize, Serialize};
 
+pub use evidence::Judged;
+pub(crate) use evidence::{judged, needs_roots};
 pub use verify::verify;
 pub use write::Transcript;
 
@@ -61,6 +63,10 @@ pub struct Head {
     pub records: u64,
     /// Number of signatures.
     pub signatures: u64,
+    /// The test roots of the embedded Azure that the run was on, where it has evidence that they vouch for: PEM, as
+    /// [`sealbook_attestation::Roots`] reads it. The chain does not cover them, and no other roots may stand here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<String>,
 }
 
 /// A signature's line: this home recorded the chain up to here.

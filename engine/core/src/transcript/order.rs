@@ -37,20 +37,26 @@ impl Order {
         match record {
             Record::RunStarted(started) => {
                 self.pinned = started.plugins.keys().cloned().collect();
-                return demand(self.records == 1, "only the first record begins a run");
+                demand(self.records == 1, "only the first record begins a run")
             }
-            _ if self.records == 1 => return Err("a run begins with run-started".into()),
-            Record::ConsentGiven(_) | Record::PromptAnswered { .. } | Record::HintShown { .. } => return Ok(()),
+            _ if self.records == 1 => Err("a run begins with run-started".into()),
+            Record::ConsentGiven(_) | Record::PromptAnswered { .. } | Record::HintShown { .. } => Ok(()),
             Record::AttemptStarted { attempt, goal, generation, .. } => {
                 demand(*attempt == self.attempts.saturating_add(1), "attempts are counted one by one")?;
                 demand((*goal == Goal::Run) == (*generation == 0), "forward is generation 0, and only forward")?;
                 self.attempts = *attempt;
                 self.open = Some((*goal, *generation));
-                return Ok(());
+                Ok(())
             }
-            _ => {}
+            record => match self.open {
+                Some((goal, generation)) => self.within(record, goal, generation),
+                None => Err("no attempt is at work".into()),
+            },
         }
-        let Some((goal, generation)) = self.open else { return Err("no attempt is at work".into()) };
+    }
+
+    /// A record of the attempt at work.
+    fn within(&mut self, record: &Record, goal: Goal, generation: u32) -> Result<(), String> {
         let forward = || demand(goal == Goal::Run, "the attempt goes back");
         let back = || demand(goal == Goal::Undo, "the attempt goes forward");
         match record {
@@ -61,6 +67,7 @@ impl Order {
             }
             Record::StepChecked { step, .. }
             | Record::LessonSeen { step, .. }
+            | Record::StepAgain { step, .. }
             | Record::StepSucceeded { step, .. }
             | Record::QuizAnswered { step, .. }
             | Record::PausePassed { step }
@@ -102,6 +109,7 @@ impl Order {
                 self.open = None;
             }
             Record::RunInterrupted => self.open = None,
+            // They need no attempt.
             Record::RunStarted(_)
             | Record::ConsentGiven(_)
             | Record::PromptAnswered { .. }

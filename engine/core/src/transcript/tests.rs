@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
-use sealbook_attestation::{Outcome, Verdict};
+use sealbook_attestation::{Outcome, Roots, Verdict};
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_model::CloudName;
 use sealbook_model::expr::{Context, Me};
@@ -17,7 +17,7 @@ use crate::journal::{Clock, Gates, Journal, RunVault, chain};
 
 const SECRET: &str = "the word that nobody may read";
 
-fn started(run: &RunId) -> RunStarted {
+fn started(run: &RunId, cloud: CloudName) -> RunStarted {
     let pinned = Pinned { component: Digest::of(b"wasm"), description: Digest::of(b"{}"), built_in: true };
     RunStarted {
         playbook: "demo".into(),
@@ -26,7 +26,7 @@ fn started(run: &RunId) -> RunStarted {
         plugins: [("thing@0.1".parse().unwrap(), pinned)].into(),
         context: Context {
             run: run.clone(),
-            cloud: CloudName::Embedded,
+            cloud,
             tenant: "t".into(),
             subscription: "s".into(),
             subscription_name: "Lab".into(),
@@ -70,13 +70,14 @@ fn finished() -> Record {
 struct Kit {
     _folder: TempDir,
     home: Arc<Home>,
+    cloud: CloudName,
 }
 
 impl Kit {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Arc::new(Home::open(folder.path()).unwrap());
-        Self { _folder: folder, home }
+        Self { _folder: folder, home, cloud: CloudName::Embedded }
     }
 
     /// Records a run, signed at the end if `sealed`, and writes its transcript.
@@ -85,7 +86,7 @@ impl Kit {
         let secrets = [("note".to_owned(), SecretBytes::from(SECRET.as_bytes().to_vec()))].into();
         let vault = RunVault::new(SealKey::generate(), secrets);
         let clock = Clock::new(|| Utc.timestamp_opt(1_700_000_000, 0).unwrap());
-        let journal = Journal::create(&self.home, started(&run), vault, clock, Gates::none()).unwrap();
+        let journal = Journal::create(&self.home, started(&run, self.cloud), vault, clock, Gates::none()).unwrap();
         for record in records {
             journal.record_now(record).unwrap();
         }
@@ -104,7 +105,7 @@ impl Kit {
 }
 
 fn judge(lines: &[String], key: Option<&[u8; 32]>) -> Verdict {
-    verify((lines.join("\n") + "\n").as_bytes(), key)
+    verify((lines.join("\n") + "\n").as_bytes(), key, &Roots::none())
 }
 
 /// The names of the checks that failed.
@@ -169,6 +170,57 @@ fn what_the_home_recorded_verifies_and_keeps_its_secret() {
 }
 
 #[test]
+fn only_the_embedded_azure_has_roots_of_its_own_and_they_are_named_test_roots() {
+    let real = Roots::builtin();
+    let root = real.iter().next().unwrap().clone();
+    let test = Roots::none().with_test("A WORLD", root.kind, root.certificate, root.intermediates);
+    let none = Roots::none();
+    let (embedded, azure) = (CloudName::Embedded, CloudName::Azure);
+    let (open, bad) = (Some(Outcome::NotApplicable), Some(Outcome::Failed));
+    // Where the run was, what the first line brings, what the reader gives; what becomes of the check, and whether a
+    // test root is believed.
+    let table = [
+        (embedded, None, &none, None, false),
+        (embedded, None, &test, open, true),
+        (embedded, Some(test.to_pem()), &none, open, true),
+        (embedded, Some(real.to_pem()), &none, bad, false),
+        (embedded, Some(test.clone().and(real.clone()).to_pem()), &none, bad, false),
+        (embedded, Some("nothing".into()), &none, bad, false),
+        (azure, None, &test, open, false),
+        (azure, Some(test.to_pem()), &none, bad, false),
+        (azure, Some(test.to_pem()), &test, bad, false),
+    ];
+    for (n, (cloud, brought, given, expected, believed)) in table.into_iter().enumerate() {
+        let kit = Kit { cloud, ..Kit::new() };
+        let mut lines = kit.whole("k3f7qa");
+        edit_head(&mut lines, |head| head.roots = brought);
+        let verdict = verify((lines.join("\n") + "\n").as_bytes(), None, given);
+        let check = verdict.checks.iter().find(|c| c.name == "transcript.roots");
+        assert_eq!(check.map(|c| c.outcome), expected, "row {n}: {check:?}");
+        assert_eq!(verdict.facts.contains_key("test_roots"), believed, "row {n}");
+        assert_eq!(verdict.passed(), expected != bad, "row {n}: {verdict:#?}");
+        if believed {
+            assert!(check.unwrap().detail.contains("TEST roots (A WORLD), which shows nothing about real hardware"));
+            assert_eq!(verdict.facts["test_roots"], json!(["A WORLD"]));
+        }
+    }
+}
+
+#[test]
+fn roots_are_wanted_for_evidence_of_machines_alone() {
+    let wants = |cloud: CloudName, outputs: Value| {
+        let kit = Kit { cloud, ..Kit::new() };
+        kit.run("k3f7qa", [attempt(1)].into_iter().chain(a_step("a", outputs)).chain([finished()]), true);
+        let transcript = Transcript::of(&kit.home, &"k3f7qa".parse().unwrap()).unwrap();
+        transcript.wants_test_roots().is_some()
+    };
+    let machine = json!({ "document": { "type": "azure-guest", "version": 1, "evidence": {} } });
+    assert!(wants(CloudName::Embedded, machine.clone()));
+    assert!(!wants(CloudName::Azure, machine));
+    assert!(!wants(CloudName::Embedded, json!({ "evidence": "verdict/1" })));
+}
+
+#[test]
 fn a_run_that_goes_on_is_said_to_be_unsigned() {
     let kit = Kit::new();
     let key = kit.home.public();
@@ -184,7 +236,7 @@ fn a_run_that_goes_on_is_said_to_be_unsigned() {
     let journal = Journal::open(&kit.home, &"k3f7qb".parse().unwrap(), Clock::default(), Gates::none()).unwrap();
     journal.record_now(Record::HintShown { step: "a".parse().unwrap(), tier: 1 }).unwrap();
     let text = Transcript::of(&kit.home, &"k3f7qb".parse().unwrap()).unwrap().to_ndjson().unwrap();
-    let verdict = verify(text.as_bytes(), Some(&key));
+    let verdict = verify(text.as_bytes(), Some(&key), &Roots::none());
     assert_eq!((failed(&verdict), outcome(&verdict, "chain.head")), (vec![], Outcome::NotApplicable));
     let head = verdict.checks.iter().find(|c| c.name == "chain.head").unwrap();
     assert_eq!(head.detail, "records 8 to 8 came after the last signature: nobody vouches for them yet");
@@ -390,12 +442,12 @@ fn what_does_not_end_is_not_read_to_its_end() {
     let kit = Kit::new();
     let whole = kit.whole("k3f7qa");
     let huge = whole[0].clone() + "\n" + &"x".repeat(usize::try_from(read::LINE_MAX).unwrap() + 1);
-    let verdict = verify(huge.as_bytes(), None);
+    let verdict = verify(huge.as_bytes(), None, &Roots::none());
     assert_eq!(verdict.checks[0].detail, "line 2: a line has at most 16777216 bytes");
     // A stream without an end: refused at the same place.
     let endless = std::io::BufReader::new(std::io::repeat(b'a'));
-    assert_eq!(verify(endless, None).checks[0].detail, "line 1: a line has at most 16777216 bytes");
-    let verdict = verify(&b"\xff\xfe\n"[..], None);
+    assert_eq!(verify(endless, None, &Roots::none()).checks[0].detail, "line 1: a line has at most 16777216 bytes");
+    let verdict = verify(&b"\xff\xfe\n"[..], None, &Roots::none());
     assert_eq!(verdict.checks[0].detail, "line 1: it is not UTF-8");
 }
 
@@ -424,7 +476,7 @@ fn records_that_no_engine_writes_are_no_run() {
         ("record 3 (step-started): the attempt goes back", vec![back, begun]),
         (
             "record 2 (run-started): only the first record begins a run",
-            vec![Record::RunStarted(Box::new(started(&"k3f7qa".parse().unwrap())))],
+            vec![Record::RunStarted(Box::new(started(&"k3f7qa".parse().unwrap(), CloudName::Embedded)))],
         ),
     ];
     for (n, (why, records)) in table.into_iter().enumerate() {
@@ -469,12 +521,12 @@ proptest! {
         bytes[at] = to;
         // Hex digits may be of either case, which says the same.
         prop_assume!(!was.eq_ignore_ascii_case(&to));
-        prop_assert!(!verify(&bytes[..], Some(&key)).passed(), "byte {} {} -> {}", at, was as char, to as char);
+        prop_assert!(!verify(&bytes[..], Some(&key), &Roots::none()).passed(), "byte {} {} -> {}", at, was as char, to as char);
     }
 
     #[test]
     fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        prop_assert!(!verify(&bytes[..], None).passed());
+        prop_assert!(!verify(&bytes[..], None, &Roots::none()).passed());
     }
 }
 
@@ -491,6 +543,7 @@ fn a_transcript_is_written_like_this() {
         plugins: [("thing@0.1".parse().unwrap(), Digest::of(b"wasm"))].into(),
         records: 7,
         signatures: 1,
+        roots: None,
     };
     insta::assert_snapshot!(serde_json::to_string(&head).unwrap(), @r#"{"sealbook-transcript":1,"journal":1,"home":"0011223344556677","public":"abababab","run":"k3f7qa","playbook":"sha256:1e6ed65d77d6364eeaed5a745ba5c4985ae2b700dd85d7cf7f027bdf294a33fc","plugins":{"thing@0.1":"sha256:336154bf67f765f8f75d16a0accee61b5ee5f6a75b2a2905703df913bd550f3e"},"records":7,"signatures":1}"#);
     let seal = SealLine { seq: 7, hash: vec![1; 2], public: vec![2; 2], signature: vec![3; 2] };

@@ -2,11 +2,12 @@
 
 use std::io::BufRead;
 
-use sealbook_attestation::{Outcome, Verdict};
+use sealbook_attestation::{Outcome, Roots, Verdict};
 use sealbook_crypto::{constant_time_eq, sha256};
-use sealbook_model::journal::{Record, RunState};
+use sealbook_model::CloudName;
+use sealbook_model::journal::{Record, RunStarted, RunState};
 
-use super::evidence::{documents, judge};
+use super::evidence::{believed, judged, worlds as test_worlds};
 use super::order::Order;
 use super::read::{Claimed, read};
 use crate::journal::chain;
@@ -14,12 +15,14 @@ use crate::run::Status;
 
 /// Verifies a transcript: its format, the chain of hashes, the signatures over it, whether the records can be those of a
 /// run, the digests, and the evidence in the outputs. `key` is the home's public key (Ed25519, 32 bytes) as the reader
-/// knows it from elsewhere; without it nobody has said whose transcript this must be.
+/// knows it from elsewhere; without it nobody has said whose transcript this must be. `roots` are believed besides the
+/// built-in ones; test roots among them only for a run on the embedded Azure, for which no others are believed.
 ///
 /// Checks: `transcript.format`, `transcript.home`, `transcript.key`, `chain.records`, `chain.signatures`, `chain.head`,
-/// `run.records`, `run.digests`, and `evidence.<step>.…` for each document.
+/// `run.records`, `run.digests`, `transcript.roots` where test roots are in play, and `evidence.<step>.…` for each
+/// document. The fact `test_roots` names the test worlds whose roots were believed.
 #[must_use]
-pub fn verify(from: impl BufRead, key: Option<&[u8; 32]>) -> Verdict {
+pub fn verify(from: impl BufRead, key: Option<&[u8; 32]>, roots: &Roots) -> Verdict {
     let mut verdict = Verdict::default();
     let told = |claimed: &Claimed| {
         format!(
@@ -36,7 +39,8 @@ pub fn verify(from: impl BufRead, key: Option<&[u8; 32]>) -> Verdict {
         let signed = signatures(&mut verdict, &claimed, &hashes, signed);
         run(&mut verdict, &claimed, signed);
         digests(&mut verdict, &claimed);
-        evidence(&mut verdict, &claimed);
+        let roots = believe(&mut verdict, &claimed, roots);
+        evidence(&mut verdict, &claimed, &roots);
     }
     verdict
 }
@@ -166,13 +170,59 @@ fn head(verdict: &mut Verdict, claimed: &Claimed, signed: Option<u64>) {
     verdict.note("chain.head", outcome, detail);
 }
 
+/// Whose word counts for the evidence: only the first line of a run on the embedded Azure may bring roots, and only test
+/// roots.
+fn believe(verdict: &mut Verdict, claimed: &Claimed, given: &Roots) -> Roots {
+    const CHECK: &str = "transcript.roots";
+    let Some(started) = started(claimed) else { return Roots::none() };
+    let cloud = started.context.cloud;
+    let mut roots = believed(cloud, given);
+    let brought = match claimed.head.roots.as_deref().map(Roots::from_pem).transpose() {
+        Ok(brought) => brought,
+        Err(why) => {
+            verdict.check(CHECK, false, format!("the roots that it brings can't be read: {why}"));
+            return roots;
+        }
+    };
+    if let Some(brought) = brought {
+        let own = believed(cloud, &brought);
+        if cloud != CloudName::Embedded || own.iter().count() != brought.iter().count() {
+            let why = "it brings roots of its own; only a run on the embedded Azure may, and only test roots";
+            verdict.check(CHECK, false, why);
+            return roots;
+        }
+        roots = roots.and(own);
+    }
+    let worlds = test_worlds(&roots);
+    if !worlds.is_empty() {
+        let why = format!(
+            "the run was on the embedded Azure: its evidence is judged under TEST roots ({}), which shows nothing about \
+             real hardware",
+            worlds.join(", ")
+        );
+        verdict.note(CHECK, Outcome::NotApplicable, why);
+        verdict.fact("test_roots", worlds);
+    } else if !test_worlds(given).is_empty() {
+        verdict.note(
+            CHECK,
+            Outcome::NotApplicable,
+            "the run was on Azure: the test roots that were given are not used",
+        );
+    }
+    roots
+}
+
+/// How the run began.
+fn started(claimed: &Claimed) -> Option<&RunStarted> {
+    claimed.records.first().and_then(|line| match &line.entry.record {
+        Record::RunStarted(started) => Some(&**started),
+        _ => None,
+    })
+}
+
 /// Whether the first line names the playbook and the plugins that the records name.
 fn digests(verdict: &mut Verdict, claimed: &Claimed) {
-    let started = claimed.records.first().and_then(|line| match &line.entry.record {
-        Record::RunStarted(started) => Some(started),
-        _ => None,
-    });
-    let Some(started) = started else {
+    let Some(started) = started(claimed) else {
         verdict.check("run.digests", false, "no record says which playbook was run");
         return;
     };
@@ -186,12 +236,11 @@ fn digests(verdict: &mut Verdict, claimed: &Claimed) {
 }
 
 /// Judges the evidence in the outputs, each as of when it was recorded.
-fn evidence(verdict: &mut Verdict, claimed: &Claimed) {
+fn evidence(verdict: &mut Verdict, claimed: &Claimed, roots: &Roots) {
     for line in &claimed.records {
         let Record::StepSucceeded { step, outputs, .. } = &line.entry.record else { continue };
-        for document in documents(outputs) {
-            let judged = judge(&document, line.entry.at.timestamp());
-            for check in judged.checks {
+        for judged in judged(outputs, roots, line.entry.at) {
+            for check in judged.verdict.checks {
                 let name = check.name.strip_prefix("evidence.").unwrap_or(&check.name);
                 verdict.note(format!("evidence.{step}.{name}"), check.outcome, check.detail);
             }

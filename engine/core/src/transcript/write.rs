@@ -1,9 +1,13 @@
 //! From a journal to its transcript.
 
+use sealbook_attestation::Roots;
+use sealbook_model::CloudName;
+use sealbook_model::expr::Context;
 use sealbook_model::id::RunId;
+use sealbook_model::journal::{Record, RunState};
 use sealbook_model::problem::{Problem, codes};
 
-use super::{FORMAT, FRAME, Head, SealLine};
+use super::{FORMAT, FRAME, Head, SealLine, needs_roots};
 use crate::home::Home;
 use crate::journal::{Recorded, SqliteStore};
 use crate::run::begun;
@@ -22,7 +26,7 @@ impl Transcript {
     /// SB0501 to SB0503 when the journal can't be trusted, SB0506 when there is no such run.
     pub fn of(home: &Home, run: &RunId) -> Result<Self, Problem> {
         let recorded = SqliteStore::recorded(home, run)?;
-        let state = sealbook_model::journal::RunState::fold(recorded.entries.iter().cloned());
+        let state = RunState::fold(recorded.entries.iter().cloned());
         let started = begun(run, &state)?;
         let head = Head {
             format: FORMAT,
@@ -34,8 +38,32 @@ impl Transcript {
             plugins: started.plugins.iter().map(|(name, pinned)| (name.clone(), pinned.component)).collect(),
             records: recorded.records.len() as u64,
             signatures: recorded.seals.len() as u64,
+            roots: None,
         };
         Ok(Self { head, recorded })
+    }
+
+    /// The run's context, if there is evidence in the transcript that only the test roots of its embedded Azure vouch
+    /// for.
+    #[must_use]
+    pub fn wants_test_roots(&self) -> Option<&Context> {
+        let records = || self.recorded.entries.iter().map(|entry| &entry.record);
+        let context = records().find_map(|record| match record {
+            Record::RunStarted(started) => Some(&started.context),
+            _ => None,
+        })?;
+        let wants = |record: &Record| match record {
+            Record::StepSucceeded { outputs, .. } => needs_roots(outputs),
+            _ => false,
+        };
+        (context.cloud == CloudName::Embedded && records().any(wants)).then_some(context)
+    }
+
+    /// Takes along the test roots that vouch for its evidence.
+    #[must_use]
+    pub fn with_test_roots(mut self, roots: &Roots) -> Self {
+        self.head.roots = Some(roots.to_pem());
+        self
     }
 
     /// The first line.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::line::Piece;
+use super::line::{Line, Piece};
 use super::shell::Shell;
-use super::{Script, Scripted, Shown};
+use super::{Script, Scripted, Shown, Variable};
 
 /// The playbook as Markdown, with its commands for Bash.
 #[must_use]
@@ -35,13 +35,18 @@ fn step(out: &mut String, step: &Scripted) {
             let _ = writeln!(out, "\n{}", text.trim());
         }
     }
-    if !step.commands.is_empty() || !step.outputs.is_empty() {
-        out.push_str("\n```bash\n");
-        for line in &step.commands {
-            let _ = writeln!(out, "{}", Shell::Bash.line(line));
+    if let Some(vm) = &step.guest {
+        let vm: String = vm.iter().map(shown).collect();
+        let _ = writeln!(out, "\nThis runs **inside the confidential VM** {vm}, not in your shell.");
+        if step.commands.is_empty() {
+            out.push_str("\nThere is nothing to type: in a run, Sealbook does it in there.\n");
+        } else {
+            out.push_str("\nIn there, a person would type:\n");
+            block(out, &step.commands, &[]);
         }
-        step.outputs.iter().for_each(|output| Shell::Bash.variable(out, output));
-        out.push_str("```\n");
+        block(out, &[], &step.outputs);
+    } else {
+        block(out, &step.commands, &step.outputs);
     }
     if let Some(patience) = step.patience {
         let _ = writeln!(
@@ -78,6 +83,19 @@ fn step(out: &mut String, step: &Scripted) {
         let answer = quiz.options.get(quiz.answer).map(String::as_str).unwrap_or_default();
         let _ = writeln!(out, "\n<details><summary>Answer</summary>\n\n{answer}. {}\n\n</details>", quiz.why);
     }
+}
+
+/// Commands, and what later ones need of them.
+fn block(out: &mut String, commands: &[Line], outputs: &[Variable]) {
+    if commands.is_empty() && outputs.is_empty() {
+        return;
+    }
+    out.push_str("\n```bash\n");
+    for line in commands {
+        let _ = writeln!(out, "{}", Shell::Bash.line(line));
+    }
+    outputs.iter().for_each(|output| Shell::Bash.variable(out, output));
+    out.push_str("```\n");
 }
 
 fn code(code: Option<&str>) -> String {

@@ -84,7 +84,9 @@ pub struct Scripted {
     pub title: String,
     /// What is told about it.
     pub text: Text,
-    /// What to type, one after the other. None: there is nothing to type.
+    /// The confidential VM that it runs inside; none: it is typed here.
+    pub guest: Option<Vec<Piece>>,
+    /// What to type, one after the other; inside the VM, if it runs there. None: there is nothing to type.
     pub commands: Vec<Line>,
     /// How long to try again while rights are on their way.
     pub patience: Option<Duration>,
@@ -242,6 +244,7 @@ fn scripted(
             .because(why)
             .fix("write `by_hand` as plain commands, one after the other")
     })?;
+    let guest = step.vm().map(|vm| line::pieces(&vm.preview(scope), symbols));
     let lesson = step.lesson.as_ref().map(|lesson| {
         let within = lesson.within.unwrap_or(LESSON);
         let read = |uri: &expr::Template, symbols: &Symbols| {
@@ -274,6 +277,7 @@ fn scripted(
         path: step.path.to_string(),
         title: step.title.clone(),
         text: step.text.clone(),
+        guest,
         commands,
         patience: step.retry_within,
         lesson,
@@ -352,6 +356,10 @@ fn used(symbols: Symbols, steps: &mut [Scripted]) -> Vec<Variable> {
             _ => None,
         };
         names.extend(step.commands.iter().chain(lesson).flat_map(Line::names).map(str::to_owned));
+        names.extend(step.guest.iter().flatten().filter_map(|piece| match piece {
+            Piece::Variable(name) => Some(name.clone()),
+            Piece::Text(_) => None,
+        }));
         step.outputs.retain(|output| names.contains(&output.name));
         for output in &step.outputs {
             if let Origin::Printed(line) | Origin::LastOf(line) = &output.value {

@@ -115,6 +115,41 @@ fn sign(refusal: &Refusal) -> &str {
 
 impl Shell {
     fn step(self, out: &mut String, step: &Scripted) {
+        if let Some(vm) = &step.guest {
+            self.inside(out, step, vm);
+        } else {
+            self.here(out, step);
+        }
+        match &step.lesson {
+            Some(Shown::ReadRefused(line, refusal, within)) => {
+                let _ = writeln!(out, "{}", self.command(line, Some(*within), Some(refusal)));
+            }
+            Some(Shown::Read(line, within)) => {
+                let _ = writeln!(out, "{}", self.command(line, Some(*within), None));
+            }
+            Some(Shown::Refused(_)) | None => {}
+        }
+        step.outputs.iter().for_each(|output| self.variable(out, output));
+    }
+
+    /// What is typed inside a confidential VM: told, for this shell is not in there.
+    fn inside(self, out: &mut String, step: &Scripted, vm: &[Piece]) {
+        let _ = writeln!(out, "# This runs inside the confidential VM {}, not in this shell.", prose(&self.plain(vm)));
+        if step.commands.is_empty() {
+            out.push_str("# There is nothing to type: in a run, Sealbook does it in there.\n");
+            return;
+        }
+        out.push_str("# In there, a person would type:\n");
+        for line in &step.commands {
+            let _ = writeln!(out, "{}", prose(&format!("#   {}", self.line(line))));
+        }
+        if let Some(Shown::Refused(refusal)) = &step.lesson {
+            let _ = writeln!(out, "{}", prose(&format!("# The last of it is to be refused: {}", sign(refusal))));
+        }
+    }
+
+    /// What is typed in this shell.
+    fn here(self, out: &mut String, step: &Scripted) {
         let reads = matches!(step.lesson, Some(Shown::ReadRefused(..) | Shown::Read(..)));
         if step.commands.is_empty() && step.outputs.is_empty() && !reads {
             out.push_str("# There is nothing to type.\n");
@@ -128,16 +163,6 @@ impl Shell {
             let refusal = refused.filter(|_| last);
             let _ = writeln!(out, "{}", self.command(line, step.patience, refusal));
         }
-        match &step.lesson {
-            Some(Shown::ReadRefused(line, refusal, within)) => {
-                let _ = writeln!(out, "{}", self.command(line, Some(*within), Some(refusal)));
-            }
-            Some(Shown::Read(line, within)) => {
-                let _ = writeln!(out, "{}", self.command(line, Some(*within), None));
-            }
-            Some(Shown::Refused(_)) | None => {}
-        }
-        step.outputs.iter().for_each(|output| self.variable(out, output));
     }
 
     /// A command with what is expected of it.

@@ -75,7 +75,7 @@ pub(super) fn mentioned(nodes: &[Node]) -> BTreeMap<(usize, String), Vec<Vec<Str
             }
             Node::Step(step) => {
                 see(here, &step.with.templates());
-                see(here, &step.by_hand.iter().collect::<Vec<_>>());
+                see(here, &step.by_hand.iter().chain(step.vm()).collect::<Vec<_>>());
                 if let Some(LessonKind::ReadFails { uri, .. } | LessonKind::ReadHolds { uri, .. }) =
                     step.lesson.as_ref().map(|lesson| &lesson.kind)
                 {

@@ -327,6 +327,85 @@ fn markdown_reads_as_a_document() {
     "#);
 }
 
+/// Two steps inside a confidential VM: one that a person could type there, and one that nobody can.
+const INSIDE: &str = r#"
+[[step]]
+name = "release"
+use = "thing@0.1"
+where = "guest"
+guest = { vm = "${account.id}", mailbox = "https://a.blob.core.windows.net/guest" }
+with = { name = "r" }
+grants = []
+retry = { within = "15m" }
+by_hand = "sealbook guest release --kid ${store.uri}keys/k --note 'a\tb'"
+lesson = { fails = { status = 403, code = "Forbidden" } }
+
+[[step]]
+name = "train"
+use = "thing@0.1"
+where = "guest"
+guest = { vm = "${account.id}", mailbox = "https://a.blob.core.windows.net/guest" }
+with = { name = "t" }
+grants = []
+
+[[step]]
+name = "after"
+use = "thing@0.1"
+with = { name = "x" }
+grants = []
+by_hand = "az tag create --tags ${train.id}"
+"#;
+
+#[test]
+fn what_runs_inside_a_machine_is_told_and_not_run_here() {
+    let script = exported(&format!("{PLAYBOOK}{INSIDE}")).unwrap();
+    for (shell, id, later) in [
+        (Shell::Bash, "account_id=$(az keyvault show", "train_id=$(az keyvault show --name t --query id)"),
+        (Shell::PowerShell, "$account_id = az keyvault show", "$train_id = az keyvault show --name t --query id"),
+    ] {
+        let text = shell_script(&script, shell);
+        let mut steps = text.split("\n# Step ").skip(7);
+        let [release, train] = [steps.next().unwrap(), steps.next().unwrap()];
+        for line in [
+            "# This runs inside the confidential VM $account_id, not in this shell.",
+            "# In there, a person would type:",
+            "#   sealbook guest release --kid \"https://v-${suffix}.vault.azure.net/keys/k\"",
+            "# The last of it is to be refused: Forbidden",
+        ] {
+            assert!(release.contains(line), "{line} in {release}");
+        }
+        // Not one line of it is run by this shell.
+        assert!(release.lines().skip(1).all(|line| line.is_empty() || line.starts_with('#')), "{release}");
+        assert!(train.contains("# There is nothing to type: in a run, Sealbook does it in there."), "{train}");
+        assert!(text.contains(id) && train.contains(later), "{text}");
+    }
+    let text = markdown(&script);
+    let release = text.split("\n## ").find(|part| part.contains("Release")).unwrap();
+    assert!(
+        release.contains("This runs **inside the confidential VM** `$account_id`, not in your shell."),
+        "{release}"
+    );
+    assert!(release.contains("In there, a person would type:\n\n```bash\nsealbook guest release"), "{release}");
+    assert!(text.contains("There is nothing to type: in a run, Sealbook does it in there."), "{text}");
+}
+
+#[test]
+fn the_plan_says_what_runs_inside_a_machine() {
+    let lab = compile(&bundle(&format!("{PLAYBOOK}{INSIDE}")), &plugins()).unwrap();
+    let me = Me { id: "i".into(), name: "n".into(), kind: "User".into() };
+    let context = Context {
+        run: "abc234".parse().unwrap(),
+        cloud: CloudName::Embedded,
+        tenant: "t".into(),
+        subscription: "s".into(),
+        subscription_name: "Lab".into(),
+        me,
+    };
+    let plan = crate::plan::plan(&lab, &Answers::new(), &BTreeMap::new(), &context).unwrap();
+    let inside: Vec<_> = plan.steps.iter().filter_map(|s| Some((s.path.as_str(), s.guest.as_deref()?))).collect();
+    assert_eq!(inside, [("release", "${account.id}"), ("train", "${account.id}")]);
+}
+
 #[test]
 fn what_each_shell_would_read_differently_is_refused() {
     for bad in ["az group show --name $(hostname)", "az group show `x`", "az group show 'open"] {

@@ -187,9 +187,9 @@ impl GrantError {
 ///
 /// Scopes are ARM ids (`azure`, covering everything below them, compared without regard to case), key or vault URIs
 /// (`keyvault`, likewise but exact in case), and container or blob URIs (`blob`, exact, or everything below with a
-/// last segment `*`); managed HSMs and scopes in them (`hsm`: the URI, its `keys`, one key), and application ids
-/// (`directory`); attestation providers (`attestation`). `artifacts` and `crypto` have none. A scope that could be read in two ways is refused: no `..`,
-/// no `%`, no empty segment, no other host.
+/// last segment `*`); managed HSMs and scopes in them (`hsm`: the URI, its `keys`, one key), application ids
+/// (`directory`), and attestation providers (`attestation`). `artifacts` and `crypto` have none. A scope that could be
+/// read in two ways is refused: no `..`, no `%`, no empty segment, no other host.
 ///
 /// ```
 /// use sealbook_model::grant::{Capability, Grant, Use, Verb};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::grant::Denial;
 use crate::id::Digest;
 
 /// Why a call did not do its work: the problem, and what Azure had answered if Azure was the cause.
@@ -24,6 +25,12 @@ pub struct AzureCause {
     pub status: u16,
     /// Azure's error code, the inner one where there is one (`ForbiddenByRbac`).
     pub code: String,
+}
+
+impl From<Denial> for StepError {
+    fn from(Denial { capability, scope, line, .. }: Denial) -> Self {
+        Self::Denied { capability, scope, line }
+    }
 }
 
 /// The contract's problems (wit `types.problem`), and what only the host can say of a component.

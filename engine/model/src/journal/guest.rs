@@ -14,6 +14,12 @@ pub struct GuestAt {
 }
 
 impl GuestAt {
+    /// The VM's own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.vm.rsplit('/').next().unwrap_or(&self.vm)
+    }
+
     /// Says what is wrong with it.
     ///
     /// # Errors

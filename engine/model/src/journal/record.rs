@@ -108,6 +108,14 @@ pub enum Record {
         /// What `verify` saw.
         evidence: Vec<Evidence>,
     },
+    /// A step runs again, from its checkpoint or in its midst: what it had made was in memory only, and is gone. What
+    /// it then succeeds with is what counts.
+    StepAgain {
+        /// Which step.
+        step: StepPath,
+        /// Why, in words.
+        why: String,
+    },
     /// The step's `when` is false.
     StepSkipped {
         /// Which step, or which part with all that is in it.
@@ -221,6 +229,7 @@ impl Record {
             Self::EffectCompleted { .. } => "effect-completed",
             Self::LessonSeen { .. } => "lesson-seen",
             Self::StepSucceeded { .. } => "step-succeeded",
+            Self::StepAgain { .. } => "step-again",
             Self::StepSkipped { .. } => "step-skipped",
             Self::StepFailed { .. } => "step-failed",
             Self::RetryWaited { .. } => "retry-waited",
@@ -248,6 +257,7 @@ impl Record {
             | Self::EffectCompleted { step, .. }
             | Self::LessonSeen { step, .. }
             | Self::StepSucceeded { step, .. }
+            | Self::StepAgain { step, .. }
             | Self::StepSkipped { step }
             | Self::StepFailed { step, .. }
             | Self::RetryWaited { step, .. }

@@ -240,6 +240,8 @@ impl RunState {
                 state.evidence = evidence;
                 state.failure = None;
             }
+            // Its checkpoint holds until there is a new one: undo needs what it knows.
+            Record::StepAgain { .. } => {}
             Record::StepSkipped { step } => self.step_mut(&step).phase = Phase::Skipped,
             Record::StepFailed { step, stage, failure, .. } => {
                 let state = self.step_mut(&step);
@@ -378,10 +380,14 @@ impl StepState {
     }
 
     fn intend(&mut self, generation: u32, intent: super::Intent) {
-        let key = (generation, intent.name.clone());
-        if !self.index.contains_key(&key) {
-            self.index.insert(key, self.effects.len());
-            self.effects.push((generation, Operation { intent, accepted: None, outcome: None }));
+        match self.effect_mut(generation, intent.name.clone()) {
+            // The same again goes on; one with another request is in its place from now on.
+            Some(known) if known.intent.request == intent.request => {}
+            Some(known) => *known = Operation { intent, accepted: None, outcome: None },
+            None => {
+                self.index.insert((generation, intent.name.clone()), self.effects.len());
+                self.effects.push((generation, Operation { intent, accepted: None, outcome: None }));
+            }
         }
     }
 

@@ -188,6 +188,30 @@ fn effects_are_known_by_step_generation_and_name() {
 }
 
 #[test]
+fn an_intent_with_another_request_takes_the_place_of_the_first() {
+    let anew = |name: &str| {
+        let Record::EffectIntended { step, generation, mut intent } = intended("a", 0, name) else { unreachable!() };
+        intent.request = Digest::of(b"sealed anew");
+        Record::EffectIntended { step, generation, intent }
+    };
+    let before = [step_started("a"), intended("a", 0, "x"), completed("a", 0, "x"), intended("a", 0, "y"), anew("x")];
+    let a = fold(before.clone()).step(&path("a")).unwrap().operations();
+    assert_eq!(a.iter().map(|o| o.intent.name.as_str()).collect::<Vec<_>>(), ["x", "y"], "its place is the same");
+    assert_eq!((a[0].intent.request, a[0].outcome.is_none()), (Digest::of(b"sealed anew"), true));
+    let after = fold(before.into_iter().chain([completed("a", 0, "x")])).step(&path("a")).unwrap().operations();
+    assert!(after[0].outcome.is_some() && after[1].outcome.is_none());
+}
+
+#[test]
+fn what_runs_again_keeps_its_checkpoint_until_it_has_a_new_one() {
+    let again = Record::StepAgain { step: path("a"), why: "cvm was restarted".into() };
+    let records = [step_started("a"), needed("a", json!(1)), succeeded("a"), again];
+    let state = fold(records);
+    assert_eq!((state.step(&path("a")).unwrap().phase, state.to_undo()), (Phase::Succeeded, vec![&path("a")]));
+    assert!(state.step(&path("a")).unwrap().outputs.is_some());
+}
+
+#[test]
 fn how_attempts_end() {
     let finished = |end| Record::RunFinished { end, outputs: json!({ "rg": 1 }) };
     let rows: &[(&[Record], Option<Ended>)] = &[
@@ -311,6 +335,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         any_step().prop_map(|s| succeeded(&s)),
         (any_step(), stage).prop_map(|(s, stage)| failed(&s, stage)),
         any_step().prop_map(|s| Record::StepSkipped { step: path(&s) }),
+        any_step().prop_map(|s| Record::StepAgain { step: path(&s), why: "gone".into() }),
         (any_step(), 1u32..9).prop_map(|(s, retry)| Record::RetryWaited {
             step: path(&s),
             why: "429".into(),

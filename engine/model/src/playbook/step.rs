@@ -179,6 +179,15 @@ impl Step {
         self.with.render(scope).map_err(|e| self.failed(&e))
     }
 
+    /// The id of the confidential VM that it runs in; none on this machine.
+    #[must_use]
+    pub fn vm(&self) -> Option<&Template> {
+        match &self.place {
+            Place::Guest { vm, .. } => Some(vm),
+            Place::Host => None,
+        }
+    }
+
     /// Evaluates which confidential VM it runs in; none on this machine.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sealbook_engine::run::report::{Picture, Quiz, Retry, StepReport};
+use sealbook_attestation::Outcome;
+use sealbook_engine::run::report::{Judged, Picture, Quiz, Retry, StepReport};
 use sealbook_model::journal::Stage;
 use serde_json::Value;
 
@@ -42,6 +43,9 @@ pub fn step(step: &StepReport, pictures: &Pictures) -> Html {
     }
     inner.add(plan(step));
     inner.add(retries(&step.retries));
+    for again in &step.again {
+        inner.add(note("calm", Some("Ran again"), plain("p", [time(again.at), format!(": {}", again.why).into()])));
+    }
     if let Some(lesson) = &step.lesson {
         inner.add(note("calm", Some("Seen"), plain("p", lesson)));
     }
@@ -54,6 +58,7 @@ pub fn step(step: &StepReport, pictures: &Pictures) -> Html {
         inner.add(note("bad", Some(&format!("Failed {}", at(fault.stage))), text));
     }
     inner.add(evidence(step));
+    inner.add(step.judged.iter().map(judged).collect::<Html>());
     if !step.proved.trim().is_empty() {
         inner.add(note("good", Some("Proved"), markdown(&step.proved)));
     }
@@ -132,6 +137,38 @@ fn evidence(step: &StepReport) -> Html {
         vec![(&check.check).into(), word, (&check.detail).into()]
     });
     table("Evidence: what was looked at afterwards", &["Check", "Result", "Seen"], &[], rows)
+}
+
+/// An evidence document, judged again for the page.
+fn judged(judged: &Judged) -> Html {
+    let word = |outcome: Outcome| match outcome {
+        Outcome::Passed => tag("good", "passed"),
+        Outcome::Failed => tag("bad", "failed"),
+        Outcome::NotApplicable => tag("none", "not asked"),
+    };
+    let checks = &judged.verdict.checks;
+    let passed = checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
+    let said = match judged.verdict.deciding() {
+        Some(check) => format!("does not hold. {}: {}", check.name, check.detail),
+        None if passed == 0 => "could not be judged".to_owned(),
+        None => format!("holds: {passed} checks passed"),
+    };
+    let tone = if judged.verdict.passed() { "good" } else { "bad" };
+    let mut text = plain(
+        "p",
+        [format!("Evidence of type {}, as of ", judged.kind).into(), time(judged.at), format!(", {said}.").into()],
+    );
+    if !judged.test.is_empty() {
+        let worlds = judged.test.join(", ");
+        text.add(plain(
+            "p",
+            format!("It was judged under TEST roots ({worlds}): it shows nothing about real hardware."),
+        ));
+    }
+    let rows = checks.iter().map(|check| vec![(&check.name).into(), word(check.outcome), (&check.detail).into()]);
+    let table = table("Every check of it", &["Check", "Result", "Seen"], &[], rows);
+    text.add(plain("details", [plain("summary", format!("Checks ({})", checks.len())), table]));
+    note(tone, Some("Judged again, offline"), text)
 }
 
 /// A picture as an image: what is in an SVG then never runs and never loads anything.

@@ -1,7 +1,7 @@
 use chrono::TimeZone as _;
 use sealbook_engine::run::Live;
 use sealbook_engine::run::report::{
-    Attempt, Choice, CostLine, Fault, Head, Input, Picture, Quiz, Retry, StepReport, Undo,
+    Again, Attempt, Choice, CostLine, Fault, Head, Input, Judged, Picture, Quiz, Retry, StepReport, Undo,
 };
 use sealbook_model::id::Digest;
 use sealbook_model::journal::{Consent, Evidence, Goal, Leftover, Mode, Stage};
@@ -54,6 +54,7 @@ fn step(h: &mut Hostile, n: usize, phase: &'static str) -> StepReport {
         began: Some(at()),
         ended: Some(at()),
         worked_ms: 1500,
+        again: vec![Again { at: at(), why: h.text() }],
         retries: vec![Retry { at: at(), why: h.text(), millis: 500 }],
         evidence: vec![Evidence { check: h.text(), passed: phase == "succeeded", detail: h.text() }],
         lesson: Some(h.text()),
@@ -71,7 +72,16 @@ fn step(h: &mut Hostile, n: usize, phase: &'static str) -> StepReport {
             Picture { artifact: "artifact:a/curve.svg".into(), name: "curve.svg".into() },
             Picture { artifact: "artifact:a/gone.png".into(), name: h.text() },
         ],
+        proven_at: Some(at()),
+        judged: vec![Judged { kind: h.text(), at: at(), test: vec![h.text()], verdict: judged(h) }],
     }
+}
+
+fn judged(h: &mut Hostile) -> sealbook_attestation::Verdict {
+    let mut verdict = sealbook_attestation::Verdict::default();
+    verdict.check(h.text(), true, h.text());
+    verdict.check(h.text(), false, h.text());
+    verdict
 }
 
 fn hostile(status: Status) -> (Report, u32) {

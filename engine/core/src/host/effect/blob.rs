@@ -1,6 +1,7 @@
 //! Effects on blobs and containers.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::Effect;
 use crate::host::address::BlobUri;
 use crate::host::desk::Desk;
 use crate::host::failure;
-use crate::host::marks::Mark;
+use crate::host::marks::{Bearer, Mark};
 use crate::host::reconcile::{Progress, Seen, Strangers};
 use crate::step::{Failure, Ownership};
 
@@ -49,7 +50,8 @@ fn strangers(desk: &Desk) -> Strangers {
     if desk.call.adopt { Strangers::Use } else { Strangers::Refuse }
 }
 
-/// Uploads a blob with metadata that marks it as this effect's.
+/// Uploads a blob with metadata that marks it as this effect's. Over one that this effect wrote earlier with other content
+/// it writes again: what is sealed anew has another nonce.
 pub(crate) struct BlobPut {
     target: Target,
     content: Bytes,
@@ -57,6 +59,8 @@ pub(crate) struct BlobPut {
     sha256: String,
     secret: bool,
     strangers: Strangers,
+    /// The ETag of what this effect wrote earlier, as of the last look.
+    ours: Mutex<Option<String>>,
 }
 
 impl BlobPut {
@@ -70,7 +74,7 @@ impl BlobPut {
         mark: Mark,
     ) -> Self {
         let target = Target::new(desk, uri, mark);
-        Self { target, content, content_type, sha256, secret, strangers: strangers(desk) }
+        Self { target, content, content_type, sha256, secret, strangers: strangers(desk), ours: Mutex::default() }
     }
 }
 
@@ -89,7 +93,17 @@ impl Effect for BlobPut {
     }
 
     async fn look(&self) -> Result<Option<Seen>, Failure> {
-        self.target.look().await
+        let mut seen = self.target.look().await?;
+        let mut ours = None;
+        if let Some(seen) = &mut seen {
+            // A blob without a digest was not written by this engine: its mark alone counts.
+            seen.as_asked = seen.thing["sha256"].as_str().is_none_or(|sha256| sha256 == self.sha256);
+            if seen.bearer == Bearer::Effect {
+                ours = seen.thing["etag"].as_str().map(str::to_owned);
+            }
+        }
+        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = ours;
+        Ok(seen)
     }
 
     async fn send(&self) -> Result<Answer, AzureError> {
@@ -97,13 +111,16 @@ impl Effect for BlobPut {
         if self.secret {
             metadata.insert(META_SECRET.into(), "true".into());
         }
-        let (uri, content) = (self.target.uri.as_str(), self.content.clone());
-        // Only where nothing is: whoever came first keeps his blob.
-        self.target
-            .blobs
-            .put_new(uri, content, &self.content_type, &metadata)
-            .await
-            .map(|head| Answer::Done(Some(head)))
+        let (uri, content, kind) = (self.target.uri.as_str(), self.content.clone(), &self.content_type);
+        let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let blobs = &self.target.blobs;
+        let head = match ours {
+            // Only over what was seen to be this effect's own.
+            Some(etag) => blobs.put_over(uri, content, kind, &metadata, &etag).await,
+            // Only where nothing is: whoever came first keeps his blob.
+            None => blobs.put_new(uri, content, kind, &metadata).await,
+        };
+        head.map(|head| Answer::Done(Some(head)))
     }
 
     async fn made(&self, answer: Option<Value>) -> Result<Value, Failure> {
@@ -115,7 +132,7 @@ impl Effect for BlobPut {
     }
 
     fn appeared(&self, error: &AzureError) -> bool {
-        error.has_code("BlobAlreadyExists")
+        error.has_code("BlobAlreadyExists") || error.has_code("ConditionNotMet")
     }
 }
 

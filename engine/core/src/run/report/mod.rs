@@ -6,6 +6,7 @@ mod times;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sealbook_attestation::Roots;
 use sealbook_model::CloudName;
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::{Consent, Entry, Goal, Leftover, Mode, Phase, RunStarted, RunState};
@@ -22,9 +23,11 @@ use super::{Live, Status};
 use crate::host::Shelf;
 use crate::journal::{Clock, Journal, SqliteStore, holder};
 use crate::step::Failure;
+use crate::transcript::{judged, needs_roots};
 
+pub use crate::transcript::Judged;
 pub use steps::{Fault, Quiz, StepReport};
-pub use times::{Attempt, Retry};
+pub use times::{Again, Attempt, Retry};
 
 /// All that is told about a run. Secrets are in it as references at most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,6 +174,22 @@ pub struct Picture {
     pub artifact: String,
     /// Its name, which ends in `.svg` or `.png`.
     pub name: String,
+}
+
+impl Report {
+    /// Whether a step handed evidence on that only trust anchors can vouch for.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        self.steps.iter().any(|step| needs_roots(&step.outputs))
+    }
+
+    /// Judges the evidence that the steps handed on again, under these trust anchors and as of when it was recorded.
+    pub fn judge(&mut self, roots: &Roots) {
+        for step in &mut self.steps {
+            let Some(at) = step.proven_at else { continue };
+            step.judged = judged(&step.outputs, roots, at);
+        }
+    }
 }
 
 impl Runs {

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::super::forward::replay;
 use super::super::step_run::told;
-use super::times::{self, Retry, Times};
+use super::times::{self, Again, Retry, Times};
 use super::{Picture, steps_of};
+use crate::transcript::Judged;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,6 +53,8 @@ pub struct StepReport {
     pub worked_ms: u64,
     /// Waits before another try.
     pub retries: Vec<Retry>,
+    /// When and why it ran again: what it had made was in memory only. All else is told of the last time.
+    pub again: Vec<Again>,
     /// What `verify` saw.
     pub evidence: Vec<Evidence>,
     /// What its lesson showed.
@@ -66,6 +69,10 @@ pub struct StepReport {
     pub outputs: Value,
     /// Pictures that it made.
     pub pictures: Vec<Picture>,
+    /// When it had its verdict, the last time.
+    pub proven_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// Evidence documents that it handed on, judged again ([`super::Report::judge`]).
+    pub judged: Vec<Judged>,
 }
 
 /// A quiz that was put to the learner.
@@ -147,7 +154,7 @@ fn journaled(path: &StepPath, known: Option<&StepState>, times: Times) -> StepRe
         proved: String::new(),
         plugin: state.plugin.as_ref().map(ToString::to_string),
         component: None,
-        guest: false,
+        guest: state.guest.is_some(),
         phase: super::super::summary::phase(state.phase),
         proven: matches!(state.phase, Phase::Succeeded | Phase::Undone)
             && state.outputs.is_some()
@@ -160,7 +167,10 @@ fn journaled(path: &StepPath, known: Option<&StepState>, times: Times) -> StepRe
         ended: times.ended,
         worked_ms: times.worked_ms,
         retries: times.retries,
+        again: times.again,
         evidence: state.evidence.clone(),
+        proven_at: times.proven,
+        judged: Vec::new(),
         lesson: state.lesson.clone(),
         quiz: None,
         hints: state.hints,
@@ -180,7 +190,7 @@ fn authored(report: &mut StepReport, step: &Step, known: Option<&StepState>, sco
     if report.proven {
         report.proved = told(&step.text.proved, &after);
     }
-    report.guest = matches!(step.place, Place::Guest { .. });
+    report.guest |= matches!(step.place, Place::Guest { .. });
     report.plugin.get_or_insert_with(|| step.plugin.to_string());
     let answered = known.and_then(|known| known.quiz);
     report.quiz = step.quiz.as_ref().zip(answered).map(|(quiz, answered)| Quiz {

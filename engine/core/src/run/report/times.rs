@@ -34,6 +34,15 @@ pub struct Retry {
     pub millis: u64,
 }
 
+/// A step that ran again, since what it had made was in memory only.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Again {
+    /// When it began to.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub why: String,
+}
+
 /// When a step was worked on, on the way forward.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Times {
@@ -41,6 +50,9 @@ pub(super) struct Times {
     pub(super) ended: Option<DateTime<Utc>>,
     pub(super) worked_ms: u64,
     pub(super) retries: Vec<Retry>,
+    pub(super) again: Vec<Again>,
+    /// When it last had its verdict.
+    pub(super) proven: Option<DateTime<Utc>>,
 }
 
 /// The attempts of a journal.
@@ -93,6 +105,12 @@ pub(super) fn steps(entries: &[Entry]) -> BTreeMap<StepPath, Times> {
         times.began.get_or_insert(entry.at);
         if let Record::RetryWaited { why, millis, .. } = &entry.record {
             times.retries.push(Retry { at: entry.at, why: why.clone(), millis: *millis });
+        }
+        if let Record::StepSucceeded { .. } = &entry.record {
+            times.proven = Some(entry.at);
+        }
+        if let Record::StepAgain { why, .. } = &entry.record {
+            times.again.push(Again { at: entry.at, why: why.clone() });
         }
         // Questions come after the verdict: the learner's time is not the step's.
         if !matches!(entry.record, Record::QuizAnswered { .. } | Record::PausePassed { .. }) {

@@ -62,7 +62,7 @@ fn transcript_holds(kit: &Kit, unsigned_end: bool, where_killed: &str) {
     }
     let text = crate::transcript::Transcript::of(&kit.home(), &run_id()).unwrap().to_ndjson().unwrap();
     assert!(!text.contains(SECRET), "{where_killed}");
-    let verdict = crate::transcript::verify(text.as_bytes(), None);
+    let verdict = crate::transcript::verify(text.as_bytes(), None, &sealbook_attestation::Roots::none());
     match verdict.deciding() {
         None => assert!(verdict.passed() && !unsigned_end, "{where_killed}: {verdict:?}"),
         Some(check) => assert!(check.name == "chain.head" && unsigned_end, "{where_killed}: {check:?}"),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod flow;
+mod guest;
 mod hands_on;
 mod kit;
 mod looking;
