@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod attest;
+#[cfg(target_os = "linux")]
+mod guest;
 #[cfg(unix)]
 mod hands_on;
 #[cfg(target_os = "linux")]

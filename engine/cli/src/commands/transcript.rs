@@ -9,6 +9,7 @@ use sealbook_engine::transcript::{self, Transcript};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
+use super::print;
 use super::read::find;
 use super::report::deliver;
 use crate::app::{App, Failure};
@@ -55,10 +56,10 @@ pub fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<u8, Fai
         out::json(&json!({ "passed": passed, "checks": verdict.checks, "facts": verdict.facts }));
         return Ok(if passed { 0 } else { 21 });
     }
-    out::data(&verdict::checks(&verdict));
+    print(global, &verdict::checks(&verdict));
     let Some(deciding) = verdict.deciding() else {
         let open = verdict.checks.iter().filter(|check| check.outcome == Outcome::NotApplicable).count();
-        let rest = if open > 0 { format!("; what could not be asked is marked - ({open})") } else { String::new() };
+        let rest = if open > 0 { format!("; what could not be asked is marked n/a ({open})") } else { String::new() };
         out::note(&format!("The transcript verifies{rest}."));
         return Ok(0);
     };
