@@ -316,8 +316,8 @@ fn a_machine_cannot_look_at_the_account() {
         .spawn()
         .unwrap();
     let order = json!({
-        "port": port(&door), "pid": 1, "secret": "s", "machine": "/m", "boot": 1, "mailbox": MAILBOX, "digest": "",
-        "instance": "i", "roots": "",
+        "access": { "port": port(&door), "pid": 1, "secret": "s", "roots": "" }, "mailbox": MAILBOX,
+        "instance": "i",
     });
     writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
     let mut said = String::new();

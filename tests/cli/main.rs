@@ -4,6 +4,7 @@
 
 mod attest;
 #[cfg(target_os = "linux")]
+mod guest;
 mod guest_steps;
 #[cfg(unix)]
 mod hands_on;

@@ -61,8 +61,8 @@ fn a_run_becomes_a_page_and_a_transcript_that_anybody_can_verify() {
     let verify = |args: &[&str]| elsewhere.run(&[&["verify-transcript"], args].concat());
     let path = file.to_str().unwrap();
     let told = verify(&[path, "--key", &key]).expect(0);
-    assert!(told.stdout.contains("passed  chain.signatures"), "{}", told.stdout);
-    assert!(!told.stdout.contains("FAILED"), "{}", told.stdout);
+    assert!(told.stdout.contains("ok      chain.signatures"), "{}", told.stdout);
+    assert!(!told.stdout.contains("failed"), "{}", told.stdout);
     assert_eq!(fs::read_dir(elsewhere.home()).unwrap().count(), 0, "verifying makes no home");
     let verdict = verify(&[path, "--output", "json"]).expect(0).json();
     assert_eq!((verdict["passed"].as_bool(), check(&verdict, "transcript.key")), (Some(true), "not_applicable"));
@@ -80,7 +80,7 @@ fn a_run_becomes_a_page_and_a_transcript_that_anybody_can_verify() {
     let forged = folder.path().join("forged.ndjson");
     fs::write(&forged, text.replacen("italynorth", "westeurope", 1)).unwrap();
     let refused = verify(&[forged.to_str().unwrap()]).expect(21);
-    assert!(refused.stdout.contains("FAILED  chain.records"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("failed  chain.records"), "{}", refused.stdout);
     assert!(refused.stderr.contains("SB0522") && refused.stderr.contains("chain.records"), "{}", refused.stderr);
     let verdict = verify(&["--output", "json", forged.to_str().unwrap()]).expect(21).json();
     assert_eq!((verdict["passed"].as_bool(), check(&verdict, "chain.records")), (Some(false), "failed"));

@@ -7,6 +7,7 @@ mod support;
 
 mod exports;
 mod hands_on;
+mod labs;
 
 use support::{Lab, az, consent, python, repository, shared};
 

@@ -1,17 +1,20 @@
 //! The command line, as types. Its help is the reference.
 
+mod guest;
 mod policy;
 mod sealed;
 
 use std::path::PathBuf;
 
-pub use sealed::{LayoutChoice, OpenArgs, SealArgs};
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sealbook_cloud::front::SignIn;
 use sealbook_model::CloudName;
 
+#[cfg(debug_assertions)]
+pub use guest::GuestProbe;
+pub use guest::{GuestAgentArgs, GuestAttestArgs, GuestCommand, GuestReleaseArgs, GuestStartArgs, ProviderArgs};
 pub use policy::{NewPolicyArgs, PolicyCommand};
+pub use sealed::{CommonArgs, LayoutChoice, OpenArgs, SealArgs};
 
 /// Guided, resumable labs about confidential computing and customer-managed keys on Azure.
 ///
@@ -181,8 +184,7 @@ pub enum Command {
         /// A playbook's folder or its playbook.toml; an id checks a standard one.
         path: String,
     },
-    /// What runs inside a confidential virtual machine.
-    #[command(hide = true)]
+    /// Inside a confidential VM in Azure: attest it, have a key released to it.
     Guest {
         #[command(subcommand)]
         command: GuestCommand,
@@ -423,6 +425,10 @@ pub enum CloudCommand {
         /// A resource whose managed identity the command shall have, as on a machine of that resource; repeatable.
         #[arg(long, value_name = "RESOURCE ID")]
         identity: Vec<String>,
+        /// A running confidential VM that the command shall be in: with its identity and its TPM, which
+        /// `sealbook guest` finds there.
+        #[arg(long, value_name = "RESOURCE ID", conflicts_with = "who")]
+        machine: Option<String>,
         /// The command and its arguments, after `--`.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
@@ -453,32 +459,6 @@ pub enum CloudCommand {
     Requests,
     /// Print the test roots of the embedded Azure, as `attest verify --roots` reads them.
     Roots,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum GuestCommand {
-    /// Be a virtual machine of the embedded Azure: what the embedded Azure starts, not people.
-    #[command(hide = true)]
-    Serve,
-    /// Try from inside what a machine must not be able to do.
-    #[cfg(debug_assertions)]
-    #[command(hide = true)]
-    Probe(GuestProbe),
-}
-
-/// What is tried.
-#[cfg(debug_assertions)]
-#[derive(Debug, Args)]
-pub struct GuestProbe {
-    /// A file or folder to read.
-    #[arg(long)]
-    pub read: Vec<PathBuf>,
-    /// A folder to write a file into.
-    #[arg(long)]
-    pub write: Vec<PathBuf>,
-    /// A loopback port to connect to.
-    #[arg(long)]
-    pub connect: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

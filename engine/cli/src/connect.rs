@@ -74,9 +74,13 @@ fn embedded(app: &App) -> Result<(Settings, bool, Judge), Problem> {
     Ok((settings, misbehaves, judge))
 }
 
-/// Real Azure, unless the environment still points at the embedded one: then a lab would believe that it runs on Azure.
-fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
-    let set = |name: &str| env::var(name).ok().filter(|v| !v.is_empty());
+/// A variable of the environment that says something.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// Refuses an environment that points at the embedded Azure: who reaches it would believe to be on Azure.
+pub fn not_embedded(instead: &str) -> Result<(), Problem> {
     let local = |url: &String| url.contains("@127.0.0.1:") || url.contains("@localhost:");
     let proxy = |name: &'static str| set(name).filter(local).map(|_| name);
     let traces = [
@@ -93,8 +97,14 @@ fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
     if let Some(trace) = traces.into_iter().flatten().next() {
         return Err(Problem::new(codes::EMULATOR_IN_ENVIRONMENT, "this shell points at the embedded Azure")
             .because(format!("{trace} is set as `sealbook cloud env` sets it"))
-            .fix("open a fresh shell, or use --cloud embedded"));
+            .fix(format!("open a fresh shell, or {instead}")));
     }
+    Ok(())
+}
+
+/// Real Azure.
+fn azure(args: &AzureArgs) -> Result<Settings, Problem> {
+    not_embedded("use --cloud embedded")?;
     let credential = match args.credential {
         CredentialChoice::Developer => Credential::Developer,
         CredentialChoice::ManagedIdentity => Credential::ManagedIdentity { client_id: set("AZURE_CLIENT_ID") },

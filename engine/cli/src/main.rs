@@ -47,8 +47,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misunderstood(&error),
     };
-    if let Command::Guest { command } = &cli.command {
-        return guest::run(command);
+    if let Command::Guest { command } = &cli.command
+        && let Some(code) = guest::run(command)
+    {
+        return code;
     }
     // Diagnosis for the curious (`SEALBOOK_LOG=debug`), on stderr; runs themselves are told by events.
     let filter = EnvFilter::try_from_env("SEALBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("error"));

@@ -52,11 +52,38 @@ pub(crate) struct Operation {
     pub run: Run,
 }
 
-/// Rows of one list of api-versions, each an operation that a data action guards, done when it is answered.
-pub(crate) struct DataRows(pub &'static [&'static str]);
+impl Operation {
+    /// The same operation, for requests with these query parameters.
+    pub const fn only(mut self, when: &'static [(&'static str, &'static str)]) -> Self {
+        self.when = when;
+        self
+    }
 
-impl DataRows {
-    /// A row.
+    /// The same operation, answered with a long-running one or not.
+    pub const fn lasting(mut self, lro: bool) -> Self {
+        self.lro = lro;
+        self
+    }
+}
+
+/// Rows of one list of api-versions, each an operation that an action of one plane guards.
+pub(crate) struct Rows {
+    api: &'static [&'static str],
+    data: bool,
+}
+
+impl Rows {
+    /// Rows whose actions are of the control plane.
+    pub const fn control(api: &'static [&'static str]) -> Self {
+        Self { api, data: false }
+    }
+
+    /// Rows whose actions are data actions.
+    pub const fn data(api: &'static [&'static str]) -> Self {
+        Self { api, data: true }
+    }
+
+    /// An operation that is done when it is answered.
     pub const fn row(
         &self,
         name: &'static str,
@@ -65,7 +92,8 @@ impl DataRows {
         action: &'static str,
         run: Run,
     ) -> Operation {
-        Operation { name, method, path, when: &[], api: self.0, access: Access::Data(action), lro: false, run }
+        let access = if self.data { Access::Data(action) } else { Access::Control(action) };
+        Operation { name, method, path, when: &[], api: self.api, access, lro: false, run }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sealbook_azure::{Azure, AzureError};
+use sealbook_azure::{Azure, AzureError, Kind};
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::{Event, Events};
 use sealbook_engine::guest::protocol::{Answer, Export, Job, Mailbox, Reply, VERSION};
@@ -45,6 +45,23 @@ pub struct AgentSettings {
     pub tee: Arc<dyn Tee>,
     /// Who judges evidence.
     pub judge: Judge,
+}
+
+/// Why a machine can't show who it is.
+#[derive(Debug, thiserror::Error)]
+#[error("the machine gets no token for its identity: {0}; give the machine a system-assigned identity")]
+pub struct NoIdentity(AzureError);
+
+/// Refuses a machine that can't show who it is: it could reach nothing. Whether it may read its mailbox is another
+/// matter, for roles take their time.
+///
+/// # Errors
+/// [`NoIdentity`].
+pub async fn require_identity(azure: &Azure, mailbox: &Mailbox) -> Result<(), NoIdentity> {
+    match azure.blobs().get(&mailbox.job()).await {
+        Err(error) if error.kind == Kind::SignIn => Err(NoIdentity(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Says that it is `ready`, and serves until `cancel`: a run hands over one job after the other.

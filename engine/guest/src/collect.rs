@@ -40,24 +40,27 @@ pub struct Collected {
     pub info: AttestationInfo,
 }
 
-/// Collects evidence with `user_data` in it, which answers `nonce`. `certificates` are those of the processor, PEM.
+/// Collects evidence with `user_data` in it (without it: with that which the report shows), which answers `nonce`.
+/// `certificates` are those of the processor, PEM.
 ///
 /// # Errors
 /// [`CollectError`]; after [`CollectError::NotYet`] it is worth trying again in a second.
 pub fn collect(
     tpm: &mut Tpm,
     certificates: &str,
-    user_data: &[u8; 64],
+    user_data: Option<&[u8; 64]>,
     nonce: &[u8],
 ) -> Result<Collected, CollectError> {
-    if tpm.nv_find(tpm::USER_DATA)?.as_deref() != Some(user_data) {
-        tpm.write_user_data(user_data)?;
+    if let Some(wanted) = user_data
+        && tpm.nv_find(tpm::USER_DATA)?.as_deref() != Some(wanted)
+    {
+        tpm.write_user_data(wanted)?;
     }
     let hcl_report = tpm.nv_read(REPORT)?;
     let wrong = |why: String| CollectError::Report(why);
     let report = HclReport::parse(&hcl_report).map_err(|error| wrong(error.to_string()))?;
     let runtime = RuntimeData::parse(&report.runtime).map_err(|error| wrong(error.to_string()))?;
-    if runtime.user_data.as_ref() != Some(user_data) {
+    if user_data.is_some_and(|wanted| runtime.user_data.as_ref() != Some(wanted)) {
         return Err(CollectError::NotYet);
     }
     let Hardware::Snp(snp_report) = &report.hardware else { return Err(CollectError::NotSnp) };

@@ -12,12 +12,10 @@
 pub mod agent;
 pub mod collect;
 pub mod hardware;
-mod identity;
 mod ledger;
 pub mod release;
 mod script;
 pub mod tpm;
 
-pub use identity::{IdentityError, require_identity};
 pub use release::Release;
-pub use script::{BadParameters, Parameters};
+pub use script::{BadParameters, Parameters, is_mailbox};

@@ -27,7 +27,7 @@ use tpm2_protocol::data::TpmAlgId;
 
 use crate::collect::{CollectError, Collected, collect};
 use crate::hardware::Hardware;
-use crate::tpm::{Padding, Tpm, TpmError};
+use crate::tpm::{Padding, REPORT, Tpm, TpmError};
 
 /// How often, and how far apart, the report is read again until it shows the user data.
 const AGAIN: (u32, Duration) = (30, Duration::from_secs(1));
@@ -68,16 +68,24 @@ impl Release {
         }
     }
 
+    /// Whether there is something to attest: the TPM of a confidential VM shows its paravisor's report.
+    ///
+    /// # Errors
+    /// There is no TPM, or this process may not use it.
+    pub async fn has_report(&self) -> Result<bool, Failure> {
+        self.with_tpm(|tpm| Ok(tpm.nv_find(REPORT)?.is_some())).await
+    }
+
     async fn collect(
         &self,
         certificates: &str,
-        user_data: [u8; USER_DATA],
-        nonce: [u8; NONCE],
+        user_data: Option<[u8; USER_DATA]>,
+        nonce: &[u8],
     ) -> Result<Collected, Failure> {
         let mut left = AGAIN.0;
         loop {
-            let certificates = certificates.to_owned();
-            let collected = self.with_tpm(move |tpm| match collect(tpm, &certificates, &user_data, &nonce) {
+            let (certificates, nonce) = (certificates.to_owned(), nonce.to_vec());
+            let collected = self.with_tpm(move |tpm| match collect(tpm, &certificates, user_data.as_ref(), &nonce) {
                 Err(CollectError::NotYet) => Ok(None),
                 collected => collected.map(Some),
             });
@@ -138,6 +146,7 @@ impl Release {
         token: &SecretString,
         nonce: &[u8],
         transfer: &[u8],
+        seen: &mut Verdict,
     ) -> Result<(Value, Value), Failure> {
         let client = azure.attestations();
         let metadata = client.metadata(provider).await.map_err(|error| refused(&error))?;
@@ -153,29 +162,38 @@ impl Release {
         let key = maa::release_key(&claims);
         let same = key.is_some_and(|key| key.n == transfer);
         verdict.check("token.transfer_key", same, "the token names this machine's transfer key");
-        demand(&verdict)?;
+        demand(verdict, seen)?;
         Ok((claims, served))
     }
-}
 
-#[async_trait]
-impl Tee for Release {
-    async fn attest(&self, azure: &Azure, provider: &str, user_data: [u8; USER_DATA]) -> Result<Attested, Failure> {
+    /// Has the machine attested, as [`Tee::attest`] does, for a caller who wants to see each check: they are noted in
+    /// `seen`, those that fail too. Without `user_data` the report's stays as it is; the evidence answers `nonce`, of at
+    /// most 64 bytes.
+    ///
+    /// # Errors
+    /// As [`Tee::attest`].
+    pub async fn prove(
+        &self,
+        azure: &Azure,
+        provider: &str,
+        user_data: Option<[u8; USER_DATA]>,
+        nonce: &[u8],
+        seen: &mut Verdict,
+    ) -> Result<Attested, Failure> {
         let provider = provider.trim_end_matches('/');
         let client = azure.attestations();
         let processor = client.processor().await.map_err(|error| refused(&error))?;
         let part = |name: &str| processor[name].as_str().unwrap_or_default();
         let certificates = format!("{}\n{}", part("vcekCert").trim_end(), part("certificateChain"));
-        let nonce = sealbook_crypto::random::<NONCE>();
         let Collected { hcl_report, quote, registers, transfer_key, info } =
             self.collect(&certificates, user_data, nonce).await?;
         let answer = client.attest(provider, "AzureGuest", azure_guest::API, &info.body()).await;
         let token = self.open_token(answer.map_err(|error| refused(&error))?).await?;
-        let verified = self.verify_token(azure, provider, &token, &nonce, &transfer_key);
+        let verified = self.verify_token(azure, provider, &token, nonce, &transfer_key, seen);
         let (claims, signing_keys) = verified.await?;
         let document = document::write(&document::Parts {
             provider,
-            nonce: &nonce,
+            nonce,
             hcl_report: &hcl_report,
             vcek: &certificates,
             quote: &quote.message,
@@ -189,13 +207,19 @@ impl Tee for Release {
         Ok(Attested { token, claims, document, transfer_key: hex::encode(&transfer_key) })
     }
 
-    async fn release(
+    /// Has a key released, as [`Tee::release`] does, for a caller who wants to see each check: they are noted in `seen`,
+    /// those that fail too.
+    ///
+    /// # Errors
+    /// As [`Tee::release`].
+    pub async fn obtain(
         &self,
         azure: &Azure,
         uri: &str,
         token: &Attested,
         wrap: RsaAesWrap,
-    ) -> Result<SecretBytes, Failure> {
+        seen: &mut Verdict,
+    ) -> Result<Obtained, Failure> {
         let nonce = hex::encode(sealbook_crypto::random::<NONCE>());
         let answer = match azure.keys().release(uri, &token.token, wrap.name(), &nonce).await {
             Ok(answer) => answer,
@@ -215,7 +239,7 @@ impl Tee for Release {
             now: (self.clock)(),
         };
         let (verdict, released) = release::verify(answer.expose(), &rules);
-        demand(&verdict)?;
+        demand(verdict, seen)?;
         let released = released.ok_or_else(|| unverified("the answer holds no key"))?;
         let hash = match wrap {
             RsaAesWrap::Ckm => TpmAlgId::Sha1,
@@ -246,17 +270,47 @@ impl Tee for Release {
             })
         })?;
         let wrong = || unverified("the released key does not unwrap on this machine");
-        AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(&tail).map_err(|_| wrong())
+        let key = AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(&tail).map_err(|_| wrong())?;
+        Ok(Obtained { key, bundle: released.payload["response"]["key"].clone() })
     }
 }
 
-/// Turns a verdict that did not pass into a failure that names the check.
-fn demand(verdict: &Verdict) -> Result<(), Failure> {
-    match verdict.deciding() {
+/// A key that was released to this machine.
+#[derive(Debug)]
+pub struct Obtained {
+    /// PKCS#8 for an asymmetric key, the bytes of a symmetric one.
+    pub key: SecretBytes,
+    /// The key's bundle as the key store signed it (`KeyBundle`: `key`, `attributes`, `release_policy`).
+    pub bundle: Value,
+}
+
+#[async_trait]
+impl Tee for Release {
+    async fn attest(&self, azure: &Azure, provider: &str, user_data: [u8; USER_DATA]) -> Result<Attested, Failure> {
+        let nonce = sealbook_crypto::random::<NONCE>();
+        self.prove(azure, provider, Some(user_data), &nonce, &mut Verdict::default()).await
+    }
+
+    async fn release(
+        &self,
+        azure: &Azure,
+        uri: &str,
+        token: &Attested,
+        wrap: RsaAesWrap,
+    ) -> Result<SecretBytes, Failure> {
+        Ok(self.obtain(azure, uri, token, wrap, &mut Verdict::default()).await?.key)
+    }
+}
+
+/// Notes a verdict, and turns one that did not pass into a failure that names the check.
+fn demand(verdict: Verdict, seen: &mut Verdict) -> Result<(), Failure> {
+    let answer = match verdict.deciding() {
         None if verdict.passed() => Ok(()),
         None => Err(unverified("nothing could be checked")),
         Some(check) => Err(unverified(&format!("{}: {}", check.name, check.detail))),
-    }
+    };
+    seen.absorb(verdict);
+    answer
 }
 
 fn unverified(why: &str) -> Failure {

@@ -38,7 +38,7 @@ impl Parameters {
         if first != MAILBOX || second != DIGEST {
             return Err(BadParameters::Names);
         }
-        if !is_folder(mailbox) {
+        if !is_mailbox(mailbox) {
             return Err(BadParameters::Mailbox);
         }
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -49,8 +49,9 @@ impl Parameters {
     }
 }
 
-/// Whether a URL is that of a folder in a blob container, and nothing more: a query would carry a right of its own.
-fn is_folder(url: &str) -> bool {
+/// Whether a URL may be a mailbox: that of a folder in a blob container, and nothing more: a query would carry a right of its own.
+#[must_use]
+pub fn is_mailbox(url: &str) -> bool {
     let plain = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };

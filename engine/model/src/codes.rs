@@ -105,6 +105,7 @@ codes! {
     TRANSIENT = "SB0521", Step, "Failure that lasted longer than the retries";
     TRANSCRIPT_REFUSED = "SB0522", Evidence, "Transcript that does not verify";
     GUEST_RESTARTED = "SB0523", Step, "Confidential VM that was restarted";
+    NOT_CONFIDENTIAL = "SB0524", Usage, "Machine that can't be attested";
 
     CLOUD_STATE = "SB0601", Bug, "State of the embedded Azure that can't be read";
     CLOUD_NEWER = "SB0602", Usage, "State of the embedded Azure written by a newer version";

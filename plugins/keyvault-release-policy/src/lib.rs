@@ -127,7 +127,7 @@ mod tests {
         assert!(done.evidence.iter().all(|e| e.passed), "{:?}", done.evidence);
         let out = done.outputs.clone().unwrap();
         assert_eq!((&out["policy"], &out["immutable"]), (&policy("https://two"), &json!(false)));
-        fake.step::<KeyvaultReleasePolicy>(inputs("https://two")).undo(&done).unwrap();
+        fake.step::<KeyvaultReleasePolicy>(inputs("https://two")).undo(done).unwrap();
         let again = fake.step::<KeyvaultReleasePolicy>(inputs("https://one")).run().unwrap();
         assert_eq!(again.outputs.unwrap()["policy"], policy("https://one"));
     }

@@ -30,9 +30,6 @@ pub struct SealArgs {
     /// Where the sealed file goes; `-` is standard output.
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// The content key: 32 raw bytes or a JSON Web Key, in a file that only you can read; `-` is standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "kek", conflicts_with = "kek")]
-    pub key: Option<PathBuf>,
     /// The key encryption key: a new content key is made and wrapped with it. A public key as PEM or JSON Web Key, or
     /// as `az keyvault key show` prints it; an AES key of 32 bytes.
     #[arg(long, value_name = "FILE")]
@@ -40,12 +37,6 @@ pub struct SealArgs {
     /// The id of that key, such as its address in Key Vault; told to whoever opens the file.
     #[arg(long, value_name = "ID")]
     pub kid: Option<String>,
-    /// How the file is laid out.
-    #[arg(long, value_enum, default_value_t = LayoutChoice::Cobblestone)]
-    pub layout: LayoutChoice,
-    /// With --layout labs and --kek: where the wrapped key goes, raw.
-    #[arg(long, value_name = "FILE")]
-    pub wrapped: Option<PathBuf>,
     /// The media type to note in the header, such as text/csv.
     #[arg(long, value_name = "TYPE")]
     pub media_type: Option<String>,
@@ -64,25 +55,26 @@ pub struct OpenArgs {
     /// that it got all.
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// The content key: 32 raw bytes or a JSON Web Key, in a file that only you can read; `-` is standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "kek", conflicts_with = "kek")]
-    pub key: Option<PathBuf>,
     /// The key encryption key that unwraps the content key: a private key as PEM or JSON Web Key, or an AES key of 32
     /// bytes, in a file that only you can read; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub kek: Option<PathBuf>,
-    /// How the file is laid out.
-    #[arg(long, value_enum, default_value_t = LayoutChoice::Cobblestone)]
-    pub layout: LayoutChoice,
-    /// With --layout labs and --kek: the wrapped key, raw.
-    #[arg(long, value_name = "FILE")]
-    pub wrapped: Option<PathBuf>,
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
+/// What `seal` and `open` share: the key, the layout, the file.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
+    /// The content key: 32 raw bytes or a JSON Web Key, in a file that only you can read; `-` is standard input.
+    #[arg(long, value_name = "FILE", required_unless_present = "kek", conflicts_with = "kek")]
+    pub key: Option<PathBuf>,
+    /// How the file is laid out.
+    #[arg(long, value_enum, default_value_t = LayoutChoice::Cobblestone)]
+    pub layout: LayoutChoice,
+    /// With --layout labs and --kek: the file of the wrapped key, raw.
+    #[arg(long, value_name = "FILE")]
+    pub wrapped: Option<PathBuf>,
     /// Replace files that exist.
     #[arg(long)]
     pub force: bool,

@@ -37,10 +37,11 @@ fn verify(app: &App, args: &AttestVerifyArgs) -> Result<u8, Failure> {
     for path in &args.files {
         files.push((path.clone(), read(path)?));
     }
+    let asked = Asked { kind: args.kind, files, nonce, allow_debug: args.allow_debug, roots, now };
     let verdict = match args.kind {
-        EvidenceType::Snp => snp_verdict(args, nonce, &files, &roots, now)?,
-        EvidenceType::Tdx => tdx_verdict(args, nonce, &files, &roots, now)?,
-        EvidenceType::AzSnpVtpm | EvidenceType::AzTdxVtpm => vm_verdict(args, nonce, &files, &roots, now)?,
+        EvidenceType::Snp => snp_verdict(&asked)?,
+        EvidenceType::Tdx => tdx_verdict(&asked)?,
+        EvidenceType::AzSnpVtpm | EvidenceType::AzTdxVtpm => vm_verdict(&asked)?,
     };
     let passed = verdict.passed();
     match app.output() {
@@ -56,55 +57,56 @@ fn verify(app: &App, args: &AttestVerifyArgs) -> Result<u8, Failure> {
     Ok(if passed { 0 } else { 21 })
 }
 
-/// A hardware report carries 64 bytes: a shorter nonce is followed by zeros.
-fn report_data(nonce: &[u8]) -> Result<[u8; 64], Failure> {
-    let mut data = [0; 64];
-    let place = data.get_mut(..nonce.len()).ok_or_else(|| {
-        Problem::new(codes::USAGE, format!("a nonce of {} bytes does not fit into a report", nonce.len()))
-            .fix("at most 64 bytes: 128 digits")
-    })?;
-    place.copy_from_slice(nonce);
-    Ok(data)
+/// What is judged, and by which rules.
+struct Asked {
+    kind: EvidenceType,
+    /// The evidence, then what vouches for it.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    nonce: Option<Vec<u8>>,
+    allow_debug: bool,
+    roots: Roots,
+    /// Unix seconds.
+    now: i64,
 }
 
-fn snp_verdict(
-    args: &AttestVerifyArgs,
-    nonce: Option<Vec<u8>>,
-    files: &[(PathBuf, Vec<u8>)],
-    roots: &Roots,
-    now: i64,
-) -> Result<Verdict, Failure> {
-    let [(_, report), certificates @ ..] = files else { return Err(wants("a report, then its certificates").into()) };
+impl Asked {
+    /// The nonce as a hardware report carries it, in 64 bytes: a shorter one is followed by zeros.
+    fn report_data(&self) -> Result<Option<[u8; 64]>, Failure> {
+        let Some(nonce) = &self.nonce else { return Ok(None) };
+        let mut data = [0; 64];
+        let place = data.get_mut(..nonce.len()).ok_or_else(|| {
+            Problem::new(codes::USAGE, format!("a nonce of {} bytes does not fit into a report", nonce.len()))
+                .fix("at most 64 bytes: 128 digits")
+        })?;
+        place.copy_from_slice(nonce);
+        Ok(Some(data))
+    }
+}
+
+fn snp_verdict(asked: &Asked) -> Result<Verdict, Failure> {
+    let [(_, report), certificates @ ..] = &asked.files[..] else {
+        return Err(wants("a report, then its certificates").into());
+    };
     let endorsements = endorsements(certificates)?;
-    let mut rules = snp::Rules { report_data: nonce.as_deref().map(report_data).transpose()?, ..snp::Rules::default() };
-    rules.guest.allow_debug = args.allow_debug;
-    Ok(snp::verify(report, &endorsements, &rules, roots, now))
+    let mut rules = snp::Rules { report_data: asked.report_data()?, ..snp::Rules::default() };
+    rules.guest.allow_debug = asked.allow_debug;
+    Ok(snp::verify(report, &endorsements, &rules, &asked.roots, asked.now))
 }
 
-fn tdx_verdict(
-    args: &AttestVerifyArgs,
-    nonce: Option<Vec<u8>>,
-    files: &[(PathBuf, Vec<u8>)],
-    roots: &Roots,
-    now: i64,
-) -> Result<Verdict, Failure> {
-    let [(_, quote), collateral @ ..] = files else { return Err(wants("a quote, then its collateral").into()) };
+fn tdx_verdict(asked: &Asked) -> Result<Verdict, Failure> {
+    let [(_, quote), collateral @ ..] = &asked.files[..] else {
+        return Err(wants("a quote, then its collateral").into());
+    };
     let collateral = self::collateral(collateral)?;
-    let report_data = nonce.as_deref().map(report_data).transpose()?;
-    let rules = tdx::Rules { allow_debug: args.allow_debug, report_data, ..tdx::Rules::default() };
-    Ok(tdx::verify(quote, collateral.as_ref(), &rules, roots, now))
+    let rules =
+        tdx::Rules { allow_debug: asked.allow_debug, report_data: asked.report_data()?, ..tdx::Rules::default() };
+    Ok(tdx::verify(quote, collateral.as_ref(), &rules, &asked.roots, asked.now))
 }
 
-fn vm_verdict(
-    args: &AttestVerifyArgs,
-    nonce: Option<Vec<u8>>,
-    files: &[(PathBuf, Vec<u8>)],
-    roots: &Roots,
-    now: i64,
-) -> Result<Verdict, Failure> {
-    let [(path, evidence), more @ ..] = files else { return Err(wants("evidence in JSON").into()) };
+fn vm_verdict(asked: &Asked) -> Result<Verdict, Failure> {
+    let [(path, evidence), more @ ..] = &asked.files[..] else { return Err(wants("evidence in JSON").into()) };
     let mut evidence = Evidence::from_json(evidence).map_err(|e| unusable(path, &e.to_string()))?;
-    match (&mut evidence.endorsement, args.kind) {
+    match (&mut evidence.endorsement, asked.kind) {
         (azure_vm::Endorsement::Snp(own), EvidenceType::AzSnpVtpm) => {
             for (path, bytes) in more {
                 own.add(bytes).map_err(|e| unusable(path, &e.to_string()))?;
@@ -116,10 +118,10 @@ fn vm_verdict(
         _ => return Err(unusable(path, "it is evidence of the other kind of VM").into()),
     }
     let mut rules = azure_vm::Rules::default();
-    rules.snp.guest.allow_debug = args.allow_debug;
-    rules.tdx.allow_debug = args.allow_debug;
-    rules.quote.nonce = nonce;
-    Ok(azure_vm::verify(&evidence, &rules, roots, now))
+    rules.snp.guest.allow_debug = asked.allow_debug;
+    rules.tdx.allow_debug = asked.allow_debug;
+    rules.quote.nonce.clone_from(&asked.nonce);
+    Ok(azure_vm::verify(&evidence, &rules, &asked.roots, asked.now))
 }
 
 fn endorsements(files: &[(PathBuf, Vec<u8>)]) -> Result<Endorsements, Failure> {

@@ -3,14 +3,17 @@
 use std::process::Stdio;
 
 use chrono::Duration;
-use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, Options, Server, SignIn, environment};
+use sealbook_cloud::front::{Endpoint, FOREIGN_VARIABLES, MachineDoor, Options, Server, SignIn, environment};
 use sealbook_cloud::{CloudError, Fault, FaultKind, Item, MachineIdentities};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::bills::Bills;
 use crate::app::{App, Failure};
 use crate::args::{CloudCommand, FaultArgs, FaultChoice, Output};
+use crate::guest::Access;
+use crate::guest::machine::VARIABLE;
 use crate::render::table::table;
 use crate::render::text::{Tone, line};
 use crate::{connect, out, prompt};
@@ -19,10 +22,11 @@ use crate::{connect, out, prompt};
 pub async fn cloud(app: &App, command: CloudCommand) -> Result<u8, Failure> {
     match command {
         CloudCommand::Serve { port, identity } => serve(app, port, &identity).await,
-        CloudCommand::Exec { who, identity, command } => {
+        CloudCommand::Exec { who, mut identity, machine, command } => {
+            identity.extend(machine.clone());
             // Whoever names an identity and nobody else wants to be that identity.
-            let machine = if identity.is_empty() { SignIn::Learner } else { SignIn::Machine };
-            exec(app, who.map_or(machine, SignIn::from), &identity, &command).await
+            let default = if identity.is_empty() { SignIn::Learner } else { SignIn::Machine };
+            exec(app, who.map_or(default, SignIn::from), &identity, machine.as_deref(), &command).await
         }
         CloudCommand::Env { who } => env(app, who.map_or(SignIn::Learner, SignIn::from)),
         CloudCommand::Reset { yes } => reset(app, yes),
@@ -58,18 +62,28 @@ async fn serve(app: &App, port: u16, machine: &[String]) -> Result<u8, Failure> 
 }
 
 /// Runs a command with the right environment, serving for as long as it runs unless somebody serves already.
-async fn exec(app: &App, who: SignIn, machine: &[String], command: &[String]) -> Result<u8, Failure> {
+async fn exec(
+    app: &App,
+    who: SignIn,
+    identities: &[String],
+    machine: Option<&str>,
+    command: &[String],
+) -> Result<u8, Failure> {
     let cloud = connect::open_embedded(app)?;
     let seed = cloud.seed().map_err(|e| broken(&e))?;
+    let inside = match machine {
+        Some(machine) => Some(enter(&cloud, machine).await?),
+        None => None,
+    };
     let (running, own) = match running(app) {
-        Some(_) if !machine.is_empty() => {
+        Some(_) if !identities.is_empty() => {
             return Err(Problem::new(codes::CLOUD_IN_USE, "the embedded Azure is being served already")
                 .because("whose identities a machine has is said when its server starts")
                 .fix("stop `sealbook cloud serve`, or start it with --identity")
                 .into());
         }
         Some(endpoint) => (Some(endpoint), None),
-        None => (None, Some(start(app, &cloud, 0, machine).await?)),
+        None => (None, Some(start(app, &cloud, 0, identities).await?)),
     };
     let Some(endpoint) = running.as_ref().or(own.as_ref().map(Server::endpoint)) else { return Ok(1) };
     let Some((program, arguments)) = command.split_first() else {
@@ -81,7 +95,10 @@ async fn exec(app: &App, who: SignIn, machine: &[String], command: &[String]) ->
     for name in FOREIGN_VARIABLES {
         child.env_remove(name);
     }
-    child.args(arguments).envs(environment(endpoint, &seed, who)).stdin(Stdio::inherit());
+    child.args(arguments).envs(environment(endpoint, &seed, who)).env_remove(VARIABLE).stdin(Stdio::inherit());
+    if let Some((_, access)) = &inside {
+        child.env(VARIABLE, access.as_str());
+    }
     let status = child
         .status()
         .await
@@ -95,6 +112,19 @@ async fn exec(app: &App, who: SignIn, machine: &[String], command: &[String]) ->
     #[cfg(not(unix))]
     let code = status.code();
     Ok(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(1))
+}
+
+/// Opens a machine's door; what a process needs to come through it, for [`VARIABLE`].
+async fn enter(cloud: &sealbook_cloud::Cloud, id: &str) -> Result<(MachineDoor, Zeroizing<String>), Problem> {
+    let Some(machine) = cloud.machine(id).map_err(|e| broken(&e))? else {
+        return Err(Problem::new(codes::USAGE, format!("`{id}` is no virtual machine that runs"))
+            .fix("sealbook cloud show lists resources; az vm start starts one"));
+    };
+    let door = MachineDoor::open(cloud.clone(), machine).await.map_err(in_use)?;
+    let access = Access::through(&door, cloud).await.map_err(|e| {
+        Problem::new(codes::CLOUD_STATE, "the embedded Azure can't be read or changed").because(e.to_string())
+    })?;
+    Ok((door, Zeroizing::new(access.to_json().to_string())))
 }
 
 /// Prints exports for a shell.

@@ -6,6 +6,7 @@ mod bills;
 mod cloud;
 mod doctor;
 mod export;
+mod guest;
 mod policy;
 mod read;
 mod report;
@@ -15,7 +16,10 @@ mod texts;
 mod transcript;
 
 use crate::app::{App, Failure};
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Global};
+use crate::out;
+use crate::render::text::Line;
+use crate::ui::{self, Surroundings};
 
 /// Carries out a command. The number is the exit code.
 pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
@@ -35,6 +39,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         return doctor::doctor(cli.global).await;
     }
     match cli.command {
+        Command::Guest { command } => return guest::guest(&cli.global, command).await,
         Command::Seal(args) => return sealed::seal(&cli.global, args).await,
         Command::Open(args) => return sealed::open(&cli.global, args).await,
         _ => {}
@@ -68,4 +73,11 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         | Command::Policy { .. }
         | Command::VerifyTranscript { .. } => Ok(0),
     }
+}
+
+/// Prints lines to stdout, for commands that need no home.
+fn print(global: &Global, lines: &[Line]) {
+    let color = ui::decide(global, Surroundings::read()).color && ui::stdout_is_terminal();
+    let text: Vec<_> = lines.iter().map(|line| line.layout(100, color)).collect();
+    out::data(&text.join("\n"));
 }

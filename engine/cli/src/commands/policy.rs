@@ -9,11 +9,11 @@ use sealbook_attestation::policy::{Encoded, Evaluation, Level, Selection, from_c
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Value, json};
 
+use super::print;
 use crate::app::Failure;
 use crate::args::{Global, NewPolicyArgs, Output, PolicyCommand};
 use crate::out;
 use crate::render::text::{Line, Tone, line};
-use crate::ui::{self, Surroundings};
 
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
@@ -110,7 +110,7 @@ fn new(global: &Global, args: &NewPolicyArgs) -> Result<u8, Failure> {
 }
 
 /// The evaluation with what decided it.
-fn shown(evaluation: &Evaluation) -> Value {
+pub(super) fn shown(evaluation: &Evaluation) -> Value {
     let mut document = json!(evaluation);
     document["reason"] = evaluation.reason().into();
     document["deciding"] = json!(evaluation.deciding());
@@ -118,7 +118,7 @@ fn shown(evaluation: &Evaluation) -> Value {
 }
 
 /// Every clause that was asked, one a line, and what comes of it.
-fn tree(evaluation: &Evaluation) -> Vec<Line> {
+pub(super) fn tree(evaluation: &Evaluation) -> Vec<Line> {
     let tone = |text: &str| match text {
         _ if text.starts_with("not ") => Tone::Bad,
         _ if text.starts_with("met ") || text == "released" => Tone::Good,
@@ -130,12 +130,6 @@ fn tree(evaluation: &Evaluation) -> Vec<Line> {
 
 fn verbatim(tone: Tone, label: &'static str, text: &str) -> Line {
     Line { verbatim: true, ..line(tone, label, text) }
-}
-
-fn print(global: &Global, lines: &[Line]) {
-    let color = ui::decide(global, Surroundings::read()).color && ui::stdout_is_terminal();
-    let text: Vec<_> = lines.iter().map(|line| line.layout(100, color)).collect();
-    out::data(&text.join("\n"));
 }
 
 fn read_policy(path: &Path) -> Result<Encoded, Problem> {

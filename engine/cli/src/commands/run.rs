@@ -1,5 +1,6 @@
 //! `plan`, `run`, `resume`, `undo`, `verify`: everything that meets a cloud.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,6 +174,12 @@ pub async fn verify(app: &App, run: Option<&str>, step: Option<&str>, azure: &Az
     Ok(if failed { 21 } else { 0 })
 }
 
+/// What runs in a confidential VM of Azure: this program, unless `SEALBOOK_GUEST_PROGRAM` names its twin for Linux.
+fn guest_program() -> Option<PathBuf> {
+    let named = std::env::var_os("SEALBOOK_GUEST_PROGRAM").filter(|path| !path.is_empty());
+    named.map(PathBuf::from).or_else(|| std::env::current_exe().ok())
+}
+
 /// A session's engine and its surroundings.
 struct Work {
     engine: Engine,
@@ -196,7 +203,7 @@ impl Work {
             azure: connection.azure.clone(),
             components: runtime.components(),
             // The embedded Azure's machines are this program.
-            binary: if embedded { None } else { std::env::current_exe().ok() },
+            binary: if embedded { None } else { guest_program() },
             look_after: Duration::from_secs(if embedded { 3 } else { 60 }),
             notice_within: Duration::from_secs(if embedded { 60 } else { 900 }),
         };

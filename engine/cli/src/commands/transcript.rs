@@ -10,6 +10,7 @@ use sealbook_model::problem::{Problem, codes};
 use serde_json::json;
 
 use super::attest;
+use super::print;
 use super::read::find;
 use super::report::deliver;
 use crate::app::{App, Failure};
@@ -64,10 +65,10 @@ pub fn verify(global: &Global, file: &Path, key: Option<&str>, roots: Option<&Pa
         out::json(&json!({ "passed": passed, "checks": verdict.checks, "facts": verdict.facts }));
         return Ok(if passed { 0 } else { 21 });
     }
-    out::data(&verdict::checks(&verdict));
+    print(global, &verdict::checks(&verdict));
     let Some(deciding) = verdict.deciding() else {
         let open = verdict.checks.iter().filter(|check| check.outcome == Outcome::NotApplicable).count();
-        let rest = if open > 0 { format!("; what could not be asked is marked - ({open})") } else { String::new() };
+        let rest = if open > 0 { format!("; what could not be asked is marked n/a ({open})") } else { String::new() };
         out::note(&format!("The transcript verifies{rest}."));
         if verdict.facts.contains_key("test_roots") {
             out::note("Its evidence was judged under TEST roots: it shows nothing about real hardware.");

@@ -17,12 +17,22 @@ const NONE: &str = "guest not isolated from this account";
 /// The process must not have other threads yet.
 #[cfg(target_os = "linux")]
 pub fn enter(disk: &Path, port: u16) -> io::Result<String> {
+    close_memory()?;
+    Ok(landlock(disk, port).unwrap_or_else(|error| format!("{NONE}: {error}")))
+}
+
+/// Memory holds keys: no core file, and no other process of the account may look into it.
+#[cfg(target_os = "linux")]
+pub fn close_memory() -> io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-    // Memory holds keys: no core file, and no other process of the account may look into it.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(landlock(disk, port).unwrap_or_else(|error| format!("{NONE}: {error}")))
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn close_memory() -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

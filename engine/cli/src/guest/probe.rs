@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::Start;
+use super::serve::Start;
 use crate::args::GuestProbe;
 use crate::out;
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::log::Log;
-use crate::guest::Order;
+use crate::guest::{Access, Order, fresh_id, make_private_folder};
 
 /// How long a process may take until it is ready.
 const READY: Duration = Duration::from_secs(40);
@@ -54,23 +54,8 @@ impl Process {
         let log = Log::open(&folder.join("log")).map_err(|e| failed(&e))?;
         let log = Arc::new(Mutex::new(log));
         let door = MachineDoor::open(cloud.clone(), machine.clone()).await.map_err(|e| failed(&e))?;
-        // They are made when somebody first asks for them, which takes seconds.
-        let roots = {
-            let cloud = cloud.clone();
-            tokio::task::spawn_blocking(move || cloud.test_roots()).await
-        };
-        let roots = roots.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
-        let order = Order {
-            port: door.port(),
-            pid: std::process::id(),
-            secret: door.secret().expose().to_owned().into(),
-            machine: machine.id.clone(),
-            boot: machine.boot,
-            mailbox: parameters.mailbox.clone(),
-            digest: parameters.digest.clone(),
-            instance: fresh_id(),
-            roots,
-        };
+        let access = Access::through(&door, cloud).await.map_err(|e| failed(&e))?;
+        let order = Order { access, mailbox: parameters.mailbox.clone(), instance: fresh_id() };
         let mut child = spawn(&disk).map_err(|e| failed(&e))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -227,17 +212,4 @@ async fn copy(
             None => log.lock().unwrap_or_else(PoisonError::into_inner).line(&line),
         }
     }
-}
-
-fn make_private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// An id that no other process has: 128 random bits in hex.
-fn fresh_id() -> String {
-    sealbook_crypto::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

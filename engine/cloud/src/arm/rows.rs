@@ -4,53 +4,12 @@ use http::Method;
 
 use super::resource;
 use crate::lro;
-use crate::operation::{Access, Operation, Run};
+use crate::operation::{Operation, Rows};
 
 /// Paths of a type: of one resource, of those of a group or parent, of those of a subscription.
 type Paths = [&'static str; 3];
 /// Actions that read, write and delete.
 type Actions = [&'static str; 3];
-
-/// Rows of one list of api-versions, each an operation that a control-plane action guards.
-pub(crate) struct Rows(pub &'static [&'static str]);
-
-impl Rows {
-    /// An operation that is done when it is answered.
-    pub const fn row(
-        &self,
-        name: &'static str,
-        method: Method,
-        path: &'static str,
-        action: &'static str,
-        run: Run,
-    ) -> Operation {
-        row(name, method, path, action, self.0, false, run)
-    }
-
-    /// An operation that takes time.
-    pub const fn long(
-        &self,
-        name: &'static str,
-        method: Method,
-        path: &'static str,
-        action: &'static str,
-        run: Run,
-    ) -> Operation {
-        row(name, method, path, action, self.0, true, run)
-    }
-}
-
-const fn row(
-    name: &'static str,
-    method: Method,
-    path: &'static str,
-    action: &'static str,
-    api: &'static [&'static str],
-    lro: bool,
-    run: Run,
-) -> Operation {
-    Operation { name, method, path, when: &[], api, access: Access::Control(action), lro, run }
-}
 
 /// The rows of a type with a region; see `tracked_type!`.
 pub(crate) const fn tracked(
@@ -60,13 +19,14 @@ pub(crate) const fn tracked(
     api: &'static [&'static str],
     long: bool,
 ) -> [Operation; 6] {
+    let rows = Rows::control(api);
     [
-        row(names[0], Method::PUT, one, write, api, long, resource::put),
-        row(names[1], Method::PATCH, one, write, api, long, resource::patch),
-        row(names[2], Method::GET, one, read, api, false, resource::get),
-        row(names[3], Method::DELETE, one, delete, api, long, resource::delete),
-        row(names[4], Method::GET, group, read, api, false, resource::list),
-        row(names[5], Method::GET, subscription, read, api, false, resource::list),
+        rows.row(names[0], Method::PUT, one, write, resource::put).lasting(long),
+        rows.row(names[1], Method::PATCH, one, write, resource::patch).lasting(long),
+        rows.row(names[2], Method::GET, one, read, resource::get),
+        rows.row(names[3], Method::DELETE, one, delete, resource::delete).lasting(long),
+        rows.row(names[4], Method::GET, group, read, resource::list),
+        rows.row(names[5], Method::GET, subscription, read, resource::list),
     ]
 }
 
@@ -78,11 +38,12 @@ pub(crate) const fn part(
     api: &'static [&'static str],
     long: bool,
 ) -> [Operation; 4] {
+    let rows = Rows::control(api);
     [
-        row(names[0], Method::PUT, one, write, api, long, resource::put),
-        row(names[1], Method::GET, one, read, api, false, resource::get),
-        row(names[2], Method::DELETE, one, delete, api, long, resource::delete),
-        row(names[3], Method::GET, all, read, api, false, resource::list),
+        rows.row(names[0], Method::PUT, one, write, resource::put).lasting(long),
+        rows.row(names[1], Method::GET, one, read, resource::get),
+        rows.row(names[2], Method::DELETE, one, delete, resource::delete).lasting(long),
+        rows.row(names[3], Method::GET, all, read, resource::list),
     ]
 }
 
@@ -95,18 +56,10 @@ pub(crate) const fn polls(
 ) -> [Operation; 2] {
     const MONITOR: &[(&str, &str)] = &[("monitor", "true")];
     let [status, result] = names;
+    let rows = Rows::control(api);
     [
-        row(status, Method::GET, path, action, api, false, |cx, p| lro::poll_status(cx, p.get("operation"))),
-        Operation {
-            name: result,
-            method: Method::GET,
-            path,
-            when: MONITOR,
-            api,
-            access: Access::Control(action),
-            lro: false,
-            run: |cx, p| lro::poll_location(cx, p.get("operation")),
-        },
+        rows.row(status, Method::GET, path, action, |cx, p| lro::poll_status(cx, p.get("operation"))),
+        rows.row(result, Method::GET, path, action, |cx, p| lro::poll_location(cx, p.get("operation"))).only(MONITOR),
     ]
 }
 

@@ -16,8 +16,8 @@ mod tests;
 use http::Method;
 
 use crate::arm::kind::Kind;
-use crate::arm::rows::{Rows, in_subscription, tracked_type};
-use crate::operation::Operation;
+use crate::arm::rows::{in_subscription, tracked_type};
+use crate::operation::{Operation, Rows};
 use crate::service::{Provider, ResourceType, Service};
 
 const NAMESPACE: &str = "Microsoft.Attestation";
@@ -44,7 +44,7 @@ static PROVIDERS: &[Operation] = &{
     rows
 };
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 static SHARED: &[Operation] = &[
     ROWS.row(

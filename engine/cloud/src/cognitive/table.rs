@@ -4,10 +4,10 @@ use http::Method;
 
 use super::{API, actions, deleted, regional};
 use crate::arm::resource;
-use crate::arm::rows::{Rows, in_group, in_subscription, part_type, polling, tracked_type};
-use crate::operation::Operation;
+use crate::arm::rows::{in_group, in_subscription, part_type, polling, tracked_type};
+use crate::operation::{Operation, Rows};
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 static ACCOUNTS: &[Operation] = &tracked_type!("Accounts", "Microsoft.CognitiveServices", "accounts", API, long: true);
 static PROJECTS: &[Operation] = &part_type!(
@@ -21,13 +21,14 @@ static PROJECTS: &[Operation] = &part_type!(
 static POLLS: &[Operation] = &polling!("Microsoft.CognitiveServices", "operationResults", API);
 
 static OTHERS: &[Operation] = &[
-    ROWS.long(
+    ROWS.row(
         "Projects_Update",
         Method::PATCH,
         in_group!("Microsoft.CognitiveServices/accounts/{account}/projects/{name}"),
         "Microsoft.CognitiveServices/accounts/projects/write",
         resource::patch,
-    ),
+    )
+    .lasting(true),
     ROWS.row(
         "Accounts_ListKeys",
         Method::POST,

@@ -6,10 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::API;
-use crate::arm::rows::Rows;
 use crate::cx::Cx;
 use crate::http::Answer;
-use crate::operation::{Operation, Params};
+use crate::operation::{Operation, Params, Rows};
 use crate::refusal::Refusal;
 use crate::resources::locations::{self, Location};
 
@@ -145,7 +144,7 @@ macro_rules! path {
     };
 }
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 /// Operations on images.
 pub(super) static OPERATIONS: &[Operation] = &[

@@ -3,10 +3,10 @@
 use http::Method;
 
 use super::{API, actions, versions};
-use crate::arm::rows::{Rows, in_group, in_subscription, part_type, polling, tracked_type};
-use crate::operation::Operation;
+use crate::arm::rows::{in_group, in_subscription, part_type, polling, tracked_type};
+use crate::operation::{Operation, Rows};
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 static CLUSTERS: &[Operation] =
     &tracked_type!("ManagedClusters", "Microsoft.ContainerService", "managedClusters", API, long: true);
@@ -35,20 +35,22 @@ static OTHERS: &[Operation] = &[
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
         actions::user,
     ),
-    ROWS.long(
+    ROWS.row(
         "ManagedClusters_Start",
         Method::POST,
         in_group!("Microsoft.ContainerService/managedClusters/{name}/start"),
         "Microsoft.ContainerService/managedClusters/start/action",
         actions::start,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "ManagedClusters_Stop",
         Method::POST,
         in_group!("Microsoft.ContainerService/managedClusters/{name}/stop"),
         "Microsoft.ContainerService/managedClusters/stop/action",
         actions::stop,
-    ),
+    )
+    .lasting(true),
     ROWS.row(
         "ManagedClusters_ListKubernetesVersions",
         Method::GET,

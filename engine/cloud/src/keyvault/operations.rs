@@ -4,7 +4,7 @@ use http::Method;
 
 use super::keystore::Kind;
 use super::{backup, cryptography, deleted_keys, import, keys, release, rotation, signatures};
-use crate::operation::{DataRows, Operation};
+use crate::operation::{Operation, Rows};
 
 /// Api-versions of the data plane, oldest first.
 pub(super) const API: &[&str] = &["7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01"];
@@ -93,7 +93,7 @@ pub(super) fn actions(kind: Kind) -> &'static Actions {
     }
 }
 
-const ROWS: DataRows = DataRows(API);
+const ROWS: Rows = Rows::data(API);
 
 /// Operations on keys under a kind's data actions. A path without a version, which clients also write with an empty one
 /// (`/keys/k//wrapkey`, `/keys/k/`), means the newest version.

@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::{API, deleted, keys, tables, workspace};
-use crate::arm::rows::{Rows, in_group, in_subscription, polling, tracked_type};
-use crate::operation::Operation;
+use crate::arm::rows::{in_group, in_subscription, polling, tracked_type};
+use crate::operation::{Operation, Rows};
 
 /// The workspaces themselves. A deletion is done at once.
 pub(super) static WORKSPACES: &[Operation] = &{
@@ -17,7 +17,7 @@ pub(super) static WORKSPACES: &[Operation] = &{
 /// What creating and changing is polled at.
 pub(super) static POLLS: &[Operation] = &polling!("Microsoft.OperationalInsights", "operationStatuses", API);
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 /// Keys, tables and deleted workspaces.
 pub(super) static PARTS: &[Operation] = &[

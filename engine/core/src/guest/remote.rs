@@ -139,13 +139,7 @@ impl Guests {
                 sign = Instant::now();
             }
             if !noticed && begun.elapsed() >= self.settings.notice_within {
-                let message = format!(
-                    "the agent in {} runs, but does not take its job from {}: its identity may not have the role \
-                     Storage Blob Data Contributor there yet",
-                    at.name(),
-                    at.mailbox
-                );
-                return Err(StepError::Transient { message, retry_after: None }.into());
+                return Err(StepError::Transient { message: no_role(at), retry_after: None }.into());
             }
         }
     }
@@ -156,6 +150,13 @@ impl Guests {
             Some(path) => Some(tokio::fs::read(path).await.map_err(|error| unreadable(&error))?.into()),
             None => None,
         };
+        if binary.as_ref().is_some_and(|binary| !runs_on_guests(binary)) {
+            let message =
+                "this program does not run on a confidential VM, which is Linux on x86-64: name a sealbook that \
+                           does with SEALBOOK_GUEST_PROGRAM=FILE"
+                    .into();
+            return Err(StepError::Component { code: codes::GUEST_NOT_AVAILABLE.into(), message }.into());
+        }
         let digest = binary.as_ref().map(|binary| Digest::of(binary).hex()).unwrap_or_default();
         let mut started = self.run_script(call, at, mailbox, &digest).await?;
         if started.missing
@@ -163,6 +164,9 @@ impl Guests {
         {
             self.upload(&mailbox.agent(&digest), binary, "application/octet-stream").await?;
             started = self.run_script(call, at, mailbox, &digest).await?;
+        }
+        if started.forbidden {
+            return Err(StepError::Transient { message: no_role(at), retry_after: None }.into());
         }
         if started.agent.is_empty() {
             return Err(unavailable(at, "its agent could not be installed"));
@@ -262,6 +266,21 @@ fn permitted(call: &Call, at: &GuestAt) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a program is an executable for Linux on x86-64, as far as its header tells: ELF, 64 bits, little endian,
+/// `EM_X86_64` (System V ABI, chapter 4). Where a program is for another system that writes ELF, the VM tells.
+fn runs_on_guests(program: &[u8]) -> bool {
+    program.starts_with(b"\x7fELF\x02\x01") && program.get(18..20) == Some(&[62, 0][..])
+}
+
+fn no_role(at: &GuestAt) -> String {
+    format!(
+        "the agent in {} does not get what lies in {}: its identity may not have the role Storage Blob Data Contributor \
+         there yet",
+        at.name(),
+        at.mailbox
+    )
+}
+
 fn restarted(at: &GuestAt) -> Failure {
     let message = format!("{} was restarted: what its steps held in memory is gone", at.name());
     StepError::Component { code: codes::GUEST_RESTARTED.into(), message }.into()
@@ -318,5 +337,23 @@ impl Host for Guests {
 
     async fn settle(&self) {
         self.here.settle().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_for_other_machines_are_told_by_their_header() {
+        let mut elf = b"\x7fELF\x02\x01\x01\0".to_vec();
+        elf.resize(18, 0);
+        let of = |machine: [u8; 2]| [&elf[..], &machine].concat();
+        let (x86_64, arm64) = (of([62, 0]), of([183, 0]));
+        for (program, runs) in
+            [(&x86_64[..], true), (&arm64, false), (&x86_64[..19], false), (b"\xcf\xfa\xed\xfe", false), (b"MZ", false)]
+        {
+            assert_eq!(runs_on_guests(program), runs, "{program:?}");
+        }
     }
 }

@@ -11,6 +11,9 @@ pub const DIGEST: &str = "digest";
 /// The script (`RunShellScript`). It installs the agent's binary if it is not there, from the mailbox and with the VM's
 /// own identity, checks its digest, and starts it unless it is running. Its last line is a [`Started`] as JSON.
 ///
+/// Named parameters come as variables or as `name=value` in their order. The token is handed to curl on its standard
+/// input: arguments show to every process of the machine. A reader of the mailbox who has no role yet is no failure.
+///
 /// The embedded Azure's machines understand this text and no other.
 pub const SCRIPT: &[&str] = &[
     "set -eu",
@@ -21,12 +24,24 @@ pub const SCRIPT: &[&str] = &[
     "if [ ! -x \"$home/sealbook\" ]; then",
     "  mkdir -p \"$home\"",
     "  asked='http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F'",
-    "  token=$(curl -sSf --noproxy '*' -H Metadata:true \"$asked\" | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
-    "  if ! printf 'header = \"Authorization: Bearer %s\"\\n' \"$token\" | curl -sSf -K - -H 'x-ms-version: 2023-11-03' -o \"$home/new\" \"$mailbox/agent/$digest\"; then",
-    "    echo '{\"missing\":true}'",
-    "    exit 0",
+    "  answer=$(curl -sS --retry 5 --noproxy '*' -H Metadata:true \"$asked\")",
+    "  token=$(printf '%s' \"$answer\" | sed -n 's/.*\"access_token\" *: *\"\\([^\"]*\\)\".*/\\1/p')",
+    "  if [ -z \"$token\" ]; then",
+    "    echo \"the machine gets no token for its identity: $answer\" >&2",
+    "    exit 1",
     "  fi",
-    "  echo \"$digest  $home/new\" | sha256sum -c - >/dev/null",
+    "  status=$(printf 'header = \"Authorization: Bearer %s\"\\n' \"$token\" | curl -sS --retry 5 -K - -H 'x-ms-version: 2023-11-03' -o \"$home/new\" -w '%{http_code}' \"$mailbox/agent/$digest\")",
+    "  case $status in",
+    "    200) ;;",
+    "    404) echo '{\"missing\":true}'; exit 0 ;;",
+    "    403) echo '{\"forbidden\":true}'; exit 0 ;;",
+    "    *) echo \"the agent can't be fetched: HTTP $status\" >&2; exit 1 ;;",
+    "  esac",
+    "  if ! echo \"$digest  $home/new\" | sha256sum -c - >/dev/null; then",
+    "    rm -f \"$home/new\"",
+    "    echo 'what lies in the mailbox is not the agent that was named' >&2",
+    "    exit 1",
+    "  fi",
     "  chmod 700 \"$home/new\"",
     "  mv \"$home/new\" \"$home/sealbook\"",
     "fi",
@@ -45,6 +60,8 @@ pub struct Started {
     pub isolation: String,
     /// The binary is neither installed nor in the mailbox.
     pub missing: bool,
+    /// The machine's identity may not read the mailbox.
+    pub forbidden: bool,
 }
 
 /// What a script wrote to its standard output, out of the answer to run command (`RunCommandResult`): Linux machines

@@ -14,26 +14,20 @@ use sealbook_crypto::sealed::{self, ContentKey, Header, Kek, SealedError, Wrap};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Value, json};
 
-use self::files::{Draft, Input, Target};
+pub(super) use self::files::Draft;
+use self::files::{Input, Target};
+pub(super) use self::keys::wrapped;
 use crate::app::Failure;
-use crate::args::{Global, LayoutChoice, OpenArgs, Output, SealArgs};
+use crate::args::{CommonArgs, Global, LayoutChoice, OpenArgs, Output, SealArgs};
 use crate::render::text::safe;
 use crate::ui::{self, Mode, Surroundings};
 use crate::{out, signals};
 
 /// Seals a file.
 pub async fn seal(global: &Global, args: SealArgs) -> Result<u8, Failure> {
-    fits(global, &args.file, &args.out, [args.key.as_deref(), args.kek.as_deref()])?;
-    if args.layout == LayoutChoice::Cobblestone && args.wrapped.is_some() {
-        return Err(usage("--wrapped goes with --layout labs: a sealed file holds its wrapped key itself"));
-    }
-    if args.layout == LayoutChoice::Labs {
-        if args.kek.is_some() != args.wrapped.is_some() {
-            return Err(usage("with --layout labs, --kek and --wrapped go together: the wrapped key has its own file"));
-        }
-        if args.kid.is_some() || args.media_type.is_some() {
-            return Err(usage("--layout labs has no header: there is no place for --kid and --media-type"));
-        }
+    fits(global, &args.file, &args.out, &args.common, args.kek.as_deref())?;
+    if args.common.layout == LayoutChoice::Labs && (args.kid.is_some() || args.media_type.is_some()) {
+        return Err(usage("--layout labs has no header: there is no place for --kid and --media-type"));
     }
     let (to_stdout, rich) = (is_dash(&args.out), shows_progress(global));
     let said = unless_stopped(move |stop| seal_file(&args, rich, stop)).await?;
@@ -43,16 +37,7 @@ pub async fn seal(global: &Global, args: SealArgs) -> Result<u8, Failure> {
 
 /// Opens a file.
 pub async fn open(global: &Global, args: OpenArgs) -> Result<u8, Failure> {
-    fits(global, &args.file, &args.out, [args.key.as_deref(), args.kek.as_deref()])?;
-    match (args.layout, args.kek.is_some(), args.wrapped.is_some()) {
-        (LayoutChoice::Cobblestone, _, true) => {
-            return Err(usage("--wrapped goes with --layout labs: a sealed file holds its wrapped key itself"));
-        }
-        (LayoutChoice::Labs, kek, wrapped) if kek != wrapped => {
-            return Err(usage("with --layout labs, --kek and --wrapped go together: the wrapped key has its own file"));
-        }
-        _ => {}
-    }
+    fits(global, &args.file, &args.out, &args.common, args.kek.as_deref())?;
     let (to_stdout, rich) = (is_dash(&args.out), shows_progress(global));
     let said = unless_stopped(move |stop| open_file(&args, rich, stop)).await?;
     report(global, to_stdout, said);
@@ -66,14 +51,16 @@ struct Said {
 }
 
 fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said, Problem> {
-    let (content_key, key) = match (&args.key, &args.kek) {
+    let (content_key, key) = match (&args.common.key, &args.kek) {
         (Some(file), _) => (keys::content_key(file)?, ContentKey::Direct { kid: args.kid.clone() }),
         (None, Some(file)) => {
             let kek = keys::kek(file)?;
             let key = sealed::generate_key();
             let kid = args.kid.clone().or(kek.kid);
             let wrapped = kek.kek.wrap(&key, kid).map_err(|e| problem(e, file, &args.out))?;
-            if args.layout == LayoutChoice::Labs && matches!(wrapped, ContentKey::Wrapped { wrap: Wrap::A256Kw, .. }) {
+            if args.common.layout == LayoutChoice::Labs
+                && matches!(wrapped, ContentKey::Wrapped { wrap: Wrap::A256Kw, .. })
+            {
                 return Err(Problem::new(codes::KEY_FILE, "the labs' layout wraps with RSA-OAEP-256")
                     .because("the key encryption key is an AES key"));
             }
@@ -83,7 +70,7 @@ fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
     };
     let input = Input::open(&args.file, rich, stop)?;
     let target = Target::new(&args.out, args.common.force, false)?;
-    let beside = match &args.wrapped {
+    let beside = match &args.common.wrapped {
         Some(path) => Some(Draft::new(path, args.common.force, false)?),
         None => None,
     };
@@ -93,7 +80,7 @@ fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
         ContentKey::Direct { .. } => "dir",
         ContentKey::Wrapped { wrap, .. } => wrap.name(),
     };
-    let (length, sealed_length) = match args.layout {
+    let (length, sealed_length) = match args.common.layout {
         LayoutChoice::Cobblestone => {
             let name = args.file.file_name().and_then(|name| name.to_str()).filter(|_| !is_dash(&args.file));
             let header = Header {
@@ -123,18 +110,18 @@ fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
         human: format!("sealed {length} bytes as {place} ({sealed_length} bytes{under})"),
         json: json!({
             "out": args.out.display().to_string(),
-            "layout": args.layout.name(),
+            "layout": args.common.layout.name(),
             "length": length,
             "sealed_length": sealed_length,
             "wrap": wrap,
             "kid": kid,
-            "wrapped": args.wrapped.as_ref().map(|path| path.display().to_string()),
+            "wrapped": args.common.wrapped.as_ref().map(|path| path.display().to_string()),
         }),
     })
 }
 
 fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said, Problem> {
-    let held = match (&args.key, &args.kek) {
+    let held = match (&args.common.key, &args.kek) {
         (Some(file), _) => Held::Content(keys::content_key(file)?),
         (None, Some(file)) => Held::Kek(keys::kek(file)?.kek),
         (None, None) => return Err(Problem::new(codes::USAGE, "--key or --kek is needed")),
@@ -143,7 +130,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
     let target = Target::new(&args.out, args.common.force, true)?;
     let failed = |e| problem(e, &args.file, &args.out);
     let place = safe(&args.out.display().to_string());
-    match args.layout {
+    match args.common.layout {
         LayoutChoice::Cobblestone => {
             let mut asked = None;
             let opened = target.fill(|writer| {
@@ -167,7 +154,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
                 human: format!("opened {} bytes as {place}{was}", opened.length),
                 json: json!({
                     "out": args.out.display().to_string(),
-                    "layout": args.layout.name(),
+                    "layout": args.common.layout.name(),
                     "length": opened.length,
                     "kid": header.key.kid(),
                     "name": header.name,
@@ -176,7 +163,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
             })
         }
         LayoutChoice::Labs => {
-            let wrapped = match &args.wrapped {
+            let wrapped = match &args.common.wrapped {
                 Some(path) => Some(keys::wrapped(path)?),
                 None => None,
             };
@@ -187,7 +174,7 @@ fn open_file(args: &OpenArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
             let (length, _) = target.fill(|writer| labs::open(input, writer, &key, memory)).map_err(failed)?;
             Ok(Said {
                 human: format!("opened {length} bytes as {place}"),
-                json: json!({ "out": args.out.display().to_string(), "layout": args.layout.name(), "length": length }),
+                json: json!({ "out": args.out.display().to_string(), "layout": args.common.layout.name(), "length": length }),
             })
         }
     }
@@ -209,7 +196,7 @@ impl Held {
 }
 
 /// What the library found, as a problem.
-fn problem(error: SealedError, file: &Path, out: &Path) -> Problem {
+pub(super) fn problem(error: SealedError, file: &Path, out: &Path) -> Problem {
     let (file, out) = (safe(&file.display().to_string()), safe(&out.display().to_string()));
     let code = match &error {
         SealedError::Read(e) => {
@@ -239,14 +226,23 @@ fn problem(error: SealedError, file: &Path, out: &Path) -> Problem {
     }
 }
 
-fn fits(global: &Global, file: &Path, out: &Path, secrets: [Option<&Path>; 2]) -> Result<(), Failure> {
-    if is_dash(file) && secrets.iter().flatten().any(|path| is_dash(path)) {
+/// Refuses arguments that do not go together.
+fn fits(global: &Global, file: &Path, out: &Path, common: &CommonArgs, kek: Option<&Path>) -> Result<(), Failure> {
+    if is_dash(file) && [common.key.as_deref(), kek].into_iter().flatten().any(is_dash) {
         return Err(usage("only one of the file and the key can come from standard input"));
     }
     if is_dash(out) && global.output == Output::Json {
         return Err(usage("--output json and --out - both want standard output"));
     }
-    Ok(())
+    match common.layout {
+        LayoutChoice::Cobblestone if common.wrapped.is_some() => {
+            Err(usage("--wrapped goes with --layout labs: a sealed file holds its wrapped key itself"))
+        }
+        LayoutChoice::Labs if kek.is_some() != common.wrapped.is_some() => {
+            Err(usage("with --layout labs, --kek and --wrapped go together: the wrapped key has its own file"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_dash(path: &Path) -> bool {

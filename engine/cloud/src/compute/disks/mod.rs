@@ -31,8 +31,8 @@ pub(super) use disk::Disks;
 pub(super) use quota::usages;
 pub(super) use snapshot::Snapshots;
 
-use crate::arm::rows::{Rows, in_group, polling, tracked_type};
-use crate::operation::Operation;
+use crate::arm::rows::{in_group, polling, tracked_type};
+use crate::operation::{Operation, Rows};
 
 /// Namespace and type of disks.
 pub(super) const DISKS: &str = "Microsoft.Compute/disks";
@@ -70,37 +70,41 @@ static DISK_ROWS: &[Operation] = &tracked_type!("Disks", "Microsoft.Compute", "d
 static SNAPSHOT_ROWS: &[Operation] = &tracked_type!("Snapshots", "Microsoft.Compute", "snapshots", API, long: true);
 static POLLS: &[Operation] = &polling!("Microsoft.Compute", "DiskOperations", API);
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 static ACTIONS: &[Operation] = &[
-    ROWS.long(
+    ROWS.row(
         "Disks_GrantAccess",
         Method::POST,
         in_group!("Microsoft.Compute/disks/{name}/beginGetAccess"),
         "Microsoft.Compute/disks/beginGetAccess/action",
         access::begin,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "Disks_RevokeAccess",
         Method::POST,
         in_group!("Microsoft.Compute/disks/{name}/endGetAccess"),
         "Microsoft.Compute/disks/endGetAccess/action",
         access::end,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "Snapshots_GrantAccess",
         Method::POST,
         in_group!("Microsoft.Compute/snapshots/{name}/beginGetAccess"),
         "Microsoft.Compute/snapshots/beginGetAccess/action",
         access::begin,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "Snapshots_RevokeAccess",
         Method::POST,
         in_group!("Microsoft.Compute/snapshots/{name}/endGetAccess"),
         "Microsoft.Compute/snapshots/endGetAccess/action",
         access::end,
-    ),
+    )
+    .lasting(true),
 ];
 
 /// The operation tables.

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::{commands, power};
 use crate::arm::resource;
-use crate::arm::rows::{Rows, in_subscription, polling};
+use crate::arm::rows::{in_subscription, polling};
 use crate::compute::API;
 use crate::compute::sizes::{SIZES, Size};
 use crate::cx::Cx;
 use crate::fault;
 use crate::http::Answer;
-use crate::operation::{Operation, Params};
+use crate::operation::{Operation, Params, Rows};
 use crate::refusal::Refusal;
 use crate::resources::locations;
 
@@ -24,7 +24,7 @@ macro_rules! machines {
     };
 }
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 const READ: &str = "Microsoft.Compute/virtualMachines/read";
 const WRITE: &str = "Microsoft.Compute/virtualMachines/write";
@@ -32,16 +32,17 @@ const ONE: &str = machines!("/{name}");
 const COMMAND: &str = machines!("/{name}/runCommands/{command}");
 
 static MACHINES: &[Operation] = &[
-    ROWS.long("VirtualMachines_CreateOrUpdate", Method::PUT, ONE, WRITE, resource::put),
-    ROWS.long("VirtualMachines_Update", Method::PATCH, ONE, WRITE, resource::patch),
+    ROWS.row("VirtualMachines_CreateOrUpdate", Method::PUT, ONE, WRITE, resource::put).lasting(true),
+    ROWS.row("VirtualMachines_Update", Method::PATCH, ONE, WRITE, resource::patch).lasting(true),
     ROWS.row("VirtualMachines_Get", Method::GET, ONE, READ, power::get),
-    ROWS.long(
+    ROWS.row(
         "VirtualMachines_Delete",
         Method::DELETE,
         ONE,
         "Microsoft.Compute/virtualMachines/delete",
         resource::delete,
-    ),
+    )
+    .lasting(true),
     ROWS.row("VirtualMachines_List", Method::GET, machines!(""), READ, resource::list),
     ROWS.row(
         "VirtualMachines_ListAll",
@@ -57,34 +58,38 @@ static MACHINES: &[Operation] = &[
         "Microsoft.Compute/virtualMachines/instanceView/read",
         power::view,
     ),
-    ROWS.long(
+    ROWS.row(
         "VirtualMachines_Start",
         Method::POST,
         machines!("/{name}/start"),
         "Microsoft.Compute/virtualMachines/start/action",
         power::start,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "VirtualMachines_PowerOff",
         Method::POST,
         machines!("/{name}/powerOff"),
         "Microsoft.Compute/virtualMachines/powerOff/action",
         power::power_off,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "VirtualMachines_Restart",
         Method::POST,
         machines!("/{name}/restart"),
         "Microsoft.Compute/virtualMachines/restart/action",
         power::restart,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "VirtualMachines_Deallocate",
         Method::POST,
         machines!("/{name}/deallocate"),
         "Microsoft.Compute/virtualMachines/deallocate/action",
         power::deallocate,
-    ),
+    )
+    .lasting(true),
     ROWS.row(
         "VirtualMachines_ListAvailableSizes",
         Method::GET,
@@ -102,20 +107,22 @@ static MACHINES: &[Operation] = &[
 ];
 
 static COMMANDS: &[Operation] = &[
-    ROWS.long(
+    ROWS.row(
         "VirtualMachines_RunCommand",
         Method::POST,
         machines!("/{name}/runCommand"),
         "Microsoft.Compute/virtualMachines/runCommand/action",
         commands::run,
-    ),
-    ROWS.long(
+    )
+    .lasting(true),
+    ROWS.row(
         "VirtualMachineRunCommands_CreateOrUpdate",
         Method::PUT,
         COMMAND,
         "Microsoft.Compute/virtualMachines/runCommands/write",
         managed_command,
-    ),
+    )
+    .lasting(true),
     ROWS.row(
         "VirtualMachineRunCommands_GetByVirtualMachine",
         Method::GET,

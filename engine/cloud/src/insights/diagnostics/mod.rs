@@ -16,10 +16,9 @@ use http::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::arm::rows::Rows;
 use crate::audit::Entry;
 use crate::loganalytics::shipping::{self, Destination};
-use crate::operation::Operation;
+use crate::operation::{Operation, Rows};
 use crate::refusal::Refusal;
 use crate::store::resources::{self, Filter, Resource};
 
@@ -29,7 +28,7 @@ pub(super) const KIND: &str = "Microsoft.Insights/diagnosticSettings";
 /// Api-versions, newest first.
 pub(super) const API: &[&str] = &["2021-05-01-preview", "2017-05-01-preview", "2016-09-01"];
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 const ONE: &str = "/{+resource}/providers/Microsoft.Insights/diagnosticSettings/{name}";
 const READ: &str = "Microsoft.Insights/diagnosticSettings/read";

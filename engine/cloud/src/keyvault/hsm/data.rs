@@ -15,7 +15,7 @@ use crate::audit::Entry;
 use crate::cx::{Caller, Cx};
 use crate::http::{Answer, Request};
 use crate::identity::token::{self, TokenError};
-use crate::operation::{Access, DataRows, Operation, Params};
+use crate::operation::{Access, Operation, Params, Rows};
 use crate::refusal::Refusal;
 use crate::rules::Rule;
 use crate::service::Service;
@@ -29,9 +29,9 @@ const MOST_RANDOM: u64 = 128;
 /// The data plane of managed HSMs.
 pub(in super::super) struct ManagedHsmData;
 
-const ROWS: DataRows = DataRows(API);
+const ROWS: Rows = Rows::data(API);
 /// The Azure CLI polls without an api-version.
-const POLLS: DataRows = DataRows(&[]);
+const POLLS: Rows = Rows::data(&[]);
 
 /// Operations on keys.
 static KEYS: &[Operation] = &operations::table(&operations::HSM);

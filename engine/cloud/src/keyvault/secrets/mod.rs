@@ -12,7 +12,7 @@ mod store;
 use http::Method;
 
 use super::keystore::KeyStore;
-use crate::operation::{DataRows, Operation};
+use crate::operation::{Operation, Rows};
 
 pub(super) use bundle::id;
 pub(super) use store::{INVENTORY, SCHEMA, purge_due, purge_vault};
@@ -25,7 +25,7 @@ pub(super) fn scope(vault: &KeyStore, secret: &str) -> String {
     format!("{}/secrets/{secret}", vault.id)
 }
 
-const ROWS: DataRows = DataRows(API);
+const ROWS: Rows = Rows::data(API);
 
 const GET: &str = "Microsoft.KeyVault/vaults/secrets/getSecret/action";
 const METADATA: &str = "Microsoft.KeyVault/vaults/secrets/readMetadata/action";

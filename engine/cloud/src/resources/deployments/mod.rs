@@ -27,12 +27,11 @@ pub(super) use self::{
     store::{SCHEMA, forget},
 };
 use super::{API, registration};
-use crate::arm::rows::Rows;
 use crate::arm::{answers, body};
 use crate::cx::Cx;
 use crate::dispatch;
 use crate::http::Answer;
-use crate::operation::{Operation, Params};
+use crate::operation::{Operation, Params, Rows};
 use crate::refusal::Refusal;
 use crate::resource_id::ResourceId;
 use crate::store::millis;
@@ -49,17 +48,18 @@ macro_rules! deployments {
     };
 }
 
-const ROWS: Rows = Rows(API);
+const ROWS: Rows = Rows::control(API);
 
 /// Operations on deployments.
 pub(super) static OPERATIONS: &[Operation] = &[
-    ROWS.long(
+    ROWS.row(
         "Deployments_CreateOrUpdate",
         Method::PUT,
         deployments!("/{name}"),
         "Microsoft.Resources/deployments/write",
         put,
-    ),
+    )
+    .lasting(true),
     ROWS.row("Deployments_Get", Method::GET, deployments!("/{name}"), "Microsoft.Resources/deployments/read", get),
     ROWS.row(
         "Deployments_ListByResourceGroup",

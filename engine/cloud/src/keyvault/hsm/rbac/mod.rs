@@ -18,7 +18,7 @@ use super::super::operations::API;
 use super::super::requests::bad;
 use crate::cx::Cx;
 use crate::identity::tenants;
-use crate::operation::{DataRows, Operation};
+use crate::operation::{Operation, Rows};
 use crate::refusal::Refusal;
 use crate::resource_id::{ResourceId, within};
 
@@ -27,7 +27,7 @@ const ASSIGNMENT: &str = "/{+scope}/providers/Microsoft.Authorization/roleAssign
 const DEFINITIONS: &str = "/{+scope}/providers/Microsoft.Authorization/roleDefinitions";
 const DEFINITION: &str = "/{+scope}/providers/Microsoft.Authorization/roleDefinitions/{name}";
 
-const ROWS: DataRows = DataRows(API);
+const ROWS: Rows = Rows::data(API);
 
 /// Operations on roles.
 pub(super) static OPERATIONS: &[Operation] = &[
