@@ -163,9 +163,15 @@ pub fn collateral(with: &[(&str, Vec<u8>)]) -> Option<Collateral> {
     )
 }
 
-/// A quote of a TPM with whatever says which key must have signed it.
 fn quote(kind: &str, bytes: &[u8], with: &[(&str, Vec<u8>)]) -> Verdict {
     let mut verdict = Verdict::default();
+    let (quote, key) = quote_parts(kind, bytes, with);
+    tpm::verify(&quote, &key, &tpm::Rules::default(), &mut verdict);
+    verdict
+}
+
+/// A quote of a TPM with the key that must have signed it.
+pub fn quote_parts(kind: &str, bytes: &[u8], with: &[(&str, Vec<u8>)]) -> (Quote, PublicKey) {
     let key = |bytes: &[u8]| match HclReport::parse(bytes) {
         Ok(report) => PublicKey::Rsa(RuntimeData::parse(&report.runtime).unwrap().attestation_key),
         Err(_) => spki(bytes),
@@ -174,7 +180,7 @@ fn quote(kind: &str, bytes: &[u8], with: &[(&str, Vec<u8>)]) -> Verdict {
         let list = value["pcrs"].as_array().unwrap();
         (0..).zip(list).map(|(n, v)| (n, hex::decode(v.as_str().unwrap()).unwrap().try_into().unwrap())).collect()
     };
-    let (quote, key) = match kind {
+    match kind {
         "quote-json" => {
             let part = |name: &str| hex::decode(json(bytes)[name].as_str().unwrap()).unwrap();
             let quote = Quote { message: part("message"), signature: part("signature"), pcrs: values(&json(bytes)) };
@@ -208,9 +214,7 @@ fn quote(kind: &str, bytes: &[u8], with: &[(&str, Vec<u8>)]) -> Verdict {
             (Quote { message, signature, pcrs }, key(&with[0].1))
         }
         other => panic!("{other}"),
-    };
-    tpm::verify(&quote, &key, &tpm::Rules::default(), &mut verdict);
-    verdict
+    }
 }
 
 /// The Intel SGX root's key: some key, for a message that nobody signed.

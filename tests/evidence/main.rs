@@ -5,6 +5,7 @@
 
 mod attacks;
 mod chains;
+mod documents;
 mod flips;
 mod formats;
 mod judges;
@@ -14,3 +15,7 @@ mod oracle;
 mod quotes;
 #[path = "../support/shared.rs"]
 mod shared;
+mod signatures;
+#[allow(dead_code, reason = "made for the tests of the library")]
+#[path = "../../engine/attestation/src/testing.rs"]
+mod testing;

@@ -69,6 +69,11 @@ impl Evidence {
         std::fs::read(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// The files of a folder, by their paths below the evidence.
+    pub fn below(&self, folder: &str) -> Vec<String> {
+        self.files().into_iter().filter(|path| path.starts_with(&format!("{folder}/"))).collect()
+    }
+
     fn files(&self) -> BTreeSet<String> {
         fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
             for entry in std::fs::read_dir(folder).unwrap() {

@@ -12,6 +12,7 @@ pub mod event_log;
 pub mod hcl;
 mod https;
 mod json;
+mod jwk;
 mod jws;
 mod line;
 pub mod maa;

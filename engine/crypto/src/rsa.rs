@@ -12,9 +12,11 @@
 
 mod digests;
 mod spki;
+mod transfer;
 mod wrap;
 
 pub use digests::SignaturePadding;
+pub use transfer::{TransferBlob, TransferBlobError};
 pub use wrap::RsaAesWrap;
 
 use std::fmt;

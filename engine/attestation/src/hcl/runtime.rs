@@ -6,6 +6,8 @@ use sealbook_crypto::rsa::RsaPublic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::jwk;
+
 /// Why runtime data cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
@@ -126,17 +128,8 @@ impl RuntimeData {
     }
 }
 
-/// The RSA key of a JSON Web Key (RFC 7517).
-fn rsa(jwk: &Value) -> Option<RsaPublic> {
-    let number = |name: &str| {
-        let text = jwk.get(name)?.as_str()?.trim_end_matches('=');
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        bytes.get(zeros..).map(<[u8]>::to_vec)
-    };
-    if jwk.get("kty").and_then(Value::as_str) != Some("RSA") {
-        return None;
-    }
-    let key = RsaPublic { n: number("n")?, e: number("e")? };
-    key.bits().map(|_| key)
+/// The RSA key of a JSON Web Key, when it has a length that is used.
+fn rsa(key: &Value) -> Option<RsaPublic> {
+    let public = jwk::components(key).filter(|_| key.get("kty").is_some_and(|kty| kty == "RSA"))?;
+    (public.bits().is_some() && jwk::sound(&public.e)).then_some(public)
 }

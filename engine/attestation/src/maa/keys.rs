@@ -1,7 +1,7 @@
 //! Signing keys of an attestation service: the JSON Web Key Set (RFC 7517) that `{issuer}/certs` answers.
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::CertificateDer;
 use sealbook_crypto::rsa::RsaPublic;
 use sealbook_crypto::sha256;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use webpki::EndEntityCert;
 
 use crate::json::{self, JsonError};
-use crate::line;
+use crate::{jwk, line};
 
 /// The longest set that is read, in bytes. The service's have 40 KB: their certificates carry an SGX quote.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -155,7 +155,7 @@ fn public(key: &Value) -> Result<(RsaPublic, bool), String> {
         (None, Some(public)) => (public, false),
         (None, None) => return Err("it has neither a certificate (x5c) nor n and e".to_owned()),
     };
-    if !sound(&public.e) {
+    if !jwk::sound(&public.e) {
         return Err("its exponent is even or one: what it signs can be forged".to_owned());
     }
     let bits = bits(&public);
@@ -175,8 +175,7 @@ fn certified(certificate: Option<&Value>) -> Result<RsaPublic, String> {
 }
 
 fn bare(key: &Value) -> Result<RsaPublic, String> {
-    let (n, e) = super::runtime::components(key).ok_or("its n or e is not BASE64URL")?;
-    let public = RsaPublic { n, e };
+    let public = jwk::components(key).ok_or("its n or e is not BASE64URL")?;
     // The library says whether the numbers are a key at all.
     public.to_spki().map_err(|_| "its n and e are no RSA key".to_owned())?;
     Ok(public)
@@ -185,17 +184,4 @@ fn bare(key: &Value) -> Result<RsaPublic, String> {
 fn bits(public: &RsaPublic) -> usize {
     let leading = public.n.first().map_or(0, |byte| byte.leading_zeros() as usize);
     (public.n.len() * 8).saturating_sub(leading)
-}
-
-/// Whether an exponent is odd and greater than one. The library takes one, under which a signature is its own message.
-pub(super) fn sound(exponent: &[u8]) -> bool {
-    exponent != [1] && exponent.last().is_some_and(|last| last % 2 == 1)
-}
-
-/// Reads BASE64URL without padding, and without the leading zeros that some writers put before numbers.
-pub(super) fn number(text: &str) -> Option<Vec<u8>> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-    let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-    let number = bytes.get(zeros..)?.to_vec();
-    (!number.is_empty()).then_some(number)
 }

@@ -1,8 +1,9 @@
 //! Keys of the attested environment in its runtime data.
 
+use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
 
-use super::keys::{number, sound};
+use crate::jwk;
 
 /// An RSA public key of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +25,12 @@ pub fn release_key(claims: &Value) -> Option<Jwk> {
     let keys = claims.get("x-ms-runtime")?.get("keys")?.as_array()?;
     let key = keys.iter().find(|key| suitable(key))?;
     let kid = key.get("kid")?.as_str().filter(|kid| !kid.is_empty())?.to_owned();
-    let (n, e) = components(key)?;
-    sound(&e).then_some(Jwk { kid, n, e })
+    let RsaPublic { n, e } = jwk::components(key)?;
+    jwk::sound(&e).then_some(Jwk { kid, n, e })
 }
 
 fn suitable(key: &Value) -> bool {
     let is = |name: &str, value: &str| key.get(name).is_some_and(|seen| seen == value);
     let encrypts = key.get("key_ops").and_then(Value::as_array).is_some_and(|ops| ops.iter().any(|op| op == "encrypt"));
     is("kty", "RSA") && (is("use", "enc") || is("key_use", "enc") || encrypts)
-}
-
-/// Modulus and exponent of a key.
-pub(super) fn components(key: &Value) -> Option<(Vec<u8>, Vec<u8>)> {
-    let member = |name: &str| number(key.get(name)?.as_str()?);
-    Some((member("n")?, member("e")?))
 }

@@ -1,14 +1,11 @@
-//! Key transfer blobs: how a key comes out of another HSM without anybody seeing it.
-//!
-//! The key exchange key is a key of this vault whose only operation is `import`; the target is wrapped under its public
-//! half with `CKM_RSA_AES_KEY_WRAP`, and JSON around it says which key that was. Source: "Bring your own key
-//! specification" in the Azure Key Vault documentation; the blob is the property `key_hsm` of an import.
+//! How a key comes out of another HSM: as a key transfer blob, which is the property `key_hsm` of an import. The key
+//! exchange key is a key of this vault whose only operation is `import`.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sealbook_crypto::SecretBytes;
-use sealbook_crypto::rsa::RsaAesWrap;
+use sealbook_crypto::rsa::TransferBlob;
 use serde_json::Value;
 
 use super::cryptography::{self, Action};
@@ -19,21 +16,11 @@ use super::{bundle, keys, store};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 
-/// Version of the blob's layout that Azure reads.
-const SCHEMA: &str = "1.0.0";
-
 /// Base64 as the documentation's own request has it; the SDKs send base64url.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-
-/// A blob that has been read, and not yet opened.
-#[derive(Debug)]
-struct Blob {
-    kid: String,
-    ciphertext: Vec<u8>,
-}
 
 fn invalid(why: impl std::fmt::Display) -> Refusal {
     bad(format!("Property key.key_hsm has invalid value: {why}."))
@@ -55,35 +42,14 @@ pub(super) fn open(cx: &Cx<'_>, vault: &KeyStore, jwk: &Value) -> Result<SecretB
     let Private::Rsa(private) = material::open(cx, &kid, &version)? else {
         return Err(Refusal::internal("a key exchange key is no RSA key"));
     };
-    RsaAesWrap::Ckm
-        .unwrap(&private, &blob.ciphertext)
+    blob.unwrap(&private)
         .map_err(|_| invalid("its ciphertext does not unwrap with the key exchange key that its header names"))
 }
 
-fn read(given: &Value) -> Result<Blob, Refusal> {
+fn read(given: &Value) -> Result<TransferBlob, Refusal> {
     let text = given.as_str().ok_or_else(|| invalid("it must be base64url"))?;
     let bytes = requests::decode(text).or_else(|| BASE64.decode(text).ok());
-    let bytes = bytes.ok_or_else(|| invalid("it must be base64url"))?;
-    let blob: Value =
-        serde_json::from_slice(&bytes).map_err(|_| invalid("it must hold a key transfer blob in JSON"))?;
-    let expected = [
-        ("schema_version", &blob["schema_version"], SCHEMA),
-        ("header.alg", &blob["header"]["alg"], "dir"),
-        ("header.enc", &blob["header"]["enc"], RsaAesWrap::Ckm.name()),
-    ];
-    for (name, value, expected) in expected {
-        if value != expected {
-            return Err(invalid(format!("{name} of the key transfer blob must be \"{expected}\", not {value}")));
-        }
-    }
-    if !blob["generator"].is_null() && !blob["generator"].is_string() {
-        return Err(invalid("generator of the key transfer blob must be a text"));
-    }
-    let kid = blob["header"]["kid"].as_str();
-    let kid = kid.ok_or_else(|| invalid("header.kid of the key transfer blob must name the key exchange key"))?;
-    let ciphertext = blob["ciphertext"].as_str().and_then(requests::decode);
-    let ciphertext = ciphertext.ok_or_else(|| invalid("ciphertext of the key transfer blob must be base64url"))?;
-    Ok(Blob { kid: kid.to_owned(), ciphertext })
+    TransferBlob::parse(&bytes.ok_or_else(|| invalid("it must be base64url"))?).map_err(invalid)
 }
 
 /// Name and version of a key of this vault, out of its identifier.

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealbook_crypto::SecretBytes;
-use sealbook_crypto::rsa::{RsaAesWrap, RsaBits, RsaKey, RsaPublic};
+use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic, TransferBlob};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -62,15 +62,9 @@ pub(crate) fn transfer_blob(target: &RsaKey, exchange: &Value) -> Result<Vec<u8>
         |name: &str| jwk[name].as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
     let public = number("n").zip(number("e")).map(|(n, e)| RsaPublic { n, e }).filter(|key| key.bits().is_some());
     let public = public.ok_or_else(|| invalid("exchange", "it is no RSA key of 2048, 3072 or 4096 bits"))?;
-    let wrapped = RsaAesWrap::Ckm.wrap(&public, &target.to_pkcs8());
-    let wrapped = wrapped.map_err(|error| Fault::Host(format!("a key can't be wrapped: {error}")))?;
-    let blob = json!({
-        "schema_version": "1.0.0",
-        "header": { "kid": kid, "alg": "dir", "enc": RsaAesWrap::Ckm.name() },
-        "ciphertext": URL_SAFE_NO_PAD.encode(wrapped),
-        "generator": concat!("Sealbook ", env!("CARGO_PKG_VERSION")),
-    });
-    Ok(blob.to_string().into_bytes())
+    let blob = TransferBlob::wrap(kid, &public, &target.to_pkcs8());
+    let blob = blob.map_err(|error| Fault::Host(format!("a key can't be wrapped: {error}")))?;
+    Ok(blob.encode(concat!("Sealbook ", env!("CARGO_PKG_VERSION"))))
 }
 
 fn invalid(field: &str, message: &str) -> Failure {
@@ -95,14 +89,12 @@ mod tests {
     fn the_exchange_key_opens_the_blob_and_nobody_else() {
         let (target, kek, other) =
             (RsaKey::generate(RsaBits::B2048), RsaKey::generate(RsaBits::B2048), RsaKey::generate(RsaBits::B2048));
-        let blob: Value =
-            serde_json::from_slice(&transfer_blob(&target, &exchange(&kek, &json!({}))).unwrap()).unwrap();
-        assert_eq!((&blob["schema_version"], &blob["header"]["alg"]), (&json!("1.0.0"), &json!("dir")));
-        assert_eq!(blob["header"]["kid"], "https://v.vault.azure.net/keys/kek/1");
-        let wrapped = URL_SAFE_NO_PAD.decode(blob["ciphertext"].as_str().unwrap()).unwrap();
-        let opened = RsaAesWrap::Ckm.unwrap(&kek, &wrapped).unwrap();
+        let blob = transfer_blob(&target, &exchange(&kek, &json!({}))).unwrap();
+        let blob = TransferBlob::parse(&blob).unwrap();
+        assert_eq!(blob.kid, "https://v.vault.azure.net/keys/kek/1");
+        let opened = blob.unwrap(&kek).unwrap();
         assert_eq!(RsaKey::from_pkcs8(opened.expose()).unwrap().public().n, target.public().n);
-        assert!(RsaAesWrap::Ckm.unwrap(&other, &wrapped).is_err());
+        assert!(blob.unwrap(&other).is_err());
     }
 
     #[test]
