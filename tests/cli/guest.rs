@@ -147,7 +147,7 @@ fn a_machines_evidence_verifies_elsewhere() {
     fs::write(&roots, site.lab.run(&["cloud", "roots"]).expect(0).stdout).unwrap();
     let nonce = hex::encode(b"of the auditor");
     let verify = ["attest", "verify", "--type", "az-snp-vtpm", text(&document), "--nonce", &nonce];
-    assert!(site.lab.run(&verify).expect(21).stdout.contains("snp.chain decides"));
+    assert!(site.lab.run(&verify).expect(21).stdout.contains("snp.root decides"));
     site.lab.run(&[&verify[..], &["--roots", text(&roots)]].concat()).expect(0);
 }
 
