@@ -32,7 +32,7 @@ fn a_vm_verifies_under_the_roots_that_were_given_and_no_other() {
     });
     let vm = file("vm.json", document.to_string().as_bytes());
     let roots = file("roots.pem", worlds()[0].roots().to_pem().as_bytes());
-    let nonce: String = NONCE.iter().map(|byte| format!("{byte:02x}")).collect();
+    let nonce = hex::encode(NONCE);
     let verify = ["attest", "verify", "--type", "az-snp-vtpm", &vm, AT[0], AT[1]];
     let given = [&verify[..], &["--roots", &roots, "--nonce", &nonce]].concat();
 

@@ -106,7 +106,7 @@ fn a_machine_alone_gets_its_key_and_anybody_else_a_reason() {
         assert_eq!(said["policy"]["released"], true);
         assert_eq!((fs::read(&out).unwrap(), mode(&out)), (dek.to_vec(), 0o600), "{name}");
         secret_free(&done, &key);
-        assert!(!done.stdout.contains(&STANDARD.encode(dek)) && !done.stdout.contains(&hex(&dek)));
+        assert!(!done.stdout.contains(&STANDARD.encode(dek)) && !done.stdout.contains(&hex::encode(dek)));
     }
     site.release(&["--unwrap", text(&site.path("raw"))]).expect(0);
     let foreign = site.path("foreign");
@@ -134,10 +134,6 @@ fn a_machine_alone_gets_its_key_and_anybody_else_a_reason() {
     site.lab.run(&["cloud", "exec", "--machine", &site.vm.replace("cvm", "none"), "--", "true"]).expect(2);
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn a_machines_evidence_verifies_elsewhere() {
     // Evidence, tokens and certificates go by the wall clock, however far a lesson moved the cloud's.
@@ -149,9 +145,9 @@ fn a_machines_evidence_verifies_elsewhere() {
     assert!(site.inside(&attest).expect(0).stdout.contains("token.transfer_key"));
     let roots = site.path("roots.pem");
     fs::write(&roots, site.lab.run(&["cloud", "roots"]).expect(0).stdout).unwrap();
-    let nonce = hex(b"of the auditor");
+    let nonce = hex::encode(b"of the auditor");
     let verify = ["attest", "verify", "--type", "az-snp-vtpm", text(&document), "--nonce", &nonce];
-    assert!(site.lab.run(&verify).expect(21).stdout.contains("snp.chain decides"));
+    assert!(site.lab.run(&verify).expect(21).stdout.contains("snp.root decides"));
     site.lab.run(&[&verify[..], &["--roots", text(&roots)]].concat()).expect(0);
 }
 
@@ -227,7 +223,7 @@ fn run_command_installs_the_agent_and_leaves_it_running() {
         ("REAL_CURL", curl),
         ("WORK", text(&work)),
         ("MAILBOX", &site.mailbox),
-        ("DIGEST", &hex(&sha256(program.as_bytes()))),
+        ("DIGEST", &hex::encode(sha256(program.as_bytes()))),
     ];
     let done = site.lab.run_with(&["cloud", "exec", "--machine", &site.vm, "--", "sh", "-euc", DRIVER], &variables);
     let done = done.expect(0);

@@ -28,6 +28,7 @@ fn every_command_explains_itself() {
         "open",
         "policy",
         "attest",
+        "guest",
         "cloud",
         "doctor",
         "completions",

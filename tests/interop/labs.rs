@@ -72,7 +72,7 @@ fn the_labs_client_and_the_machine_open_what_the_other_sealed() {
 
     // And by the component that opens files inside the machine; another seals for the labs' client.
     let playbook = repository("tests/interop/labs");
-    let digest: String = sealbook_crypto::sha256(&data).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(sealbook_crypto::sha256(&data));
     let sets = [
         ("vm", &made.vm),
         ("container", &made.container),

@@ -10,6 +10,7 @@ use sealbook_attestation::{Roots, Verdict, sniff};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Value, json};
 
+use super::input;
 use crate::app::{App, Failure};
 use crate::args::{AttestCommand, AttestVerifyArgs, EvidenceType, Output};
 use crate::out;
@@ -167,24 +168,18 @@ fn instant(at: Option<&str>) -> Result<i64, Failure> {
     })
 }
 
-fn nonce(digits: &str) -> Result<Vec<u8>, Failure> {
-    let bytes: Option<Vec<u8>> = (digits.len().is_multiple_of(2) && digits.is_ascii())
-        .then(|| (0..digits.len()).step_by(2).map(|at| digits.get(at..at.saturating_add(2))))
-        .and_then(|pairs| pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect());
-    bytes.ok_or_else(|| Problem::new(codes::USAGE, "the nonce is not written in hex").fix("two digits a byte").into())
+fn nonce(digits: &str) -> Result<Vec<u8>, Problem> {
+    hex::decode(digits)
+        .map_err(|_| Problem::new(codes::USAGE, "the nonce is not written in hex").fix("two digits a byte"))
 }
 
 /// Reads roots that the reader trusts.
-pub(super) fn roots(path: &Path) -> Result<Roots, Failure> {
-    Ok(Roots::from_pem(&String::from_utf8_lossy(&read(path)?)).map_err(|e| unusable(path, &e.to_string()))?)
+pub(super) fn roots(path: &Path) -> Result<Roots, Problem> {
+    Roots::from_pem(&String::from_utf8_lossy(&read(path)?)).map_err(|e| unusable(path, &e.to_string()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let size = std::fs::metadata(path).map_err(|e| unusable(path, &e.to_string()))?.len();
-    if size > LARGEST {
-        return Err(unusable(path, &format!("{size} bytes are more than evidence has")).into());
-    }
-    Ok(std::fs::read(path).map_err(|e| unusable(path, &e.to_string()))?)
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    input::read(path, LARGEST, "evidence")
 }
 
 fn unusable(path: &Path, why: &str) -> Problem {

@@ -117,9 +117,9 @@ async fn release(global: &Global, args: &GuestReleaseArgs) -> Result<u8, Failure
                 lines.push(line(Tone::Head, "", "What the key's policy asked"));
                 lines.extend(tree(evaluation));
             }
-            lines.push(line(Tone::Good, "released", kid));
+            lines.push(line(Tone::Good, "ok", format!("released {kid}")));
             if let Some(bytes) = bytes {
-                lines.push(line(Tone::Good, "unwrapped", format!("a data key of {bytes} bytes")));
+                lines.push(line(Tone::Good, "ok", format!("unwrapped a data key of {bytes} bytes")));
             }
             let what = if bytes.is_some() { "the data key" } else { "the private key" };
             lines.extend(args.out.as_deref().map(|path| written(what, path)));
@@ -160,7 +160,7 @@ fn show_partly(global: &Global, seen: &Verdict) {
 }
 
 fn written(what: &str, path: &Path) -> Line {
-    line(Tone::Good, "written", format!("{what}: {}", path.display()))
+    line(Tone::Good, "ok", format!("wrote {what} to {}", path.display()))
 }
 
 /// What the policy in a key's bundle says to the token; none when there is none that can be read.

@@ -7,6 +7,7 @@ mod cloud;
 mod doctor;
 mod export;
 mod guest;
+mod input;
 mod policy;
 mod read;
 mod report;

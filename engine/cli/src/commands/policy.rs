@@ -1,7 +1,7 @@
 //! `policy test|explain|new`: release policies against tokens, without a cloud.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use sealbook_attestation::maa;
@@ -9,7 +9,7 @@ use sealbook_attestation::policy::{Encoded, Evaluation, Level, Selection, from_c
 use sealbook_model::problem::{Problem, codes};
 use serde_json::{Value, json};
 
-use super::print;
+use super::{input, print};
 use crate::app::Failure;
 use crate::args::{Global, NewPolicyArgs, Output, PolicyCommand};
 use crate::out;
@@ -95,8 +95,11 @@ fn new(global: &Global, args: &NewPolicyArgs) -> Result<u8, Failure> {
         None => out::data(&text),
         Some(path) => {
             let file = File::options().write(true).create_new(true).open(path);
-            file.and_then(|mut file| file.write_all(text.as_bytes()))
-                .map_err(|why| unusable(path, "be written", &why, "name a file that is not there yet"))?;
+            file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|why| {
+                Problem::new(codes::USAGE, format!("`{}` can't be written", path.display()))
+                    .because(why.to_string())
+                    .fix("name a file that is not there yet")
+            })?;
             if global.output == Output::Json {
                 out::json(&json!({ "file": path, "policy": policy.document() }));
             }
@@ -133,7 +136,7 @@ fn verbatim(tone: Tone, label: &'static str, text: &str) -> Line {
 }
 
 fn read_policy(path: &Path) -> Result<Encoded, Problem> {
-    Encoded::read(&read(path)?).map_err(|why| {
+    Encoded::read(&input::read(path, LONGEST, "a policy or a token")?).map_err(|why| {
         Problem::new(codes::POLICY_INVALID, format!("`{}` is no release policy", path.display()))
             .because(why.to_string())
             .fix("docs/release-policy.md has the grammar, with examples")
@@ -147,29 +150,10 @@ fn read_token(path: &Path) -> Result<(String, Value), Problem> {
             .because(why)
             .fix("give the token as the service answered it, or its claims as a JSON object with `iss`")
     };
-    let claims = maa::unverified(&read(path)?).map_err(|why| refuse(why.to_string()))?;
+    let claims =
+        maa::unverified(&input::read(path, LONGEST, "a policy or a token")?).map_err(|why| refuse(why.to_string()))?;
     match claims.get("iss").and_then(Value::as_str) {
         Some(issuer) => Ok((issuer.to_owned(), claims)),
         None => Err(refuse("it names no issuer (iss)".to_owned())),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    let done = match path.as_os_str() == "-" {
-        true => io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes),
-        false => File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)),
-    };
-    done.map_err(|why| unusable(path, "be read", &why, "name a file, or - for standard input"))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Problem::new(codes::USAGE, format!("`{}` is longer than 1 MiB", path.display()))
-            .because("policies and tokens have a few kilobytes"));
-    }
-    Ok(bytes)
-}
-
-fn unusable(path: &Path, what: &str, why: &io::Error, fix: &str) -> Problem {
-    Problem::new(codes::USAGE, format!("`{}` can't {what}", path.display()))
-        .because(why.to_string())
-        .fix(fix.to_owned())
 }

@@ -292,6 +292,6 @@ fn report(global: &Global, to_stdout: bool, said: Said) {
 
 /// A path for a file in the making, beside where it will stand.
 fn draft_path(path: &Path) -> PathBuf {
-    let suffix: String = sealbook_crypto::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let suffix = hex::encode(sealbook_crypto::random::<8>());
     path.with_file_name(format!(".{suffix}.part"))
 }

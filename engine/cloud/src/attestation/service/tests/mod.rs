@@ -34,6 +34,17 @@ async fn ask(cloud: &TestCloud, method: &str, uri: &str, token: Option<&str>, bo
     cloud.anonymous().raw(method, uri, &headers, body.into()).await.unwrap()
 }
 
+/// Asks for a token, as nobody in particular.
+async fn post(cloud: &TestCloud, uri: &str, body: &Value) -> Reply {
+    ask(cloud, "POST", uri, None, body).await
+}
+
+/// Stops unless a request for a token is refused with 400 and this code.
+async fn refused(cloud: &TestCloud, uri: &str, body: &Value, code: &str, what: &str) {
+    let reply = post(cloud, uri, body).await;
+    assert_eq!((reply.status, reply.code()), (400, code), "{what}: {reply:?}");
+}
+
 fn signature(signed: &TpmtSignature) -> Bytes {
     let TpmuSignature::Rsassa(signature) = &signed.signature else { panic!("{signed:?}") };
     Bytes(signature.sig.to_vec())
@@ -156,9 +167,16 @@ fn snp_uri(provider: &str) -> String {
     format!("{provider}/attest/SevSnpVm?api-version=2022-08-01")
 }
 
+/// The tenant of a machine of its own.
+async fn alone(cloud: &TestCloud) -> Tenant {
+    let lab = lab(cloud).await;
+    let id = machine(&lab, "cvm", |_| {}).await;
+    tenant(cloud, &id).await
+}
+
 async fn attested(cloud: &TestCloud, tenant: &mut Tenant) -> Value {
     let body = tenant.info().body();
-    let reply = ask(cloud, "POST", &guest_uri(SHARED), None, &body).await;
+    let reply = post(cloud, &guest_uri(SHARED), &body).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let token = tenant.open(&reply.body);
     verified(cloud, SHARED, &token).await
@@ -167,9 +185,7 @@ async fn attested(cloud: &TestCloud, tenant: &mut Tenant) -> Value {
 #[tokio::test]
 async fn a_guest_gets_a_token_that_only_it_can_open_and_that_releases_keys() {
     let cloud = testing::cloud();
-    let lab = lab(&cloud).await;
-    let id = machine(&lab, "cvm", |_| {}).await;
-    let mut tenant = tenant(&cloud, &id).await;
+    let mut tenant = alone(&cloud).await;
     let claims = attested(&cloud, &mut tenant).await;
     assert_eq!(claims["x-ms-attestation-type"], "azurevm");
     assert_eq!(claims["secureboot"], true);
@@ -314,32 +330,28 @@ async fn evidence_that_does_not_hold_together_is_refused() {
     for (what, code, change) in rows {
         let mut info = right.clone();
         change(&mut info);
-        let reply = ask(&cloud, "POST", &guest_uri(SHARED), None, &info.body()).await;
-        assert_eq!((reply.status, reply.code()), (400, code), "{what}: {reply:?}");
+        refused(&cloud, &guest_uri(SHARED), &info.body(), code, what).await;
     }
     for body in [Value::Null, json!({}), json!({ "AttestationInfo": "%" })] {
-        let reply = ask(&cloud, "POST", &guest_uri(SHARED), None, &body).await;
-        assert_eq!((reply.status, reply.code()), (400, "InvalidParameter"), "{body}");
+        refused(&cloud, &guest_uri(SHARED), &body, "InvalidParameter", &body.to_string()).await;
     }
-    assert_eq!(ask(&cloud, "POST", &guest_uri(SHARED), None, &right.body()).await.status, 200);
+    assert_eq!(post(&cloud, &guest_uri(SHARED), &right.body()).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_bare_report_is_attested_with_what_it_is_bound_to() {
     let cloud = testing::cloud();
-    let lab = lab(&cloud).await;
-    let id = machine(&lab, "cvm", |_| {}).await;
-    let tenant = tenant(&cloud, &id).await;
+    let tenant = alone(&cloud).await;
     let mut body = tenant.report_body();
     body["nonce"] = json!("abc");
-    let reply = ask(&cloud, "POST", &snp_uri(SHARED), None, &body).await;
+    let reply = post(&cloud, &snp_uri(SHARED), &body).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let claims = verified(&cloud, SHARED, reply.body["token"].as_str().unwrap()).await;
     assert_eq!((&claims["x-ms-attestation-type"], &claims["nonce"]), (&json!("sevsnpvm"), &json!("abc")));
     assert_eq!(claims["x-ms-compliance-status"], "azure-compliant-cvm");
     assert_eq!(claims["x-ms-sevsnpvm-reportdata"], hex::encode(&tenant.report[0x50..0x90]));
     let alone = json!({ "report": body["report"] });
-    let reply = ask(&cloud, "POST", &snp_uri(SHARED), None, &alone).await;
+    let reply = post(&cloud, &snp_uri(SHARED), &alone).await;
     let claims = verified(&cloud, SHARED, reply.body["token"].as_str().unwrap()).await;
     assert_eq!(claims["x-ms-compliance-status"], Value::Null, "without runtime data nobody knows whose it is");
 
@@ -360,11 +372,10 @@ async fn a_bare_report_is_attested_with_what_it_is_bound_to() {
         (with("draftPolicyForAttestation", json!("version= 1.0;")), "InvalidParameter"),
     ];
     for (body, code) in rows {
-        let reply = ask(&cloud, "POST", &snp_uri(SHARED), None, &body).await;
-        assert_eq!((reply.status, reply.code()), (400, code), "{body}");
+        refused(&cloud, &snp_uri(SHARED), &body, code, &body.to_string()).await;
     }
     let tdx = format!("{SHARED}/attest/TdxVm?api-version=2025-06-01");
-    let reply = ask(&cloud, "POST", &tdx, None, &json!({ "quote": "AA" })).await;
+    let reply = post(&cloud, &tdx, &json!({ "quote": "AA" })).await;
     assert_eq!((reply.status, reply.header("x-sealbook-gap").is_empty()), (400, false));
 }
 
@@ -386,7 +397,7 @@ async fn a_provider_of_ones_own_serves_whoever_may_read_it() {
     let id = machine(&lab, "cvm", |_| {}).await;
     let mut tenant = tenant(&cloud, &id).await;
     let (report, info) = (tenant.report_body(), tenant.info().body());
-    assert_eq!(ask(&cloud, "POST", &snp_uri(OWN), None, &report).await.status, 404, "not there yet");
+    assert_eq!(post(&cloud, &snp_uri(OWN), &report).await.status, 404, "not there yet");
     own_provider(&lab, &cloud, "Enabled").await;
     let policy = format!("{OWN}/policies/SevSnpVm?api-version=2022-08-01");
     for (method, uri, body) in
@@ -411,8 +422,8 @@ async fn a_provider_of_ones_own_serves_whoever_may_read_it() {
     }
     // Guests with a TPM may be let in without a token.
     own_provider(&lab, &cloud, "Disabled").await;
-    assert_eq!(ask(&cloud, "POST", &guest_uri(OWN), None, &info).await.status, 200);
-    assert_eq!(ask(&cloud, "POST", &snp_uri(OWN), None, &report).await.status, 401);
+    assert_eq!(post(&cloud, &guest_uri(OWN), &info).await.status, 200);
+    assert_eq!(post(&cloud, &snp_uri(OWN), &report).await.status, 401);
 }
 
 #[tokio::test]
