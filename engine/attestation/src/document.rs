@@ -36,6 +36,8 @@ pub struct Demands {
     pub user_data: Option<String>,
     /// The VM's id (`vmUniqueId`).
     pub vm_id: Option<String>,
+    /// The past instant as of which dates are judged, unix seconds: when the document was judged first.
+    pub as_of: Option<i64>,
 }
 
 /// Writes a document. `vcek` holds the certificates as the host handed them out.
@@ -90,12 +92,14 @@ pub struct Parts<'a> {
 
 /// Verifies a document at `now` (unix seconds): the evidence, the token, and that both speak of the same machine. The
 /// checks are those of [`azure_vm::verify`] and [`maa::verify`], and `document.format`, `document.rules`,
-/// `document.nonce`, `document.runtime`, `document.measurement`.
+/// `document.nonce`, `document.runtime`, `document.measurement`. The fact `judged_at` says as of when.
 #[must_use]
 pub fn verify(document: &Value, rules: &Value, roots: &Roots, now: i64) -> Verdict {
     let mut verdict = Verdict::default();
     let demands = serde_json::from_value::<Demands>(if rules.is_null() { json!({}) } else { rules.clone() });
     let known = verdict.demand("document.rules", demands, |_| "every demand is known".to_owned());
+    let now = known.as_ref().and_then(|demands| demands.as_of).map_or(now, |then| then.min(now));
+    verdict.fact("judged_at", now);
     let rules = known.and_then(|demands| {
         let rules = demands.rules(document);
         verdict.demand("document.rules", rules, |_| "every demand can be read".to_owned())

@@ -35,21 +35,26 @@ impl Step for Verdicts {
 
     fn check(cx: &Cx, i: &In) -> Result<Check<Out>> {
         // To look is to have done it.
-        i.verdict(cx).map(|(out, _)| Check::Satisfied(out))
+        i.verdict(cx, None).map(|(out, _)| Check::Satisfied(out))
     }
 
     fn apply(cx: &Cx, i: &In) -> Result<Out> {
-        i.verdict(cx).map(|(out, _)| out)
+        i.verdict(cx, None).map(|(out, _)| out)
     }
 
-    fn verify(cx: &Cx, i: &In, _: &Out) -> Result<Vec<Evidence>> {
-        Ok(i.verdict(cx)?.1)
+    fn verify(cx: &Cx, i: &In, outputs: &Out) -> Result<Vec<Evidence>> {
+        // A token lives for hours. Whether it was good when it was judged can be asked for ever.
+        Ok(i.verdict(cx, outputs.facts["judged_at"].as_i64())?.1)
     }
 }
 
 impl In {
-    fn verdict(&self, cx: &Cx) -> Result<(Out, Vec<Evidence>)> {
-        let verdict = cx.attestation().verify(&self.document, &self.rules)?;
+    fn verdict(&self, cx: &Cx, as_of: Option<i64>) -> Result<(Out, Vec<Evidence>)> {
+        let mut rules = self.rules.clone();
+        if let Some(then) = as_of {
+            rules["as_of"] = then.into();
+        }
+        let verdict = cx.attestation().verify(&self.document, &rules)?;
         let checks = verdict["checks"].as_array().cloned().unwrap_or_default();
         let text = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
         let evidence: Vec<Evidence> = checks
@@ -80,7 +85,7 @@ mod tests {
         let check = |name: &str, outcome: &str| json!({ "name": name, "outcome": outcome, "detail": "seen" });
         let good = [check("snp.signature", "passed"), check("hcl.console", "not_applicable")];
         let rows = [
-            (json!({ "checks": good, "facts": { "a": 1 } }), true, "", 1),
+            (json!({ "checks": good, "facts": { "judged_at": 7 } }), true, "", 1),
             (json!({ "checks": [good[0], check("snp.root", "failed")], "facts": {} }), false, "snp.root", 2),
             (json!({ "checks": [], "facts": {} }), false, "", 0),
         ];
@@ -94,6 +99,13 @@ mod tests {
                 (&json!(passed), &json!(failed), &json!(checks))
             );
             assert_eq!(fake.judged()[0], (document.clone(), json!({ "secure_boot": true })));
+            // What is looked at again is judged as of then.
+            let again = if out["facts"]["judged_at"] == 7 {
+                json!({ "secure_boot": true, "as_of": 7 })
+            } else {
+                json!({ "secure_boot": true })
+            };
+            assert_eq!(fake.judged().last().unwrap(), &(document.clone(), again));
         }
     }
 }
