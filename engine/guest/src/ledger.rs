@@ -62,3 +62,36 @@ impl Ledger for GuestLedger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sealbook_engine::step::Ownership;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_blob_may_be_written_anew_and_nothing_else_may() {
+        for (kind, may) in [("blob-put", true), ("arm-put", false)] {
+            let ledger = GuestLedger::default();
+            let request = |text: &str| Digest::of(text.as_bytes());
+            let intent = |text: &str| Intent {
+                name: "put".into(),
+                kind: kind.into(),
+                target: "https://a.blob.core.windows.net/c/b".into(),
+                request: request(text),
+                prior: Value::Null,
+            };
+            ledger.intend(intent("once")).await.unwrap();
+            let outcome = Outcome { result: json!({}), ownership: Ownership::Ours };
+            ledger.completed("put", outcome).await.unwrap();
+            assert!(ledger.standing("put", &request("once")).await.unwrap().unwrap().outcome.is_some());
+            let anew = ledger.standing("put", &request("anew")).await;
+            assert_eq!(matches!(anew, Ok(None)), may, "{kind}: {anew:?}");
+            // What is intended anew is in the place of the first, and not done.
+            ledger.intend(intent("anew")).await.unwrap();
+            let [known] = &ledger.operations()[..] else { panic!("one operation") };
+            assert_eq!((known.intent.request, known.outcome.is_none()), (request("anew"), true));
+        }
+    }
+}

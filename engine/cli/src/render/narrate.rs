@@ -141,7 +141,12 @@ mod tests {
             what: "A model.".into(),
             why: String::new(),
         };
-        insta::assert_snapshot!(told(&started(Some("/subscriptions/1/virtualMachines/cvm"))), @"");
+        insta::assert_snapshot!(told(&started(Some("/subscriptions/1/virtualMachines/cvm"))), @r"
+
+        Step 3 of 4, trained: Train
+          where   inside the confidential VM cvm: Sealbook does it there, with --hands-on too
+                  A model.
+        ");
         assert!(!told(&started(None)).contains("confidential VM"));
         let again = Event::StepAgain { step: "opened".parse().unwrap(), why: "cvm was restarted".into() };
         insta::assert_snapshot!(told(&again), @"  again   opened runs again: cvm was restarted.");
