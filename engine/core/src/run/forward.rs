@@ -144,7 +144,14 @@ impl<'a> Forward<'a> {
         let mut restarts = 0;
         loop {
             let result = match self.live.revive(self.attempt, &facts.inputs).await {
-                Ok(()) => self.once(step, facts.clone()).await,
+                Ok(ran_again) => {
+                    if ran_again {
+                        // What was made again need not be the same: what is sealed anew has another digest.
+                        let scopes = self.live.scopes(self.attempt, &step.path);
+                        self.scopes = scopes.map_err(|problem| early(as_failure(&problem).into()))?;
+                    }
+                    self.once(step, facts.clone()).await
+                }
                 Err(trouble) => Err(early(trouble)),
             };
             match (result, &guest) {
@@ -271,7 +278,12 @@ pub(super) fn outputs(nodes: &[Node], scopes: Scopes, state: &RunState) -> Value
 }
 
 /// The scope as a step sees it, or as it is at the end, from what is recorded. Ends early where the records do.
-pub(super) fn replay(nodes: &[Node], mut scopes: Scopes, state: &RunState, until: Option<&StepPath>) -> Scope {
+pub(super) fn replay(nodes: &[Node], scopes: Scopes, state: &RunState, until: Option<&StepPath>) -> Scope {
+    replayed(nodes, scopes, state, until).top().clone()
+}
+
+/// [`replay`], with the scopes around it.
+pub(super) fn replayed(nodes: &[Node], mut scopes: Scopes, state: &RunState, until: Option<&StepPath>) -> Scopes {
     let mut at = 0;
     while let Some(node) = nodes.get(at) {
         if until == Some(node.path()) && !matches!(node, Node::Leave(_)) {
@@ -303,5 +315,5 @@ pub(super) fn replay(nodes: &[Node], mut scopes: Scopes, state: &RunState, until
         }
         at += 1;
     }
-    scopes.top().clone()
+    scopes
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::failure::{Trouble, as_failure};
-use super::forward::replay;
+use super::forward::replayed;
 use super::runs::{begun, find};
 use super::step_run::StepRun;
 use crate::references::references;
@@ -50,8 +50,9 @@ impl<'a> Live<'a> {
         self.lost.insert(guest.clone());
     }
 
-    /// Brings to life what `inputs` refer to.
-    pub(super) async fn revive(&mut self, attempt: &Attempt, inputs: &Value) -> Result<(), Trouble> {
+    /// Brings to life what `inputs` refer to. Returns whether any step ran again for it.
+    pub(super) async fn revive(&mut self, attempt: &Attempt, inputs: &Value) -> Result<bool, Trouble> {
+        let mut ran_again = false;
         for reference in handles(inputs) {
             let producer = attempt.journal.with(|state| {
                 let holds = |outputs: &Value| handles(outputs).contains(reference);
@@ -65,21 +66,27 @@ impl<'a> Live<'a> {
             // Noted before it runs, so that steps that name each other's handles can't go round for ever.
             if self.ran.insert(path.clone()) {
                 Box::pin(self.again(attempt, &path, reference)).await?;
+                ran_again = true;
             }
         }
-        Ok(())
+        Ok(ran_again)
+    }
+
+    /// The scopes as a step sees them, from what is recorded by now.
+    pub(super) fn scopes(&self, attempt: &Attempt, of: &StepPath) -> Result<Scopes, Problem> {
+        attempt.journal.with(|state| {
+            let inputs = &begun(attempt.journal.run(), state)?.inputs;
+            Ok(replayed(self.nodes, Scopes::new(&attempt.context, inputs), state, Some(of)))
+        })
     }
 
     async fn again(&mut self, attempt: &Attempt, path: &StepPath, wanted: &str) -> Result<(), Trouble> {
         let facts = attempt.facts(path)?;
         self.revive(attempt, &facts.inputs).await?;
         attempt.runs_again(path, self.why(facts.guest.as_ref())).await?;
-        let (step, scope) = attempt.journal.with(|state| {
-            let inputs = &begun(attempt.journal.run(), state)?.inputs;
-            let scope = replay(self.nodes, Scopes::new(&attempt.context, inputs), state, Some(path));
-            Ok::<_, Problem>((find(self.nodes, state, Some(path))?, scope))
-        })?;
-        let outputs = StepRun::new(attempt, step, &scope, facts).again().await.map_err(|(_, trouble)| trouble)?;
+        let step = attempt.journal.with(|state| find(self.nodes, state, Some(path)))?;
+        let scopes = self.scopes(attempt, path)?;
+        let outputs = StepRun::new(attempt, step, scopes.top(), facts).again().await.map_err(|(_, trouble)| trouble)?;
         if handles(&outputs).contains(wanted) {
             return Ok(());
         }
