@@ -1,5 +1,7 @@
 //! `attest`: verifies evidence of confidential computing offline, and shows what is in it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -168,10 +170,8 @@ fn instant(at: Option<&str>) -> Result<i64, Failure> {
 }
 
 fn nonce(digits: &str) -> Result<Vec<u8>, Failure> {
-    let bytes: Option<Vec<u8>> = (digits.len().is_multiple_of(2) && digits.is_ascii())
-        .then(|| (0..digits.len()).step_by(2).map(|at| digits.get(at..at.saturating_add(2))))
-        .and_then(|pairs| pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect());
-    bytes.ok_or_else(|| Problem::new(codes::USAGE, "the nonce is not written in hex").fix("two digits a byte").into())
+    hex::decode(digits)
+        .map_err(|_| Problem::new(codes::USAGE, "the nonce is not written in hex").fix("two digits a byte").into())
 }
 
 /// Reads roots that the reader trusts.
@@ -180,11 +180,14 @@ pub(super) fn roots(path: &Path) -> Result<Roots, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let size = std::fs::metadata(path).map_err(|e| unusable(path, &e.to_string()))?.len();
-    if size > LARGEST {
-        return Err(unusable(path, &format!("{size} bytes are more than evidence has")).into());
+    let mut bytes = Vec::new();
+    // A device or a pipe does not say beforehand how much will come out of it.
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|e| unusable(path, &e.to_string()))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(unusable(path, "it is longer than 8 MiB, which no evidence is").into());
     }
-    Ok(std::fs::read(path).map_err(|e| unusable(path, &e.to_string()))?)
+    Ok(bytes)
 }
 
 fn unusable(path: &Path, why: &str) -> Problem {
