@@ -39,7 +39,7 @@ impl Machines {
     /// The folder of a machine.
     fn folder(&self, vm_id: &str) -> PathBuf {
         let digest = sealbook_crypto::sha256(vm_id.as_bytes());
-        self.dir.join(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+        self.dir.join(hex::encode(&digest[..16]))
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, HashMap<String, Place>> {
