@@ -34,6 +34,8 @@ pub use parse::{Fault, PolicyError};
 
 use serde_json::Value;
 
+use crate::https;
+
 /// The longest policy that is read, in bytes. The largest published one, for 27 authorities, has 14 KB.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// How deep arrays and objects of a policy may be nested; a condition in a condition takes two levels.
@@ -51,6 +53,12 @@ pub struct ReleasePolicy {
 struct Authority {
     issuer: String,
     condition: Condition,
+}
+
+impl Authority {
+    fn is(&self, issuer: &str) -> bool {
+        https::same_issuer(&self.issuer, issuer)
+    }
 }
 
 /// A condition on the claims of a token.
@@ -140,10 +148,10 @@ impl ReleasePolicy {
         &self.document
     }
 
-    /// Returns the issuers that the policy trusts, as written, in its order.
+    /// Whether the policy trusts an issuer's tokens at all: by the comparison that [`ReleasePolicy::evaluate`] makes.
     #[must_use]
-    pub fn authorities(&self) -> Vec<&str> {
-        self.authorities.iter().map(|authority| authority.issuer.as_str()).collect()
+    pub fn trusts(&self, issuer: &str) -> bool {
+        self.authorities.iter().any(|authority| authority.is(issuer))
     }
 
     /// Judges the claims of a token whose signature, times and issuer were verified already.

@@ -13,7 +13,7 @@ use crate::http::{Answer, Request};
 use crate::identity::token::TokenError;
 use crate::operation::{self, Access, Found, Operation, Params};
 use crate::refusal::Refusal;
-use crate::room::MachineRoom;
+use crate::room::{Machine, MachineRoom};
 use crate::service::Service;
 use crate::store::{log, settings};
 use crate::{audit, compute, insights, lro, registry, seed};
@@ -185,7 +185,7 @@ pub(crate) fn unasked<T>(
 /// Answers a virtual machine that is not there any more, or not in the boot that the door was opened for. Such a machine
 /// sends nothing: whoever speaks for it must end.
 fn off(cx: &Cx<'_>, service: &'static dyn Service) -> Done {
-    let mut answer = Answer::empty(410).header("x-sealbook-machine", "off");
+    let mut answer = Answer::empty(410).header(Machine::STATE, "off");
     finish(cx, service, &mut answer);
     Done { answer, service: service.name(), operation: None, code: Some("MachineOff".to_owned()) }
 }

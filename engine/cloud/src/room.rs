@@ -14,8 +14,7 @@ use crate::refusal::Refusal;
 /// A virtual machine that runs, in one of its boots.
 ///
 /// A front door puts this into the extensions of what the machine sends, so that the cloud knows who asks; nothing that
-/// a client sends can take its place. Once the machine is off, or on again, it is answered 410 with
-/// `x-sealbook-machine: off`.
+/// a client sends can take its place. Once the machine is off, or on again, it is answered 410 with [`Machine::STATE`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
     /// Resource id.
@@ -41,6 +40,11 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotUnderstood(pub String);
+
+impl Machine {
+    /// Header of the answers that a machine gets which is off: its value is `off`.
+    pub const STATE: &str = "x-sealbook-machine";
+}
 
 /// Carries out scripts for virtual machines.
 pub trait MachineRoom: fmt::Debug + Send + Sync {

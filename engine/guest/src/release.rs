@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealbook_attestation::azure_guest::{self, EncryptedToken, TOKEN_AAD};
 use sealbook_attestation::maa::{self, Metadata, SigningKeys, TokenRules};
-use sealbook_attestation::policy::Encoded;
+use sealbook_attestation::policy::{Encoded, Evaluation};
 use sealbook_attestation::release::{self, ReleaseRules};
 use sealbook_attestation::{Roots, Verdict, document};
 use sealbook_azure::{Azure, AzureError};
@@ -122,22 +122,6 @@ impl Release {
         Ok(SecretString::from(text))
     }
 
-    /// A refused release as a failure. A key store does not say which clause of the policy stands in the way, so where
-    /// the policy can be read, that is found out here.
-    async fn unmet(&self, azure: &Azure, uri: &str, token: &Attested, error: &AzureError) -> Failure {
-        let mut failure = refused(error);
-        let StepError::Permanent { message } = &mut failure.error else { return failure };
-        let bundle = if error.status == 403 { azure.keys().get(uri).await.ok().flatten() } else { None };
-        let policy = bundle.and_then(|bundle| Encoded::envelope(&bundle["release_policy"]).ok());
-        if let (Some(Encoded { policy, .. }), Some(issuer)) = (policy, token.claims["iss"].as_str()) {
-            let evaluation = policy.evaluate(issuer, &token.claims);
-            if !evaluation.released {
-                message.push_str(&format!(" Not met: {}", evaluation.reason()));
-            }
-        }
-        failure
-    }
-
     /// Verifies a token as this machine's answer to `nonce`.
     async fn verify_token(
         &self,
@@ -208,7 +192,7 @@ impl Release {
     }
 
     /// Has a key released, as [`Tee::release`] does, for a caller who wants to see each check: they are noted in `seen`,
-    /// those that fail too.
+    /// those that fail too. [`unmet`] says more of a refusal.
     ///
     /// # Errors
     /// As [`Tee::release`].
@@ -221,10 +205,8 @@ impl Release {
         seen: &mut Verdict,
     ) -> Result<Obtained, Failure> {
         let nonce = hex::encode(sealbook_crypto::random::<NONCE>());
-        let answer = match azure.keys().release(uri, &token.token, wrap.name(), &nonce).await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.unmet(azure, uri, token, &error).await),
-        };
+        let answer = azure.keys().release(uri, &token.token, wrap.name(), &nonce).await;
+        let answer = answer.map_err(|error| refused(&error))?;
         let recipient = maa::release_key(&token.claims)
             .ok_or_else(|| permanent("the token names no key that a key could be released to".into()))?;
         let host = uri.trim_start_matches("https://").split('/').next().unwrap_or_default();
@@ -241,17 +223,27 @@ impl Release {
         let (verdict, released) = release::verify(answer.expose(), &rules);
         demand(verdict, seen)?;
         let released = released.ok_or_else(|| unverified("the answer holds no key"))?;
+        let key = self.unwrap(&released.key_hsm, wrap, recipient.n.len(), token.transfer_key.clone()).await?;
+        Ok(Obtained { key, bundle: released.payload["response"]["key"].clone() })
+    }
+
+    /// Opens a wrapped key: its first `head` bytes with the transfer key, which should be the one named `expected`, and
+    /// what is behind them with the key that comes out.
+    async fn unwrap(
+        &self,
+        wrapped: &[u8],
+        wrap: RsaAesWrap,
+        head: usize,
+        expected: String,
+    ) -> Result<SecretBytes, Failure> {
         let hash = match wrap {
             RsaAesWrap::Ckm => TpmAlgId::Sha1,
             RsaAesWrap::Sha256 => TpmAlgId::Sha256,
             RsaAesWrap::Sha384 => TpmAlgId::Sha384,
         };
-        let expected = token.transfer_key.clone();
-        let ephemeral_length = recipient.n.len();
-        let (head, tail) = released
-            .key_hsm
-            .split_at_checked(ephemeral_length)
-            .map(|(head, tail)| (head.to_vec(), tail.to_vec()))
+        let (head, tail) = wrapped
+            .split_at_checked(head)
+            .map(|(head, tail)| (head.to_vec(), tail))
             .ok_or_else(|| unverified("the released key is not wrapped for this machine"))?;
         let ephemeral = self
             .with_tpm(move |tpm| {
@@ -270,9 +262,23 @@ impl Release {
             })
         })?;
         let wrong = || unverified("the released key does not unwrap on this machine");
-        let key = AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(&tail).map_err(|_| wrong())?;
-        Ok(Obtained { key, bundle: released.payload["response"]["key"].clone() })
+        AesKek::new(ephemeral).map_err(|_| wrong())?.unwrap_padded(tail).map_err(|_| wrong())
     }
+}
+
+/// What the policy in a key's bundle says to a token; none when there is none that can be read.
+#[must_use]
+pub fn evaluate(bundle: &Value, token: &Attested) -> Option<Evaluation> {
+    let policy = Encoded::envelope(&bundle["release_policy"]).ok()?.policy;
+    Some(policy.evaluate(token.claims["iss"].as_str()?, &token.claims))
+}
+
+/// What the policy of a key says to a token for which it was not released. A key store does not tell which clause stands
+/// in the way; whoever may read the key finds out. None when the policy is not what stands in the way, or can't be read.
+pub async fn unmet(azure: &Azure, uri: &str, token: &Attested, failure: &Failure) -> Option<Evaluation> {
+    failure.azure.as_ref().filter(|cause| cause.status == 403)?;
+    let bundle = azure.keys().get(uri).await.ok().flatten()?;
+    evaluate(&bundle, token).filter(|evaluation| !evaluation.released)
 }
 
 /// A key that was released to this machine.
@@ -298,7 +304,15 @@ impl Tee for Release {
         token: &Attested,
         wrap: RsaAesWrap,
     ) -> Result<SecretBytes, Failure> {
-        Ok(self.obtain(azure, uri, token, wrap, &mut Verdict::default()).await?.key)
+        let mut failure = match self.obtain(azure, uri, token, wrap, &mut Verdict::default()).await {
+            Ok(obtained) => return Ok(obtained.key),
+            Err(failure) => failure,
+        };
+        let unmet = unmet(azure, uri, token, &failure).await;
+        if let (StepError::Permanent { message }, Some(evaluation)) = (&mut failure.error, unmet) {
+            message.push_str(&format!(" Not met: {}", evaluation.reason()));
+        }
+        Err(failure)
     }
 }
 

@@ -349,8 +349,9 @@ impl Tpm {
     ) -> Result<R, TpmError> {
         let tag = if sessions.is_empty() { TpmSt::NoSessions } else { TpmSt::Sessions };
         let frame = marshalled(|writer| tpm_marshal_command(command, tag, sessions, writer))?;
-        let answer = self.hardware.transmit(&frame)?;
-        let response = TpmResponse::cast(&answer).map_err(|_| TpmError::Protocol(name))?;
+        // It may be a key that was decrypted.
+        let answer = SecretBytes::new(self.hardware.transmit(&frame)?);
+        let response = TpmResponse::cast(answer.expose()).map_err(|_| TpmError::Protocol(name))?;
         match response.rc().map_err(|_| TpmError::Protocol(name))?.value() {
             0 => response.unmarshal().map_err(|_| TpmError::Protocol(name)),
             code => Err(TpmError::Refused { command: name, code }),

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::claim::{self, Found};
 use super::number::Number;
 use super::{Clause, Condition, Operator, ReleasePolicy};
-use crate::https::same_issuer;
 use crate::line;
 
 /// What a policy says to a token. [`Evaluation::reason`] is one line; the `Display` form is the whole tree.
@@ -172,7 +171,7 @@ pub(super) fn policy(policy: &ReleasePolicy, issuer: &str, claims: &Value) -> Ev
         .enumerate()
         .map(|(i, authority)| {
             let path = format!("$.anyOf[{i}]");
-            let issued = same_issuer(&authority.issuer, issuer);
+            let issued = authority.is(issuer);
             let condition = issued.then(|| condition(&authority.condition, claims, &path));
             let met = condition.as_ref().is_some_and(Node::met);
             AuthorityResult { path, authority: authority.issuer.clone(), issued, met, condition }

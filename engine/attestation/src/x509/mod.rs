@@ -14,7 +14,7 @@ pub use chain::{Anchor, ChainRules, verify_chain};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use der::{Decode as _, Encode as _, Reader as _, SliceReader};
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
 /// Why bytes are no certificate that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -164,35 +164,20 @@ impl Certificate {
         self.extensions().iter().find(|e| e.extn_id.to_string() == oid).map(|e| e.extn_value.as_bytes())
     }
 
-    /// Returns the DNS names that it was made for (RFC 5280 §4.2.1.6).
-    #[must_use]
-    pub fn dns_names(&self) -> Vec<String> {
-        let names = self.known::<SubjectAltName>();
-        let names = names.map(|names| names.0).unwrap_or_default();
-        let dns = names.into_iter().filter_map(|name| match name {
-            x509_cert::ext::pkix::name::GeneralName::DnsName(name) => Some(name.to_string()),
-            _ => None,
-        });
-        dns.collect()
-    }
-
     /// Checks that `issuer` made this certificate: its name and its key.
     ///
     /// # Errors
-    /// Why not.
+    /// [`X509Error::Unsupported`] when another made it, for an algorithm that is not understood or does not fit the key,
+    /// and when the signature does not verify.
     pub fn issued_by(&self, issuer: &Self) -> Result<(), X509Error> {
-        if self.parsed.tbs_certificate().issuer() != issuer.parsed.tbs_certificate().subject() {
+        if !self.names(issuer) {
             return Err(X509Error::Unsupported(format!("{} was not issued by {}", self.name(), issuer.name())));
         }
         self.signed_with(&issuer.public_key()?)
     }
 
     /// Checks the signature under a key.
-    ///
-    /// # Errors
-    /// [`X509Error::Unsupported`] for an algorithm that is not understood or does not fit the key, and when the
-    /// signature does not verify.
-    pub fn signed_with(&self, key: &PublicKey) -> Result<(), X509Error> {
+    fn signed_with(&self, key: &PublicKey) -> Result<(), X509Error> {
         let algorithm = SignatureAlgorithm::from_der(&self.parsed.signature_algorithm().to_der()?)?;
         let signature = self.parsed.signature().as_bytes().unwrap_or_default();
         key.verify(algorithm, &self.signed, signature)

@@ -5,14 +5,13 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sealbook_attestation::Verdict;
-use sealbook_attestation::policy::{Encoded, Evaluation};
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{Padding, RsaAesWrap, RsaKey};
 use sealbook_engine::step::{self, StepError};
 use sealbook_engine::tee::Attested;
-use sealbook_guest::release::Obtained;
+use sealbook_guest::release::{Obtained, evaluate, unmet};
 use sealbook_model::problem::{Problem, code, codes};
-use serde_json::{Value, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::policy::{shown, tree};
@@ -163,12 +162,6 @@ fn written(what: &str, path: &Path) -> Line {
     line(Tone::Good, "ok", format!("wrote {what} to {}", path.display()))
 }
 
-/// What the policy in a key's bundle says to the token; none when there is none that can be read.
-fn evaluate(bundle: &Value, attested: &Attested) -> Option<Evaluation> {
-    let policy = Encoded::envelope(&bundle["release_policy"]).ok()?.policy;
-    Some(policy.evaluate(attested.claims["iss"].as_str()?, &attested.claims))
-}
-
 /// Why a key was not released. Whoever may read the key is also told which clause of its policy decided.
 async fn refused(
     global: &Global,
@@ -181,8 +174,7 @@ async fn refused(
     if failure.azure.as_ref().is_none_or(|cause| cause.status != 403) {
         return problem(what, failure);
     }
-    let bundle = machine.azure.keys().get(kid).await.ok().flatten();
-    match bundle.and_then(|bundle| evaluate(&bundle, attested)).filter(|evaluation| !evaluation.released) {
+    match unmet(&machine.azure, kid, attested, failure).await {
         Some(evaluation) => {
             if global.output == Output::Human {
                 print(global, &tree(&evaluation));

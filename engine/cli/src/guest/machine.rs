@@ -130,7 +130,7 @@ impl HttpSend for Way {
             error @ SendError::Refused { .. } => TransportError::Unreachable { host, why: error.to_string() },
             SendError::Invalid { reason } => TransportError::Refused { host, why: reason },
         })?;
-        if answer.status() == StatusCode::GONE && answer.headers().contains_key("x-sealbook-machine") {
+        if answer.status() == StatusCode::GONE && answer.headers().contains_key(sealbook_cloud::Machine::STATE) {
             self.off.cancel();
         }
         Ok(answer)

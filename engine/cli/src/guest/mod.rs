@@ -46,9 +46,14 @@ pub fn run(command: &GuestCommand) -> Option<ExitCode> {
     })
 }
 
+/// Opens the file of the agent's lock, whoever holds it.
+fn open_lock(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
+}
+
 /// Takes the agent's lock; a process that was told to end may still hold it for a moment.
 fn lock(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let file = open_lock(path)?;
     let deadline = Instant::now() + HANDOVER;
     loop {
         match file.try_lock() {

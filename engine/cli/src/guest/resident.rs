@@ -5,7 +5,7 @@
 //! restart of the VM nobody is there: the run looks after its agent, and run-command starts a new one, which knows
 //! nothing of what the one before knew.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::machine::{Machine, VARIABLE};
-use super::{LOCK, fresh_id, isolate, lock, make_private_folder};
+use super::{LOCK, fresh_id, isolate, lock, make_private_folder, open_lock};
 use crate::app::Failure;
 use crate::args::{GuestAgentArgs, GuestStartArgs};
 use crate::out;
@@ -104,8 +104,7 @@ pub async fn start(args: &GuestStartArgs) -> Result<u8, Failure> {
 
 /// Whether somebody is the agent.
 fn runs(state: &Path) -> io::Result<bool> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(state.join(LOCK))?;
-    match file.try_lock() {
+    match open_lock(&state.join(LOCK))?.try_lock() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),

@@ -38,8 +38,8 @@ impl Machines {
 
     /// The folder of a machine.
     fn folder(&self, vm_id: &str) -> PathBuf {
-        let digest = hex::encode(sealbook_crypto::sha256(vm_id.as_bytes()));
-        self.dir.join(digest.get(..32).unwrap_or(&digest))
+        let digest = sealbook_crypto::sha256(vm_id.as_bytes());
+        self.dir.join(hex::encode(&digest[..16]))
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, HashMap<String, Place>> {

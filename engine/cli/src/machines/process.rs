@@ -22,7 +22,7 @@ const READY: Duration = Duration::from_secs(40);
 /// How often it is looked whether the machine is still on.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The longest line that is read from a process, in bytes; a longer one ends the log.
+/// The longest line that is read from a process, in bytes; a longer one is cut into several.
 const LINE: u64 = 1 << 16;
 
 /// A process that was ready when it was started.

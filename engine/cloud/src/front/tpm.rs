@@ -55,7 +55,7 @@ impl Hardware {
 fn serve(cloud: &Cloud, machine: &Machine, tee: &Mutex<Option<Tee>>, ask: &Ask) -> Response<Full<Bytes>> {
     if !cloud.is_on(machine).unwrap_or(false) {
         let mut off = refusal(StatusCode::GONE, "the machine is off, or was booted again\n".to_owned());
-        off.headers_mut().insert("x-sealbook-machine", HeaderValue::from_static("off"));
+        off.headers_mut().insert(Machine::STATE, HeaderValue::from_static("off"));
         return off;
     }
     let mut tee = tee.lock().unwrap_or_else(PoisonError::into_inner);

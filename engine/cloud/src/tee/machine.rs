@@ -206,7 +206,7 @@ impl Machine {
     }
 
     /// Milliseconds since the machine was started, on the cloud clock.
-    pub fn uptime(&self, cx: &Cx<'_>) -> u64 {
+    fn uptime(&self, cx: &Cx<'_>) -> u64 {
         u64::try_from(cx.now.timestamp_millis().saturating_sub(self.started)).unwrap_or_default()
     }
 
@@ -221,7 +221,7 @@ impl Machine {
     }
 
     /// Puts a new report into the index of reports, with what the guest wrote for it.
-    pub fn make_report(&mut self, cx: &Cx<'_>) -> Result<(), Refusal> {
+    fn make_report(&mut self, cx: &Cx<'_>) -> Result<(), Refusal> {
         let mut user_data = [0; 64];
         if let Some(index) = self.nv.get(&USER_DATA) {
             let length = index.data.len().min(64);

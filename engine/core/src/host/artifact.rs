@@ -232,8 +232,10 @@ impl Writer {
     /// Appends some bytes.
     pub(crate) async fn append(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
         let mut open = self.take()?;
+        // It may be a secret, such as a released key: no copy of it stays behind in memory.
+        let bytes = SecretBytes::new(bytes);
         let (open, result) = aside(move || {
-            let result = open.append(&bytes);
+            let result = open.append(bytes.expose());
             Ok((open, result))
         })
         .await?;

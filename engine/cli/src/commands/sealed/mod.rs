@@ -50,9 +50,10 @@ struct Said {
     json: Value,
 }
 
-fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said, Problem> {
-    let (content_key, key) = match (&args.common.key, &args.kek) {
-        (Some(file), _) => (keys::content_key(file)?, ContentKey::Direct { kid: args.kid.clone() }),
+/// The content key, and what a sealed file says of it: one that was given, or a fresh one that is wrapped.
+fn content_key(args: &SealArgs) -> Result<(SecretBytes, ContentKey), Problem> {
+    match (&args.common.key, &args.kek) {
+        (Some(file), _) => Ok((keys::content_key(file)?, ContentKey::Direct { kid: args.kid.clone() })),
         (None, Some(file)) => {
             let kek = keys::kek(file)?;
             let key = sealed::generate_key();
@@ -64,10 +65,14 @@ fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said,
                 return Err(Problem::new(codes::KEY_FILE, "the labs' layout wraps with RSA-OAEP-256")
                     .because("the key encryption key is an AES key"));
             }
-            (key, wrapped)
+            Ok((key, wrapped))
         }
-        (None, None) => return Err(Problem::new(codes::USAGE, "--key or --kek is needed")),
-    };
+        (None, None) => Err(Problem::new(codes::USAGE, "--key or --kek is needed")),
+    }
+}
+
+fn seal_file(args: &SealArgs, rich: bool, stop: Arc<AtomicBool>) -> Result<Said, Problem> {
+    let (content_key, key) = content_key(args)?;
     let input = Input::open(&args.file, rich, stop)?;
     let target = Target::new(&args.out, args.common.force, false)?;
     let beside = match &args.common.wrapped {

@@ -6,14 +6,10 @@ use sealbook_attestation::policy::Encoded;
 use sealbook_crypto::rsa::RsaPublic;
 use serde_json::Value;
 
-use super::super::requests;
 use crate::attestation::issuers;
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::rules::Rule;
-
-/// The longest token that is read, in bytes; Azure's have about 10 KB.
-const LONGEST: usize = 64 * 1024;
 
 /// Clock skew that is granted, in seconds.
 const LEEWAY: i64 = 300;
@@ -53,13 +49,10 @@ fn unmet(why: impl std::fmt::Display) -> Refusal {
 /// Judges a token by a key's release policy (`release_policy` as the key shows it).
 pub(super) fn verify(cx: &Cx<'_>, policy: &Value, token: &str) -> Result<Environment, Refusal> {
     let policy = Encoded::envelope(policy).map_err(Refusal::internal)?.policy;
-    if token.len() > LONGEST {
-        return Err(unverified(format_args!("token.format: {} bytes, and {LONGEST} are read", token.len())));
-    }
-    let claimed = claimed(token).ok_or_else(|| unverified("token.format: no JSON Web Token with an issuer"))?;
-    let issuer = claimed["iss"].as_str().unwrap_or_default();
-    let trusted = policy.authorities().into_iter().any(|authority| same(authority, issuer));
-    if Rule::ReleasesNeedAnAuthorityOfThePolicy.holds() && !trusted {
+    // Nothing of it is believed yet: it says whose keys are to be asked for.
+    let claimed = maa::unverified(token.as_bytes()).map_err(|why| unverified(format_args!("token.format: {why}")))?;
+    let issuer = claimed["iss"].as_str().ok_or_else(|| unverified("token.format: the token names no issuer (iss)"))?;
+    if Rule::ReleasesNeedAnAuthorityOfThePolicy.holds() && !policy.trusts(issuer) {
         return Err(unverified(format_args!("token.issuer: {issuer} is no authority of the release policy")));
     }
     let keys = issuers::signing_keys(cx, issuer)?
@@ -79,18 +72,6 @@ pub(super) fn verify(cx: &Cx<'_>, policy: &Value, token: &str) -> Result<Environ
         return Err(unmet(format_args!("release.policy: {}", evaluation.reason())));
     }
     recipient(claims.value())
-}
-
-/// The claims of a token before anything is verified.
-fn claimed(token: &str) -> Option<Value> {
-    let payload = requests::decode(token.split('.').nth(1)?)?;
-    serde_json::from_slice(&payload).ok().filter(|claims: &Value| claims["iss"].is_string())
-}
-
-/// Authorities are written with and without a slash at the end; tokens name their issuer without.
-fn same(authority: &str, issuer: &str) -> bool {
-    let bare = |text| -> &str { str::strip_suffix(text, '/').unwrap_or(text) };
-    bare(authority) == bare(issuer)
 }
 
 /// The key of the environment: the first one in its runtime data that is for encryption.
