@@ -1,17 +1,18 @@
 //! The guest's agent: takes jobs out of the mailbox, runs them, and writes replies.
 //!
-//! It trusts nobody with more than Azure's own means do. Whoever may write the mailbox may hand it jobs, as whoever may
-//! run commands on a VM may; what it proves to others is which component asked for what ([`crate::release`]). It holds
-//! keys and plaintext in memory, and nothing else.
+//! It takes jobs from one run alone, which signs them: run-command, and with it rights over the VM, brought the key to
+//! verify them with. Whoever may write the mailbox can keep jobs from it, and no more. What it proves to others is which
+//! component asked for what ([`crate::release`]). It holds keys and plaintext in memory, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sealbook_azure::{Azure, AzureError, Kind};
+use sealbook_crypto::SigningKey;
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::{Event, Events};
-use sealbook_engine::guest::protocol::{Answer, Export, Job, Mailbox, Reply, VERSION};
+use sealbook_engine::guest::protocol::{Answer, Export, Job, Mailbox, Reply, Signed, VERSION};
 use sealbook_engine::host::{ArtifactStore, HostSettings, Judge, Memory, PluginHost, Runtime, RuntimeSettings};
 use sealbook_engine::journal::RunVault;
 use sealbook_engine::step::{Call, Checked, Failure, Host as _, StepError};
@@ -41,6 +42,10 @@ pub struct AgentSettings {
     pub agent: String,
     /// Where its mail lies.
     pub mailbox: Mailbox,
+    /// The public key of whoever gives it jobs; nobody else does.
+    pub signer: Vec<u8>,
+    /// The key that it signs its replies with.
+    pub signing: SigningKey,
     /// The machine's trusted hardware.
     pub tee: Arc<dyn Tee>,
     /// Who judges evidence.
@@ -76,15 +81,15 @@ pub async fn serve(
 ) -> Result<(), Failure> {
     let agent = Agent::new(settings)?;
     ready();
-    let (mut last, mut wait) = (String::new(), POLL.0);
+    let (mut done, mut wait) = (HashSet::new(), POLL.0);
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
         }
         match agent.next().await {
-            Ok(Some(job)) if job.id != last => {
-                last.clone_from(&job.id);
+            // A job that was done is not done again, whoever puts it back.
+            Ok(Some(job)) if done.insert(job.id.clone()) => {
                 wait = POLL.0;
                 if let Err(error) = agent.work(job).await {
                     tracing::warn!(%error, "a reply could not be written");
@@ -136,8 +141,8 @@ impl Agent {
             Err(error) if error.status == 404 => return Ok(None),
             Err(error) => return Err(error),
         };
-        // What is no job of this release can't be answered: it names nobody to answer to.
-        Ok(serde_json::from_slice(&bytes).ok())
+        // Whoever may write blobs may put anything here; a job is what the run has signed.
+        Ok(Signed::open(&bytes, &self.settings.signer))
     }
 
     async fn work(&self, job: Job) -> Result<(), AzureError> {
@@ -232,7 +237,8 @@ impl Agent {
     ) -> Result<(), AzureError> {
         let agent = self.settings.agent.clone();
         let reply = Reply { id: job.id.clone(), agent, answer, log, operations: ledger.operations() };
-        let bytes = serde_json::to_vec(&reply).unwrap_or_default();
+        let signed = Signed::by(&self.settings.signing, &reply).and_then(|signed| serde_json::to_vec(&signed));
+        let bytes = signed.unwrap_or_default();
         let (uri, kind) = (self.settings.mailbox.reply(), "application/json");
         self.settings.azure.blobs().put(&uri, bytes.into(), kind, &BTreeMap::new()).await.map(drop)
     }

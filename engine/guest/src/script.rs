@@ -1,6 +1,6 @@
 //! The parameters of the script that starts the agent, as the machine that runs it reads them.
 
-use sealbook_engine::guest::{DIGEST, MAILBOX};
+use sealbook_engine::guest::{DIGEST, MAILBOX, SIGNER};
 
 /// The end of every blob service's host name in the public cloud.
 const BLOBS: &str = ".blob.core.windows.net";
@@ -12,13 +12,15 @@ pub struct Parameters {
     pub mailbox: String,
     /// SHA-256 of the agent's program, in lower-case hex; empty: the program that is there.
     pub digest: String,
+    /// The public key of whoever gives the jobs (Ed25519), in lower-case hex.
+    pub signer: String,
 }
 
 /// Why the script can't be run with what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameters {
-    /// Other parameters than those two, or in another order.
-    #[error("the guest agent takes the parameters `mailbox` and `digest`, in this order")]
+    /// Other parameters than those three, or in another order.
+    #[error("the guest agent takes the parameters `mailbox`, `digest` and `signer`, in this order")]
     Names,
     /// No address of a folder in a blob container.
     #[error("`mailbox` is not the address of a folder (https://ACCOUNT.blob.core.windows.net/CONTAINER/FOLDER)")]
@@ -26,6 +28,9 @@ pub enum BadParameters {
     /// No SHA-256 digest.
     #[error("`digest` is not a SHA-256 digest: 64 digits of lower-case hex")]
     Digest,
+    /// No public key.
+    #[error("`signer` is not a public key: 64 digits of lower-case hex")]
+    Signer,
 }
 
 impl Parameters {
@@ -34,18 +39,21 @@ impl Parameters {
     /// # Errors
     /// [`BadParameters`], by the first thing that is wrong.
     pub fn parse(given: &[(String, String)]) -> Result<Self, BadParameters> {
-        let [(first, mailbox), (second, digest)] = given else { return Err(BadParameters::Names) };
-        if first != MAILBOX || second != DIGEST {
+        let [(first, mailbox), (second, digest), (third, signer)] = given else { return Err(BadParameters::Names) };
+        if first != MAILBOX || second != DIGEST || third != SIGNER {
             return Err(BadParameters::Names);
         }
         if !is_mailbox(mailbox) {
             return Err(BadParameters::Mailbox);
         }
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if !matches!(digest.len(), 0 | 64) || !digest.bytes().all(hex) {
+        let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if !matches!(digest.len(), 0 | 64) || !hex(digest) {
             return Err(BadParameters::Digest);
         }
-        Ok(Self { mailbox: mailbox.clone(), digest: digest.clone() })
+        if signer.len() != 64 || !hex(signer) {
+            return Err(BadParameters::Signer);
+        }
+        Ok(Self { mailbox: mailbox.clone(), digest: digest.clone(), signer: signer.clone() })
     }
 }
 
@@ -73,25 +81,37 @@ mod tests {
         let upper = digest.to_uppercase();
         type Given<'a> = &'a [(&'a str, &'a str)];
         let table: &[(Given<'_>, Result<(), BadParameters>)] = &[
-            (&[("mailbox", mailbox), ("digest", &digest)], Ok(())),
-            (&[("digest", &digest), ("mailbox", mailbox)], Err(BadParameters::Names)),
+            (&[("mailbox", mailbox), ("digest", &digest), ("signer", &digest)], Ok(())),
+            (&[("digest", &digest), ("mailbox", mailbox), ("signer", &digest)], Err(BadParameters::Names)),
+            (&[("mailbox", mailbox), ("digest", &digest)], Err(BadParameters::Names)),
             (&[("mailbox", mailbox)], Err(BadParameters::Names)),
             (&[], Err(BadParameters::Names)),
             (&[("mailbox", mailbox), ("digest", &digest), ("more", "")], Err(BadParameters::Names)),
-            (&[("mailbox", mailbox), ("digest", &upper)], Err(BadParameters::Digest)),
-            (&[("mailbox", mailbox), ("digest", "0f")], Err(BadParameters::Digest)),
-            (&[("mailbox", ""), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (&[("mailbox", mailbox), ("digest", &upper), ("signer", &digest)], Err(BadParameters::Digest)),
+            (&[("mailbox", mailbox), ("digest", "0f"), ("signer", &digest)], Err(BadParameters::Digest)),
+            (&[("mailbox", mailbox), ("digest", &digest), ("signer", "")], Err(BadParameters::Signer)),
+            (&[("mailbox", mailbox), ("digest", &digest), ("signer", &upper)], Err(BadParameters::Signer)),
+            (&[("mailbox", ""), ("digest", &digest), ("signer", &digest)], Err(BadParameters::Mailbox)),
             (
-                &[("mailbox", "http://lab1.blob.core.windows.net/mail/x"), ("digest", &digest)],
+                &[("mailbox", "http://lab1.blob.core.windows.net/mail/x"), ("digest", &digest), ("signer", &digest)],
                 Err(BadParameters::Mailbox),
             ),
-            (&[("mailbox", "https://lab1.blob.core.windows.net/"), ("digest", &digest)], Err(BadParameters::Mailbox)),
-            (&[("mailbox", "https://evil.example/mail/x"), ("digest", &digest)], Err(BadParameters::Mailbox)),
             (
-                &[("mailbox", "https://a.blob.core.windows.net/c/x?sig=x"), ("digest", &digest)],
+                &[("mailbox", "https://lab1.blob.core.windows.net/"), ("digest", &digest), ("signer", &digest)],
                 Err(BadParameters::Mailbox),
             ),
-            (&[("mailbox", "https://a@b.blob.core.windows.net/c/x"), ("digest", &digest)], Err(BadParameters::Mailbox)),
+            (
+                &[("mailbox", "https://evil.example/mail/x"), ("digest", &digest), ("signer", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
+            (
+                &[("mailbox", "https://a.blob.core.windows.net/c/x?sig=x"), ("digest", &digest), ("signer", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
+            (
+                &[("mailbox", "https://a@b.blob.core.windows.net/c/x"), ("digest", &digest), ("signer", &digest)],
+                Err(BadParameters::Mailbox),
+            ),
         ];
         for (given, expected) in table {
             let given: Vec<_> = given.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();

@@ -54,7 +54,7 @@ impl Step for Attest {
             Evidence::new(
                 "the token is the one that this step got",
                 claims == outputs.claims,
-                text(&tee["x-ms-sevsnpvm-launchmeasurement"]),
+                format!("launch measurement {}", text(&tee["x-ms-sevsnpvm-launchmeasurement"])),
             ),
         ])
     }

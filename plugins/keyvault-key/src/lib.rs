@@ -142,9 +142,11 @@ impl Step for KeyvaultKey {
                 false => check
                     .leaves(format!("the deleted key {}, unusable, as long as its vault keeps deleted keys", i.name)),
             };
-            return Ok(check
-                .costs(i.price().0, i.price().1)
-                .az(format!("az keyvault key create --id {uri} --kty {} --size {size}", i.kty())));
+            return Ok(check.costs(i.price().0, i.price().1).az(format!(
+                "az keyvault key create --id {uri} --kty {} --size {size}{}",
+                i.kty(),
+                i.az_release()
+            )));
         };
         cx.claim(&format!("A key {}", i.name), &uri, &bundle)?;
         let found = i.out(&bundle)?;
@@ -233,6 +235,14 @@ impl In {
             Kty::Rsa => "RSA",
             Kty::RsaHsm => "RSA-HSM",
         }
+    }
+
+    /// What the command for `az` says of its release.
+    fn az_release(&self) -> String {
+        let exportable = if self.exportable { " --exportable true" } else { "" };
+        let immutable = if self.immutable_policy { " --immutable true" } else { "" };
+        let policy = self.release_policy.as_ref().map(|policy| format!(" --policy '{policy}'{immutable}"));
+        format!("{exportable}{}", policy.unwrap_or_default())
     }
 
     /// The release policy as Key Vault carries it: base64url of its text.

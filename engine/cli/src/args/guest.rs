@@ -70,6 +70,9 @@ pub struct GuestStartArgs {
     /// Where the run's jobs and replies lie.
     #[arg(long, value_name = "URL")]
     pub mailbox: String,
+    /// The public key of the run that gives the agent its jobs (Ed25519), in hex.
+    #[arg(long, value_name = "HEX")]
+    pub signer: String,
     /// What the agent leaves on the machine until it is restarted: its lock, what it said, its log.
     #[arg(long, value_name = "FOLDER", default_value = "/run/sealbook")]
     pub state: PathBuf,

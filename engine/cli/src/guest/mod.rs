@@ -46,6 +46,14 @@ pub fn run(command: &GuestCommand) -> Option<ExitCode> {
     })
 }
 
+/// The public key of whoever gives an agent its jobs.
+fn signer(digits: &str) -> Result<Vec<u8>, String> {
+    hex::decode(digits)
+        .ok()
+        .filter(|key| key.len() == 32)
+        .ok_or_else(|| "the signer is no public key: 64 digits of hex".to_owned())
+}
+
 /// Opens the file of the agent's lock, whoever holds it.
 fn open_lock(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).open(path)

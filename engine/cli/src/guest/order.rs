@@ -62,6 +62,8 @@ pub struct Order {
     pub access: Access,
     /// URL of the blob container with the agent's work.
     pub mailbox: String,
+    /// Public key of whoever gives it work, in hex.
+    pub signer: String,
     /// Id of the process.
     pub instance: String,
 }
@@ -69,7 +71,12 @@ pub struct Order {
 impl Order {
     /// The line.
     pub fn line(&self) -> Zeroizing<String> {
-        let order = json!({ "access": self.access.to_json(), "mailbox": self.mailbox, "instance": self.instance });
+        let order = json!({
+            "access": self.access.to_json(),
+            "mailbox": self.mailbox,
+            "signer": self.signer,
+            "instance": self.instance,
+        });
         Zeroizing::new(format!("{order}\n"))
     }
 
@@ -83,6 +90,7 @@ impl Order {
         Ok(Self {
             access: Access::from_json(&order["access"]).map_err(invalid)?,
             mailbox: text("mailbox")?,
+            signer: text("signer")?,
             instance: text("instance")?,
         })
     }
@@ -97,7 +105,12 @@ mod tests {
     #[test]
     fn an_order_is_read_as_it_was_written() {
         let access = Access { port: 4711, pid: 7, secret: "s".to_owned().into(), roots: "# root".to_owned() };
-        let order = Order { access, mailbox: "https://a.blob.core.windows.net/c".to_owned(), instance: "i".to_owned() };
+        let order = Order {
+            access,
+            mailbox: "https://a.blob.core.windows.net/c".to_owned(),
+            signer: "0f".to_owned(),
+            instance: "i".to_owned(),
+        };
         let mut stdin = Cursor::new(format!("{}rest", order.line().as_str()));
         let read = Order::read(&mut stdin).unwrap();
         assert_eq!((read.line(), stdin.fill_buf().unwrap()), (order.line(), &b"rest"[..]));

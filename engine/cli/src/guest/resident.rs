@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sealbook_crypto::SigningKey;
 use sealbook_engine::guest::protocol::Mailbox;
 use sealbook_guest::agent::{self, AgentSettings};
 use sealbook_model::problem::{Problem, codes};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::machine::{Machine, VARIABLE};
-use super::{LOCK, fresh_id, isolate, lock, make_private_folder, open_lock};
+use super::{LOCK, fresh_id, isolate, lock, make_private_folder, open_lock, signer};
 use crate::app::Failure;
 use crate::args::{GuestAgentArgs, GuestStartArgs};
 use crate::out;
@@ -41,8 +42,12 @@ const SYSTEMD: &str = "/run/systemd/system";
 #[derive(Debug, Serialize, Deserialize)]
 struct Ready {
     agent: String,
+    /// The public key that it signs with, in hex.
+    key: String,
     version: String,
     mailbox: String,
+    /// The public key of whoever gives it jobs, in hex.
+    signer: String,
     /// The program that it is.
     program: String,
     pid: u32,
@@ -55,11 +60,11 @@ impl Ready {
 
     /// Says who is there, as the script's last line.
     fn announce(&self) {
-        out::json_line(&json!({ "agent": self.agent, "version": self.version }));
+        out::json_line(&json!({ "agent": self.agent, "key": self.key, "version": self.version }));
     }
 }
 
-/// Starts the agent, unless it runs for the same mailbox and is the same program, and says who it is.
+/// Starts the agent, unless it runs for the same run's process and is the same program, and says who it is.
 pub async fn start(args: &GuestStartArgs) -> Result<u8, Failure> {
     if !sealbook_guest::is_mailbox(&args.mailbox) {
         return Err(Problem::new(codes::USAGE, "--mailbox is not the address of a folder in a blob container")
@@ -67,6 +72,7 @@ pub async fn start(args: &GuestStartArgs) -> Result<u8, Failure> {
             .into());
     }
     let failed = |error: io::Error| not_started(&error.to_string());
+    signer(&args.signer).map_err(|why| Problem::new(codes::USAGE, why))?;
     make_private_folder(&args.state).map_err(failed)?;
     let program = std::env::current_exe().map_err(failed)?;
     let deadline = Instant::now() + PATIENCE;
@@ -74,7 +80,7 @@ pub async fn start(args: &GuestStartArgs) -> Result<u8, Failure> {
     while runs(&args.state).map_err(failed)? {
         // An agent that holds the lock and has not said yet who it is is on its way.
         if let Some(ready) = Ready::read(&args.state).filter(|_| !ended) {
-            if ready.mailbox == args.mailbox && Path::new(&ready.program) == program {
+            if ready.mailbox == args.mailbox && ready.signer == args.signer && Path::new(&ready.program) == program {
                 ready.announce();
                 return Ok(0);
             }
@@ -157,7 +163,7 @@ fn command(args: &GuestStartArgs, program: &Path, instance: &str, systemd: bool)
     } else {
         Command::new(program)
     };
-    command.args(["guest", "agent", "--mailbox", &args.mailbox, "--state"]).arg(&args.state);
+    command.args(["guest", "agent", "--mailbox", &args.mailbox, "--signer", &args.signer, "--state"]).arg(&args.state);
     command.args(["--instance", instance]);
     command
 }
@@ -193,8 +199,11 @@ pub async fn agent(args: &GuestAgentArgs) -> Result<u8, Failure> {
     machine.demand_report().await?;
     let mailbox = Mailbox::at(&args.start.mailbox);
     agent::require_identity(&machine.azure, &mailbox).await.map_err(|e| failed(&e))?;
+    let (signer, signing) = (signer(&args.start.signer).map_err(|e| failed(&e))?, SigningKey::generate());
     let ready = Ready {
         agent: args.instance.clone(),
+        key: hex::encode(signing.public()),
+        signer: args.start.signer.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mailbox: args.start.mailbox.clone(),
         program: std::env::current_exe().map_err(|e| failed(&e))?.display().to_string(),
@@ -204,6 +213,8 @@ pub async fn agent(args: &GuestAgentArgs) -> Result<u8, Failure> {
         azure: machine.azure,
         agent: args.instance.clone(),
         mailbox,
+        signer,
+        signing,
         judge: machine.judge,
         tee: Arc::new(machine.tee),
     };
@@ -233,7 +244,7 @@ mod tests {
     #[test]
     fn systemd_runs_the_same_command_and_keeps_it_small() {
         let mailbox = "https://lab1.blob.core.windows.net/mail/k3f7qa".to_owned();
-        let args = GuestStartArgs { mailbox, state: "/run/sealbook".into() };
+        let args = GuestStartArgs { mailbox, signer: "0f".repeat(32), state: "/run/sealbook".into() };
         let program = Path::new("/opt/sealbook/00/sealbook");
         let plain = words(&command(&args, program, "0a", false));
         assert_eq!(plain[0], "/opt/sealbook/00/sealbook");

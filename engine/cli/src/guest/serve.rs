@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use sealbook_crypto::SigningKey;
 use sealbook_engine::guest::protocol::Mailbox;
 use sealbook_guest::agent::{self, AgentSettings};
 use serde_json::json;
 
 use super::machine::Machine;
 use super::order::Order;
-use super::{LOCK, isolate, lock};
+use super::{LOCK, isolate, lock, signer};
 use crate::out;
 
 /// What every process of a machine starts with.
@@ -49,14 +50,19 @@ async fn agent(start: Start) -> io::Result<()> {
     let machine = Machine::of(&order.access, None).map_err(io::Error::other)?;
     let mailbox = Mailbox::at(&order.mailbox);
     agent::require_identity(&machine.azure, &mailbox).await.map_err(io::Error::other)?;
+    let (signer, signing) = (signer(&order.signer).map_err(io::Error::other)?, SigningKey::generate());
+    let key = hex::encode(signing.public());
     let settings = AgentSettings {
         azure: machine.azure,
         agent: order.instance.clone(),
         mailbox,
+        signer,
+        signing,
         judge: machine.judge,
         tee: Arc::new(machine.tee),
     };
-    let ready = json!({ "agent": order.instance, "version": env!("CARGO_PKG_VERSION"), "isolation": isolation });
+    let ready =
+        json!({ "agent": order.instance, "key": key, "version": env!("CARGO_PKG_VERSION"), "isolation": isolation });
     agent::serve(settings, || out::json_line(&ready), machine.off).await.map_err(io::Error::other)
 }
 

@@ -55,7 +55,12 @@ impl Process {
         let log = Arc::new(Mutex::new(log));
         let door = MachineDoor::open(cloud.clone(), machine.clone()).await.map_err(|e| failed(&e))?;
         let access = Access::through(&door, cloud).await.map_err(|e| failed(&e))?;
-        let order = Order { access, mailbox: parameters.mailbox.clone(), instance: fresh_id() };
+        let order = Order {
+            access,
+            mailbox: parameters.mailbox.clone(),
+            signer: parameters.signer.clone(),
+            instance: fresh_id(),
+        };
         let mut child = spawn(&disk).map_err(|e| failed(&e))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())

@@ -10,4 +10,4 @@ mod remote;
 mod script;
 
 pub use remote::{GuestSettings, Guests};
-pub use script::{DIGEST, MAILBOX, SCRIPT, Started, stdout};
+pub use script::{DIGEST, MAILBOX, SCRIPT, SIGNER, Started, stdout};

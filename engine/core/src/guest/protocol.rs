@@ -2,18 +2,70 @@
 //!
 //! Below the run's mailbox there is one `job.json`, which this machine replaces, and one `reply.json`, which the agent
 //! replaces: a run does one thing at a time. Components lie in `components/`, by digest.
+//!
+//! Whoever may write blobs there is not yet whoever may give orders: both sides sign what they write ([`Signed`]), and
+//! learn each other's keys through run-command, which takes rights over the VM itself.
 
+use sealbook_crypto::{SigningKey, verify};
 use sealbook_model::CloudName;
 use sealbook_model::grant::Grant;
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::{Evidence, Failure, Finding, Operation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::step::Call;
 
 /// Version of the protocol. Both sides are of one release; an older agent refuses by name.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// A message, and who wrote it (Ed25519, RFC 8032, over the kind of message and its text).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Signed {
+    /// The message, JSON.
+    text: String,
+    /// 64 bytes in hex.
+    signature: String,
+}
+
+impl Signed {
+    /// Signs a message.
+    ///
+    /// # Errors
+    /// It can't be written as JSON.
+    pub fn by<M: Message>(key: &SigningKey, message: &M) -> Result<Self, serde_json::Error> {
+        let text = serde_json::to_string(message)?;
+        let signature = hex::encode(key.sign(&signed_bytes(M::KIND, &text)));
+        Ok(Self { text, signature })
+    }
+
+    /// The message in `bytes`, if the holder of this key wrote it as a message of this kind.
+    #[must_use]
+    pub fn open<M: Message>(bytes: &[u8], public: &[u8]) -> Option<M> {
+        let Self { text, signature } = serde_json::from_slice(bytes).ok()?;
+        verify(public, &signed_bytes(M::KIND, &text), &hex::decode(signature).ok()?).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+fn signed_bytes(kind: &str, text: &str) -> Vec<u8> {
+    format!("sealbook guest {kind} {VERSION}\n{text}").into_bytes()
+}
+
+/// What may be signed.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Its kind: a message of one kind is none of another.
+    const KIND: &'static str;
+}
+
+impl Message for Job {
+    const KIND: &'static str = "job";
+}
+
+impl Message for Reply {
+    const KIND: &'static str = "reply";
+}
 
 /// One call into a plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -167,5 +219,36 @@ impl Mailbox {
     #[must_use]
     pub fn agent(&self, digest: &str) -> String {
         format!("{}/agent/{digest}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_its_writers_and_of_its_kind() {
+        let (writer, other) = (SigningKey::generate(), SigningKey::generate());
+        let reply = Reply {
+            id: "1".into(),
+            agent: "a".into(),
+            answer: Answer::Working,
+            log: Vec::new(),
+            operations: Vec::new(),
+        };
+        let bytes = serde_json::to_vec(&Signed::by(&writer, &reply).unwrap()).unwrap();
+        let opened = |bytes: &[u8], key: &SigningKey| Signed::open::<Reply>(bytes, &key.public()).map(|reply| reply.id);
+        assert_eq!(opened(&bytes, &writer).as_deref(), Some("1"));
+        let bent = String::from_utf8(bytes.clone()).unwrap().replace("\\\"1\\\"", "\\\"2\\\"");
+        assert_ne!(bent.as_bytes(), bytes);
+        for (what, bytes, key) in [
+            ("another's", bytes.as_slice(), &other),
+            ("bent", bent.as_bytes(), &writer),
+            ("unsigned", &serde_json::to_vec(&reply).unwrap(), &writer),
+            ("nothing", b"", &writer),
+        ] {
+            assert_eq!(opened(bytes, key), None, "{what}");
+        }
+        assert!(Signed::open::<Job>(&bytes, &writer.public()).is_none(), "a reply is no job");
     }
 }

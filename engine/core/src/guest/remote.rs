@@ -8,17 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sealbook_azure::{Answer as Begun, Azure, AzureError, Polled};
+use sealbook_crypto::SigningKey;
 use sealbook_model::grant::{Capability, Use, Verb};
 use sealbook_model::id::Digest;
 use sealbook_model::journal::{Finding, GuestAt};
 use sealbook_model::problem::codes;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::protocol::{self, Export, Job, Mailbox, Reply};
-use super::script::{DIGEST, MAILBOX, SCRIPT, Started, stdout};
+use super::protocol::{self, Export, Job, Mailbox, Reply, Signed};
+use super::script::{DIGEST, MAILBOX, SCRIPT, SIGNER, Started, stdout};
 use crate::event::Event;
 use crate::host::{Components, PluginHost, refused};
 use crate::references::references;
@@ -45,10 +45,21 @@ pub struct GuestSettings {
 pub struct Guests {
     here: PluginHost,
     settings: GuestSettings,
+    /// Signs the jobs of this process.
+    signing: SigningKey,
     /// The agents that this process has met.
-    agents: std::sync::Mutex<HashMap<GuestAt, String>>,
+    agents: std::sync::Mutex<HashMap<GuestAt, Agent>>,
     /// Components that are in a mailbox.
     sent: std::sync::Mutex<HashSet<(GuestAt, Digest)>>,
+}
+
+/// An agent that this process has met, through run-command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Agent {
+    /// Its id.
+    id: String,
+    /// The public key that it signs with.
+    key: Vec<u8>,
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -59,7 +70,7 @@ impl Guests {
     /// Adds confidential VMs to a host.
     #[must_use]
     pub fn new(here: PluginHost, settings: GuestSettings) -> Self {
-        Self { here, settings, agents: Default::default(), sent: Default::default() }
+        Self { here, settings, signing: SigningKey::generate(), agents: Default::default(), sent: Default::default() }
     }
 
     /// Has a guest's agent make a call.
@@ -87,9 +98,9 @@ impl Guests {
             None => self.meet(call, at, &mailbox).await?,
         };
         self.send_component(at, &mailbox, &call.component).await?;
-        let job = Job::new(call, &agent, Uuid::new_v4().simple().to_string(), export);
+        let job = Job::new(call, &agent.id, Uuid::new_v4().simple().to_string(), export);
         self.put(&mailbox.job(), &job).await?;
-        let reply = self.reply(call, at, &mailbox, &job).await?;
+        let reply = self.reply(call, at, &mailbox, &job, &agent).await?;
         for (level, message) in reply.log {
             call.events.send(Event::Log { step: call.step.clone(), level, message });
         }
@@ -119,21 +130,27 @@ impl Guests {
     }
 
     /// Waits for the reply, and looks after the agent when there is no sign of it.
-    async fn reply(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox, job: &Job) -> Result<Reply, Failure> {
+    async fn reply(
+        &self,
+        call: &Call,
+        at: &GuestAt,
+        mailbox: &Mailbox,
+        job: &Job,
+        agent: &Agent,
+    ) -> Result<Reply, Failure> {
         let begun = Instant::now();
         let (mut wait, mut sign, mut noticed) = (POLL.0, begun, false);
         loop {
             tokio::time::sleep(wait).await;
             wait = (wait * 3 / 2).min(POLL.1);
-            if let Some(reply) = self.read(&mailbox.reply()).await?.filter(|reply| reply.id == job.id) {
+            if let Some(reply) = self.read(&mailbox.reply(), agent).await?.filter(|reply| reply.id == job.id) {
                 if !matches!(reply.answer, protocol::Answer::Working) {
                     return Ok(reply);
                 }
                 noticed = true;
             }
             if sign.elapsed() >= self.settings.look_after {
-                let agent = self.meet(call, at, mailbox).await?;
-                if agent != job.agent {
+                if self.meet(call, at, mailbox).await? != *agent {
                     return Err(restarted(at));
                 }
                 sign = Instant::now();
@@ -145,7 +162,7 @@ impl Guests {
     }
 
     /// Starts the agent unless it runs, and learns its id.
-    async fn meet(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox) -> Result<String, Failure> {
+    async fn meet(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox) -> Result<Agent, Failure> {
         let binary: Option<Bytes> = match &self.settings.binary {
             Some(path) => Some(tokio::fs::read(path).await.map_err(|error| unreadable(&error))?.into()),
             None => None,
@@ -168,15 +185,17 @@ impl Guests {
         if started.forbidden {
             return Err(StepError::Transient { message: no_role(at), retry_after: None }.into());
         }
-        if started.agent.is_empty() {
+        let key = hex::decode(&started.key).unwrap_or_default();
+        if started.agent.is_empty() || key.is_empty() {
             return Err(unavailable(at, "its agent could not be installed"));
         }
+        let agent = Agent { id: started.agent, key };
         if !started.isolation.is_empty() && !lock(&self.agents).contains_key(at) {
             let message = format!("{}: {}", at.name(), started.isolation);
             call.events.send(Event::Log { step: call.step.clone(), level: "info".into(), message });
         }
-        lock(&self.agents).insert(at.clone(), started.agent.clone());
-        Ok(started.agent)
+        lock(&self.agents).insert(at.clone(), agent.clone());
+        Ok(agent)
     }
 
     async fn run_script(&self, call: &Call, at: &GuestAt, mailbox: &Mailbox, digest: &str) -> Result<Started, Failure> {
@@ -184,7 +203,11 @@ impl Guests {
         let body = json!({
             "commandId": "RunShellScript",
             "script": SCRIPT,
-            "parameters": [{ "name": MAILBOX, "value": mailbox.base() }, { "name": DIGEST, "value": digest }],
+            "parameters": [
+                { "name": MAILBOX, "value": mailbox.base() },
+                { "name": DIGEST, "value": digest },
+                { "name": SIGNER, "value": hex::encode(self.signing.public()) },
+            ],
         });
         let begun = arm.post(&format!("{}/runCommand", at.vm), Some(&body), None).await;
         let mut answer = match begun.map_err(|error| not_running(at, &error))? {
@@ -226,8 +249,9 @@ impl Guests {
         Ok(())
     }
 
-    async fn put(&self, uri: &str, what: &impl Serialize) -> Result<(), Failure> {
-        let bytes = serde_json::to_vec(what).map_err(|error| StepError::Permanent { message: error.to_string() })?;
+    async fn put(&self, uri: &str, job: &Job) -> Result<(), Failure> {
+        let signed = Signed::by(&self.signing, job).and_then(|signed| serde_json::to_vec(&signed));
+        let bytes = signed.map_err(|error| StepError::Permanent { message: error.to_string() })?;
         self.upload(uri, bytes.into(), "application/json").await
     }
 
@@ -243,10 +267,10 @@ impl Guests {
         put.map(drop).map_err(|error| refused(&error))
     }
 
-    async fn read(&self, uri: &str) -> Result<Option<Reply>, Failure> {
+    async fn read(&self, uri: &str, agent: &Agent) -> Result<Option<Reply>, Failure> {
         match self.settings.azure.blobs().get(uri).await {
-            // A reply that is no reply was not written by the agent of this release.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            // What that agent did not sign is not its reply, whoever put it there.
+            Ok(bytes) => Ok(Signed::open(&bytes, &agent.key)),
             Err(error) if error.status == 404 => Ok(None),
             Err(error) => Err(refused(&error)),
         }

@@ -8,6 +8,9 @@ pub const MAILBOX: &str = "mailbox";
 /// Parameter with the SHA-256 of the agent's binary, in lower-case hex.
 pub const DIGEST: &str = "digest";
 
+/// Parameter with the public key of whoever gives the agent its jobs (Ed25519), in lower-case hex.
+pub const SIGNER: &str = "signer";
+
 /// The script (`RunShellScript`). It installs the agent's binary if it is not there, from the mailbox and with the VM's
 /// own identity, checks its digest, and starts it unless it is running. Its last line is a [`Started`] as JSON.
 ///
@@ -19,6 +22,7 @@ pub const SCRIPT: &[&str] = &[
     "set -eu",
     "mailbox=${mailbox:-${1#mailbox=}}",
     "digest=${digest:-${2#digest=}}",
+    "signer=${signer:-${3#signer=}}",
     "umask 077",
     "home=/opt/sealbook/$digest",
     "if [ ! -x \"$home/sealbook\" ]; then",
@@ -45,7 +49,7 @@ pub const SCRIPT: &[&str] = &[
     "  chmod 700 \"$home/new\"",
     "  mv \"$home/new\" \"$home/sealbook\"",
     "fi",
-    "exec \"$home/sealbook\" guest start --mailbox \"$mailbox\"",
+    "exec \"$home/sealbook\" guest start --mailbox \"$mailbox\" --signer \"$signer\"",
 ];
 
 /// What the script answers when it succeeded.
@@ -54,6 +58,8 @@ pub const SCRIPT: &[&str] = &[
 pub struct Started {
     /// The agent, by an id that is new with every start of it.
     pub agent: String,
+    /// The public key that it signs its replies with (Ed25519), in hex.
+    pub key: String,
     /// Its version.
     pub version: String,
     /// How it is kept apart from the rest of its machine, in words.

@@ -6,6 +6,7 @@ use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic, TransferBlob};
 use serde_json::{Value, json};
 
+use super::artifact::Sealed;
 use super::desk::Desk;
 use super::fault::Fault;
 use super::handle::Pair;
@@ -35,6 +36,20 @@ pub(crate) async fn keep(desk: &Desk, name: &str, document: &SecretBytes) -> Res
     })?;
     desk.shelf.write(&desk.call.step, name, document.expose().to_vec(), true).await?;
     Ok(Pair { reference: format!("artifact:{}/{name}", desk.call.step), key })
+}
+
+/// The longest PKCS#8 document of an RSA key that is a pair: one of 4096 bits takes 2.4 KB.
+const LONGEST: u64 = 4096;
+
+/// Refuses to let a pair's private half out as a file: it is sealed at rest and used by handle, and nothing else.
+pub(crate) async fn stays(source: &Sealed) -> Result<(), Failure> {
+    if source.is_secret()
+        && source.length() <= LONGEST
+        && RsaKey::from_pkcs8(source.read_secret().await?.expose()).is_ok()
+    {
+        return Err(invalid("source", "it is a key pair, whose private half stays where it is"));
+    }
+    Ok(())
 }
 
 /// Opens a pair by its reference.

@@ -74,6 +74,9 @@ impl Document<'_> {
     }
 }
 
+/// The types that can be judged.
+const JUDGED: [&str; 2] = ["verdict/1", document::TYPE];
+
 /// Every document in `outputs`, however deep, in order.
 pub(super) fn documents(outputs: &Value) -> Vec<Document<'_>> {
     let mut found = Vec::new();
@@ -84,10 +87,16 @@ pub(super) fn documents(outputs: &Value) -> Vec<Document<'_>> {
 fn collect<'a>(value: &'a Value, found: &mut Vec<Document<'a>>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Object(members) => match kind(members) {
-            Some(kind) => found.push(Document { kind, body: value }),
-            None => members.values().for_each(|member| collect(member, found)),
-        },
+        Value::Object(members) => {
+            let kind = kind(members);
+            if let Some(kind) = kind {
+                found.push(Document { kind, body: value });
+            }
+            // What can't be judged may be the wrapping of what can.
+            if kind.is_none_or(|kind| !JUDGED.contains(&kind)) {
+                members.values().for_each(|member| collect(member, found));
+            }
+        }
         _ => {}
     }
 }
@@ -127,21 +136,25 @@ pub(super) fn judge(document: &Document<'_>, roots: &Roots, at: i64) -> Verdict 
     }
 }
 
-/// A verdict that the step came to, with its checks (`checks`, `facts`), but without the evidence behind it: what it
-/// said is taken over.
+/// A verdict that the step came to, with its checks (`checks`, `facts`), but without the evidence behind it: nothing is
+/// proved by it, whatever it says of itself, and a failure that it admits is one.
 fn recorded_verdict(body: &Value) -> Verdict {
     let mut verdict = Verdict::default();
     let read = serde_json::from_value::<Verdict>(body.clone());
-    let said = |said: &Verdict| {
-        let word = if said.passed() { "passed" } else { "did not pass" };
-        format!(
-            "a verdict of {} checks, which {word}; the evidence behind it is not in the transcript",
-            said.checks.len()
-        )
-    };
-    if let Some(read) = verdict.demand("evidence.format", read, said) {
-        verdict.check("evidence.passed", read.passed(), "at least one check passed and none failed");
-        verdict.absorb(read);
+    match read {
+        Err(error) => {
+            verdict.check("evidence.format", false, error.to_string());
+        }
+        Ok(said) if !said.passed() => {
+            verdict.check("evidence.claimed", false, "the step's own verdict is that it does not hold");
+        }
+        Ok(said) => {
+            let why = format!(
+                "the step's own verdict of {} checks, which passed; the evidence behind it is not in the transcript",
+                said.checks.len()
+            );
+            verdict.note("evidence.claimed", Outcome::NotApplicable, why);
+        }
     }
     verdict
 }
@@ -169,6 +182,7 @@ mod tests {
             (json!({ "evidence": "Verdict/1" }), vec![]),
             (document("verdict/1"), vec!["verdict/1"]),
             (json!({ "a": [1, { "b": document("x-y/12") }], "c": document("verdict/1") }), vec!["x-y/12", "verdict/1"]),
+            (json!({ "evidence": "moon-rock/1", "in": machine("azure-guest") }), vec!["moon-rock/1", "azure-guest"]),
         ];
         for (outputs, kinds) in table {
             assert_eq!(documents(&outputs).iter().map(|d| d.kind).collect::<Vec<_>>(), kinds, "{outputs}");
@@ -180,9 +194,10 @@ mod tests {
         let check = |outcome: &str| json!({ "name": "snp.signature", "outcome": outcome, "detail": "seen" });
         let document = |checks: Value| json!({ "evidence": "verdict/1", "checks": checks, "facts": { "f": 1 } });
         let table = [
-            (document(json!([check("passed")])), true, None),
-            (document(json!([check("failed")])), false, Some("evidence.passed")),
-            (document(json!([])), false, Some("evidence.passed")),
+            // Nothing is proved by what a step says of itself.
+            (document(json!([check("passed")])), false, None),
+            (document(json!([check("failed")])), false, Some("evidence.claimed")),
+            (document(json!([])), false, Some("evidence.claimed")),
             (document(json!("none")), false, Some("evidence.format")),
             (json!({ "evidence": "verdict/1" }), false, Some("evidence.format")),
             // Of a machine, and not to be read: that is a failure, whatever it calls itself.

@@ -1,5 +1,6 @@
 //! Judging a transcript, offline: everything that can be checked without the home that wrote it.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
 use sealbook_attestation::{Outcome, Roots, Verdict};
@@ -235,11 +236,27 @@ fn digests(verdict: &mut Verdict, claimed: &Claimed) {
     verdict.check("run.digests", same, detail);
 }
 
-/// Judges the evidence in the outputs, each as of when it was recorded.
+/// Judges the evidence in the outputs, each as of when it was recorded, and whether it is this run's: a machine's evidence
+/// carries the digest of the component that had it collected, and the hash of the run's last record by then.
 fn evidence(verdict: &mut Verdict, claimed: &Claimed, roots: &Roots) {
+    let mut components: BTreeSet<[u8; 32]> = BTreeSet::new();
+    let mut earlier: BTreeSet<[u8; 32]> = BTreeSet::new();
     for line in &claimed.records {
+        if let Record::RunStarted(started) = &line.entry.record {
+            components.extend(started.plugins.values().map(|pinned| *pinned.component.bytes()));
+        }
+        earlier.insert(line.hash);
         let Record::StepSucceeded { step, outputs, .. } = &line.entry.record else { continue };
         for judged in judged(outputs, roots, line.entry.at) {
+            if let Some(data) = judged.verdict.facts.get("vm.user_data") {
+                let data = data.as_str().and_then(|text| hex::decode(text).ok()).unwrap_or_default();
+                let half = |part: Option<&[u8]>| part.and_then(|part| <[u8; 32]>::try_from(part).ok());
+                let (component, record) = (half(data.get(..32)), half(data.get(32..)));
+                let ours = component.is_some_and(|it| components.contains(&it))
+                    && record.is_some_and(|it| earlier.contains(&it));
+                let what = "the evidence names a plugin of this run, and a record of it that is older";
+                verdict.check(format!("evidence.{step}.bound"), ours, what);
+            }
             for check in judged.verdict.checks {
                 let name = check.name.strip_prefix("evidence.").unwrap_or(&check.name);
                 verdict.note(format!("evidence.{step}.{name}"), check.outcome, check.detail);

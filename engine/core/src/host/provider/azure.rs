@@ -65,6 +65,9 @@ impl azure::Host for Azure<'_> {
         let verb = if asks(id.as_str()) { Verb::Read } else { Verb::Write };
         desk.allow(Capability::Azure, verb, id.as_str(), None)?;
         let (arm, body) = (desk.azure.arm(), self.seat.json("body", &body)?);
+        if verb == Verb::Read && id.as_str().to_ascii_lowercase().ends_with("/api/query") {
+            within_the_workspace(&body)?;
+        }
         Ok(self.seat.look("azure.query", arm.query(id.as_str(), &body, api.as_deref())).await?.to_string())
     }
 
@@ -219,6 +222,32 @@ fn version(text: Option<String>) -> Result<Option<String>, Failure> {
     }
 }
 
+/// Refuses a query that would reach beyond the workspace that it is put to: into others, into Resource Graph or Data
+/// Explorer, or out to the network ("Query across resources", "externaldata operator", Azure Monitor).
+fn within_the_workspace(body: &Value) -> Result<(), Failure> {
+    const BEYOND: [&str; 9] =
+        ["workspace", "app", "resource", "adx", "arg", "cluster", "database", "externaldata", "http_request"];
+    let known = body.as_object().is_some_and(|fields| fields.keys().all(|name| name == "query" || name == "timespan"));
+    if !known {
+        return Err(invalid("body", "a query of logs has `query` and `timespan`, and nothing else".into()));
+    }
+    let query = body["query"].as_str().unwrap_or_default().to_ascii_lowercase();
+    if query.contains("//") {
+        return Err(invalid("body", "a query of logs has no comments here: they could hide what it reaches".into()));
+    }
+    // A name counts where it is called; columns may have the same.
+    let query: String = query.chars().filter(|c| !c.is_whitespace()).collect();
+    let called = |name: &&str| {
+        query.match_indices(&format!("{name}(")).any(|(at, _)| {
+            !query.get(..at).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        })
+    };
+    match BEYOND.iter().find(|name| called(name)) {
+        None => Ok(()),
+        Some(name) => Err(invalid("body", format!("`{name}` reaches beyond the workspace that was granted"))),
+    }
+}
+
 /// Whether a POST only asks: for the availability of a name, or a workspace for its logs.
 fn asks(id: &str) -> bool {
     let id = id.to_ascii_lowercase();
@@ -246,6 +275,22 @@ mod tests {
         for deed in [&format!("{workspace}/purge"), "/subscriptions/s/providers/Microsoft.Other/things/t/api/query"] {
             assert!(!asks(deed), "{deed}");
         }
+    }
+
+    #[test]
+    fn queries_stay_in_their_workspace() {
+        let asked = |query: &str| within_the_workspace(&serde_json::json!({ "query": query })).is_ok();
+        assert!(asked("AzureDiagnostics | where OperationName in ('KeyRelease') | project TimeGenerated, Resource"));
+        for beyond in [
+            "workspace('other').AzureDiagnostics",
+            "union AzureDiagnostics, Workspace ( \"other\" ).AzureActivity",
+            "arg('').resources",
+            "externaldata (a: string) ['https:evil.example']",
+            "workspace//\n('other').AzureDiagnostics",
+        ] {
+            assert!(!asked(beyond), "{beyond}");
+        }
+        assert!(within_the_workspace(&serde_json::json!({ "query": "T", "workspaces": ["other"] })).is_err());
     }
 
     #[test]

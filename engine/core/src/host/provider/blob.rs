@@ -15,6 +15,7 @@ use crate::host::effect::{BlobDelete, BlobPut, ContainerCreate, META_SECRET};
 use crate::host::failure;
 use crate::host::fault::Refusal;
 use crate::host::handle::Artifact;
+use crate::host::pair;
 use crate::step::{AzureCause, Failure, StepError};
 
 /// The interface's view of the store.
@@ -72,6 +73,7 @@ impl blob::Host for Blob<'_> {
         }
         let Artifact(source) = self.table.get(&source)?;
         let (sha256, secret) = (source.sha256().to_owned(), source.is_secret());
+        pair::stays(source).await?;
         let content = source.read_all().await?;
         let put = BlobPut::new(&desk, uri, content, content_type, sha256, secret, desk.mark(&effect));
         Ok(self.seat.effect("blob.put", effect, put).await?.to_string())

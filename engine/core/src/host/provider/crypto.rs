@@ -138,6 +138,7 @@ impl crypto::Host for Crypto<'_> {
         let options = SealOptions::read(&self.seat.json("options", &options)?)?;
         let key = self.table.get(&secret)?.bytes.clone();
         let Artifact(source) = self.table.get(&source)?;
+        pair::stays(source).await?;
         let sealed = sealing::seal(&desk, key, source, &name, options);
         let artifact = self.seat.look("crypto.seal-file", sealed).await?;
         Ok(self.table.push(Artifact(artifact))?)
