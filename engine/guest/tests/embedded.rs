@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are tests, too")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,11 +16,16 @@ use sealbook_azure::{
     Account, Answer, Azure, Credential, HttpSend, Polled, RetryRules, Settings, Transport, TransportError,
 };
 use sealbook_cloud::{Cloud, CloudConfig, Tee as Chip};
+use sealbook_crypto::SigningKey;
 use sealbook_crypto::rsa::{RsaAesWrap, RsaKey};
+use sealbook_engine::guest::protocol::{Export, Job, Mailbox, Reply, Signed, VERSION};
 use sealbook_engine::tee::{Attested, Tee as _};
 use sealbook_guest::Release;
+use sealbook_guest::agent::{self, AgentSettings};
 use sealbook_guest::hardware::Hardware;
+use sealbook_model::id::{Digest, RunId};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PROVIDER: &str = "https://sharedweu.weu.attest.azure.net";
@@ -252,7 +258,105 @@ async fn a_key_is_released_to_the_machine_that_was_attested_and_to_no_other() {
     // After a restart the machine itself has to be attested again.
     lab.post(&format!("{}/restart", guest.id)).await;
     let stale = guest.release.release(&guest.azure, &key, &attested, RsaAesWrap::Sha256).await.unwrap_err();
-    assert!(stale.error.to_string().contains("attest again"), "{stale}");
+    assert!(stale.error.to_string().contains("attest this machine"), "{stale}");
     let fresh = guest.attest(user_data).await;
     guest.release.release(&guest.azure, &key, &fresh, RsaAesWrap::Sha256).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_takes_jobs_from_its_run_alone_and_none_twice() {
+    let lab = Lab::open().await;
+    lab.post(&format!("/subscriptions/{}/providers/Microsoft.Storage/register", lab.me.subscription_id)).await;
+    lab.cloud.advance(Duration::from_secs(60)).unwrap();
+    let account = "/providers/Microsoft.Storage/storageAccounts/agentmail7";
+    let body =
+        json!({ "location": "westeurope", "sku": { "name": "Standard_LRS" }, "kind": "StorageV2", "properties": {} });
+    lab.put(account, body).await;
+    let guest = lab.guest("cvm", true).await;
+    let role = "Storage Blob Data Contributor";
+    lab.assign(&lab.id(account), role, &lab.me.principal_id, "User").await;
+    lab.assign(&lab.id(account), role, &guest.principal, "ServicePrincipal").await;
+    let container = "https://agentmail7.blob.core.windows.net/guest";
+    let blobs = lab.azure.blobs();
+    blobs.create_container(container, &BTreeMap::new()).await.unwrap();
+
+    let run: RunId = "abc234".parse().unwrap();
+    let mailbox = Mailbox::of(container, &run);
+    let (host, stranger, agent) = (SigningKey::generate(), SigningKey::generate(), SigningKey::generate());
+    let agent_key = agent.public();
+    let cancel = CancellationToken::new();
+    let serving = tokio::spawn(agent::serve(
+        AgentSettings {
+            azure: guest.azure.clone(),
+            agent: "one".into(),
+            mailbox: mailbox.clone(),
+            signer: host.public().to_vec(),
+            signing: agent,
+            tee: Arc::new(guest.release),
+            judge: Arc::new(|_, _| sealbook_attestation::Verdict::default()),
+        },
+        || (),
+        cancel.clone(),
+    ));
+
+    let job = |id: &str| Job {
+        version: VERSION,
+        id: id.into(),
+        agent: "one".into(),
+        run: run.clone(),
+        step: "step".parse().unwrap(),
+        generation: 0,
+        component: Digest::of(b"there is none"),
+        record: Digest::of(b"head"),
+        inputs: json!({}),
+        adopt: false,
+        asks: Vec::new(),
+        grants: Vec::new(),
+        cloud: sealbook_model::CloudName::Embedded,
+        export: Export::Check,
+    };
+    let put = async |bytes: Vec<u8>| {
+        blobs.put(&mailbox.job(), bytes.into(), "application/json", &BTreeMap::new()).await.unwrap();
+    };
+    // What the agent has read since a request, as often as it takes to be sure that it saw what lies there.
+    let seen = async || {
+        let from = lab.cloud.requests(0).unwrap().last().map_or(0, |last| last.id);
+        let read = || {
+            let all = lab.cloud.requests(from).unwrap();
+            all.iter().filter(|r| r.method == "GET" && r.path.ends_with("/job.json")).count()
+        };
+        while read() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reply = async || -> Option<Reply> {
+        let bytes = blobs.get(&mailbox.reply()).await.ok()?;
+        Some(Signed::open(&bytes, &agent_key).expect("every reply is signed by the agent"))
+    };
+
+    for forged in [
+        serde_json::to_vec(&job("unsigned")).unwrap(),
+        serde_json::to_vec(&Signed::by(&stranger, &job("a stranger's")).unwrap()).unwrap(),
+        b"{}".to_vec(),
+    ] {
+        put(forged).await;
+        seen().await;
+        assert!(reply().await.is_none(), "nobody but the run gives orders");
+    }
+    let genuine = serde_json::to_vec(&Signed::by(&host, &job("genuine")).unwrap()).unwrap();
+    put(genuine.clone()).await;
+    let answered = loop {
+        match reply().await {
+            Some(reply) if !matches!(reply.answer, sealbook_engine::guest::protocol::Answer::Working) => break reply,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(answered.id, "genuine");
+    // Put back, it is not done again.
+    blobs.delete(&mailbox.reply()).await.unwrap();
+    put(genuine).await;
+    seen().await;
+    assert!(reply().await.is_none(), "a job is done once");
+    cancel.cancel();
+    serving.await.unwrap().unwrap();
 }

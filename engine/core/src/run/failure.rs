@@ -103,6 +103,9 @@ pub(super) fn problem(run: &RunId, step: &StepPath, stage: Stage, failure: &Fail
         StepError::Conflict { candidates, .. } if !candidates.is_empty() => {
             problem.because(format!("it may be one of {}", candidates.join(", "))).fix(resume)
         }
+        // A step keeps the inputs that it began with, so the same would come of it again.
+        StepError::InvalidInput { .. } => problem
+            .fix(format!("a run keeps what it was given: sealbook undo {run}, and begin anew with another input")),
         StepError::Permanent { .. } => {
             problem.fix(format!("another try alone won't help: mend the cause, then {resume}; or sealbook undo {run}"))
         }
