@@ -282,7 +282,8 @@ fn every_signed_byte_of_intels_collateral_is_covered() {
 fn what_nobody_signs_is_what_the_page_says() {
     let rules = azure_vm::Rules::default();
     let page = std::fs::read_to_string(crate::shared::repository("docs/attestation.md")).unwrap();
-    let table: [(&str, Bend<Vm>); 4] = [
+    let table: [(&str, Bend<Vm>); 5] = [
+        ("the version of the paravisor's header, 1 or 2", |vm| vm.hcl_report[4] ^= 3),
         ("the data of an event", |vm| {
             let log = vm.event_log.as_mut().unwrap();
             let at = log.windows(8).position(|window| window == b"firmware").unwrap();

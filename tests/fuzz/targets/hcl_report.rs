@@ -39,8 +39,9 @@ fuzz_target!(|data: &[u8]| {
     } else if data.len() < 256 {
         let mut bent = evidence.hcl_report.clone();
         common::damage(&mut bent, data);
-        // Zeros behind the runtime data are no part of it.
-        let same = HclReport::parse(&bent) == HclReport::parse(&evidence.hcl_report);
+        // Zeros behind the runtime data are no part of it, and nobody signs which of the two versions it is.
+        let stated = |bytes: &[u8]| HclReport::parse(bytes).map(|report| HclReport { version: 0, ..report });
+        let same = stated(&bent) == stated(&evidence.hcl_report);
         let verdict = judge(bent);
         assert_eq!(verdict.passed(), same, "{:?}", verdict.deciding());
     }
