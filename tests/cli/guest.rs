@@ -8,9 +8,11 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sealbook_crypto::SigningKey;
 use sealbook_crypto::rsa::{Padding, RsaKey};
 use sealbook_crypto::sha256;
 use sealbook_engine::guest::SCRIPT;
+use sealbook_engine::guest::protocol::{Job, Reply, Signed, VERSION};
 use serde_json::{Value, json};
 
 use crate::support::{Done, Lab, repository, skipped};
@@ -169,7 +171,7 @@ const DRIVER: &str = r#"
 put() { curl -sSf -X PUT -H "Authorization: Bearer $(token)" -H 'x-ms-version: 2023-11-03' -H 'x-ms-blob-type: BlockBlob' --data-binary "@$1" "$2"; }
 get() { curl -sS -H "Authorization: Bearer $(token)" -H 'x-ms-version: 2023-11-03' "$1"; }
 token() { curl -sSf --noproxy '*' -H Metadata:true 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F' | sed -n 's/.*"access_token" *: *"\([^"]*\)".*/\1/p'; }
-run() { sh "$WORK/script" "mailbox=$1" "digest=$DIGEST" || echo "failed $?"; }
+run() { sh "$WORK/script" "mailbox=$1" "digest=$DIGEST" "signer=$SIGNER" || echo "failed $?"; }
 agent() { sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$WORK/state/agent.json"; }
 
 run "$MAILBOX"
@@ -211,12 +213,14 @@ fn run_command_installs_the_agent_and_leaves_it_running() {
     let (binary, state) = (env!("CARGO_BIN_EXE_sealbook"), work.join("state"));
     let program = format!("#!/bin/sh\nexec '{binary}' \"$@\" --state '{}'\n", text(&state));
     fs::write(work.join("program"), &program).unwrap();
+    let signing = SigningKey::generate();
     let job = json!({
-        "version": 1, "id": "j1", "agent": "of another boot", "run": "aaaaaa", "step": "a", "generation": 0,
+        "version": VERSION, "id": "j1", "agent": "of another boot", "run": "aaaaaa", "step": "a", "generation": 0,
         "component": format!("sha256:{}", "00".repeat(32)), "record": format!("sha256:{}", "00".repeat(32)), "inputs": {},
         "adopt": false, "asks": [], "grants": [], "cloud": "embedded", "export": "check",
     });
-    fs::write(work.join("job.json"), job.to_string()).unwrap();
+    let job: Job = serde_json::from_value(job).unwrap();
+    fs::write(work.join("job.json"), serde_json::to_vec(&Signed::by(&signing, &job).unwrap()).unwrap()).unwrap();
     let path = format!("{}:{}", text(&work.join("bin")), std::env::var("PATH").unwrap());
     let variables = [
         ("PATH", path.as_str()),
@@ -224,6 +228,7 @@ fn run_command_installs_the_agent_and_leaves_it_running() {
         ("WORK", text(&work)),
         ("MAILBOX", &site.mailbox),
         ("DIGEST", &hex::encode(sha256(program.as_bytes()))),
+        ("SIGNER", &hex::encode(signing.public())),
     ];
     let done = site.lab.run_with(&["cloud", "exec", "--machine", &site.vm, "--", "sh", "-euc", DRIVER], &variables);
     let done = done.expect(0);
@@ -233,14 +238,16 @@ fn run_command_installs_the_agent_and_leaves_it_running() {
     };
     assert_eq!((missing, other), (r#"{"missing":true}"#, "failed 1"));
     assert!(done.stderr.contains("not the agent that was named"), "{}", done.stderr);
-    let agent = |line: &str| {
+    let started = |line: &str| -> Value {
         let started: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line} {}", done.stderr));
         assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
-        started["agent"].as_str().unwrap().to_owned()
+        started
     };
+    let agent = |line: &str| started(line)["agent"].as_str().unwrap().to_owned();
     assert_eq!(agent(first), agent(second));
-    let reply: Value = serde_json::from_str(reply).unwrap();
-    assert_eq!((&reply["id"], &reply["agent"]), (&json!("j1"), &json!(agent(first))));
+    let key = hex::decode(started(first)["key"].as_str().unwrap()).unwrap();
+    let reply: Reply = Signed::open(reply.as_bytes(), &key).expect("the agent signs its replies");
+    assert_eq!((reply.id.as_str(), reply.agent), ("j1", agent(first)));
     assert!(agent(third) != agent(first) && agent(fourth) != agent(third));
     assert_eq!(evil, "failed 2");
     assert_eq!((mode(&state), mode(&state.join("log"))), (0o700, 0o600));

@@ -144,6 +144,7 @@ impl Site {
             "parameters": [
                 { "name": "mailbox", "value": MAILBOX },
                 { "name": "digest", "value": "0f".repeat(32) },
+                { "name": "signer", "value": "0f".repeat(32) },
             ],
         });
         let url = format!("{ARM}{}?api-version=2024-07-01", self.vm("/runCommand"));
@@ -316,7 +317,7 @@ fn a_machine_cannot_look_at_the_account() {
         .spawn()
         .unwrap();
     let order = json!({
-        "access": { "port": port(&door), "pid": 1, "secret": "s", "roots": "" }, "mailbox": MAILBOX,
+        "access": { "port": port(&door), "pid": 1, "secret": "s", "roots": "" }, "mailbox": MAILBOX, "signer": "0f".repeat(32),
         "instance": "i",
     });
     writeln!(child.stdin.take().unwrap(), "{order}").unwrap();

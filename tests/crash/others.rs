@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Lab, census, consent};
+use crate::support::{Lab, at_once, census, consent};
 use crate::{die_at, full, succeeded, trials};
 
 #[test]
@@ -10,8 +10,8 @@ fn killed_around_requests_every_playbook_resumes() {
     let home = Lab::warm();
     home.cloud().set_role_delay(Duration::ZERO).unwrap();
     let listed = home.run(&["--output", "json", "list"]).expect(0).json();
-    for playbook in listed.as_array().unwrap() {
-        let id = playbook["id"].as_str().unwrap();
+    let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|playbook| playbook["id"].as_str().unwrap()).collect();
+    at_once(&ids, |&id| {
         let run = [&["--output", "json", "run", id, "--yes"], consent(id)].concat();
         let undisturbed = home.copy();
         let trace = undisturbed.home().join("gates");
@@ -35,5 +35,5 @@ fn killed_around_requests_every_playbook_resumes() {
             lab.run(&["--output", "json", "undo", "--yes"]).expect(0);
             assert_eq!(census(&lab.inventory()), left, "{what}: undo must leave only what soft delete keeps");
         });
-    }
+    });
 }

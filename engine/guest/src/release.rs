@@ -31,6 +31,8 @@ use crate::tpm::{Padding, REPORT, Tpm, TpmError};
 
 /// How often, and how far apart, the report is read again until it shows the user data.
 const AGAIN: (u32, Duration) = (30, Duration::from_secs(1));
+/// How often, and how far apart, a refused key is looked at whose role to read it may be late.
+const LATE: (u32, Duration) = (10, Duration::from_secs(1));
 /// How far clocks may differ, in seconds.
 const LEEWAY: i64 = 300;
 /// Bytes of a nonce.
@@ -277,8 +279,23 @@ pub fn evaluate(bundle: &Value, token: &Attested) -> Option<Evaluation> {
 /// in the way; whoever may read the key finds out. None when the policy is not what stands in the way, or can't be read.
 pub async fn unmet(azure: &Azure, uri: &str, token: &Attested, failure: &Failure) -> Option<Evaluation> {
     failure.azure.as_ref().filter(|cause| cause.status == 403)?;
-    let bundle = azure.keys().get(uri).await.ok().flatten()?;
+    let bundle = readable(azure, uri).await?;
     evaluate(&bundle, token).filter(|evaluation| !evaluation.released)
+}
+
+/// The key's bundle, if this machine may read it. The role may have been given together with the one to have the key
+/// released, and be on its way still.
+async fn readable(azure: &Azure, uri: &str) -> Option<Value> {
+    let mut left = LATE.0;
+    loop {
+        match azure.keys().get(uri).await {
+            Err(error) if error.is_role_missing() && left > 0 => {
+                left -= 1;
+                tokio::time::sleep(LATE.1).await;
+            }
+            found => return found.ok().flatten(),
+        }
+    }
 }
 
 /// A key that was released to this machine.

@@ -258,7 +258,7 @@ async fn a_key_is_released_to_the_machine_that_was_attested_and_to_no_other() {
     // After a restart the machine itself has to be attested again.
     lab.post(&format!("{}/restart", guest.id)).await;
     let stale = guest.release.release(&guest.azure, &key, &attested, RsaAesWrap::Sha256).await.unwrap_err();
-    assert!(stale.error.to_string().contains("attest this machine"), "{stale}");
+    assert!(stale.error.to_string().contains("before this one was restarted"), "{stale}");
     let fresh = guest.attest(user_data).await;
     guest.release.release(&guest.azure, &key, &fresh, RsaAesWrap::Sha256).await.unwrap();
 }

@@ -1,8 +1,7 @@
 //! What a run needs to know before it starts: inputs, choices and consent, from the command line or asked for.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
+use std::path::Path;
 
 use sealbook_engine::run::Runs;
 use sealbook_model::CloudName;
@@ -14,12 +13,16 @@ use sealbook_model::playbook::{Answers, Choice, Lab};
 use sealbook_model::problem::{Problem, codes};
 use serde_json::Value;
 
+use super::input;
 use crate::app::{App, Failure};
 use crate::args::InputArgs;
 use crate::connect::Connection;
 use crate::library::Rejected;
 use crate::render::text::usd;
 use crate::{out, prompt};
+
+/// Longest input from a file, in bytes: it is sealed with the run and held in memory.
+const LONGEST: u64 = 16 << 20;
 
 /// What the learner gave and chose.
 pub struct Answered {
@@ -237,14 +240,9 @@ fn given(args: &InputArgs) -> Result<BTreeMap<String, Given>, Problem> {
     }
     for text in &args.set_file {
         let (name, path) = pair(text, "--set-file")?;
-        let read = if path == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        } else {
-            fs::read_to_string(&path)
-        };
-        let value =
-            read.map_err(|e| Problem::new(codes::USAGE, format!("`{path}` can't be read")).because(e.to_string()))?;
+        let bytes = input::read(Path::new(&path), LONGEST, "an input")?;
+        let value = String::from_utf8(bytes)
+            .map_err(|e| Problem::new(codes::USAGE, format!("`{path}` is no text")).because(e.to_string()))?;
         let value = value.trim_end_matches(['\r', '\n']).to_owned();
         once(name, Given { value, in_the_open: false })?;
     }
