@@ -123,7 +123,7 @@ fn a_token_must_be_of_the_machine_of_the_evidence_and_of_its_challenge() {
 #[test]
 fn what_was_judged_once_is_judged_again_as_of_then_and_never_as_of_tomorrow() {
     let expired = written(made(), |claims| claims["exp"] = json!(NOW - 301));
-    for (as_of, expected) in [(NOW, "token.times"), (NOW - 301, "verified"), (NOW + DAY, "token.times")] {
+    for (as_of, expected) in [(NOW, "token.times"), (NOW - 10, "verified"), (NOW + DAY, "token.times")] {
         let verdict = judged(&expired, &json!({ "as_of": as_of }));
         assert_eq!((decided(&verdict), &verdict.facts["judged_at"]), (expected, &json!(as_of.min(NOW))));
     }

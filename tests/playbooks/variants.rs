@@ -69,7 +69,9 @@ fn through_kills(lab: &Lab, run: &[&str], what: &str) -> String {
 /// Verifies and undoes. Returns the leftovers.
 fn verified_and_undone(lab: &Lab, run: &str, what: &str) -> Vec<Value> {
     let verdicts = lab.run(&["--output", "json", "verify", run]).expect(0).json();
-    assert!(verdicts.as_array().unwrap().iter().all(|v| v["passed"] == true), "{what}: {verdicts}");
+    // What guest steps held in their machine's memory can't be looked at again, and is told as such.
+    let holds = |v: &Value| v["passed"] == true || (v["passed"].is_null() && v["gone"].is_string());
+    assert!(verdicts.as_array().unwrap().iter().all(holds), "{what}: {verdicts}");
     let undone = lab.run(&["--output", "json", "undo", run, "--yes"]).expect(0).last();
     assert_eq!(undone["status"], "undone", "{what}");
     undone["leftovers"].as_array().unwrap().clone()

@@ -191,7 +191,7 @@ mod tests {
         assert!(done.evidence.iter().all(|e| e.passed), "{:?}", done.evidence);
         let got = fake.step::<Blob>(json!({ "container": C, "get": "note.txt" })).run().unwrap();
         assert_eq!(got.outputs.as_ref().unwrap()["sha256"], done.outputs.as_ref().unwrap()["sha256"]);
-        assert_eq!(got.outputs.unwrap()["artifact"], "artifact:downloaded");
+        assert_eq!(got.outputs.unwrap()["artifact"], "artifact:note.txt");
         let left = put(&fake, "secret:note").undo(done).unwrap().0;
         assert!(fake.blob_bytes(URI).is_none());
         assert_eq!(left[0].what, "container lab in acct");

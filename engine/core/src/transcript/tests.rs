@@ -496,12 +496,15 @@ fn evidence_in_outputs_is_judged_again() {
     };
     for (run, outcome, expected) in [
         ("k3f7qa", "passed", vec![]),
-        ("k3f7qb", "failed", vec!["evidence.attest.passed", "evidence.attest.snp.signature"]),
+        ("k3f7qb", "failed", vec!["evidence.attest.claimed"]),
     ] {
         let records = [attempt(1)].into_iter().chain(a_step("attest", document(outcome))).chain([finished()]);
         let verdict = judge(&kit.run(run, records, true), Some(&kit.home.public()));
         assert_eq!(failed(&verdict), expected, "{verdict:#?}");
-        assert!(verdict.checks.iter().any(|c| c.name == "evidence.attest.snp.signature"));
+        // What a step says of itself is no check of this transcript's, by whatever name.
+        assert!(!verdict.checks.iter().any(|c| c.name == "evidence.attest.snp.signature"));
+        let claim = verdict.checks.iter().find(|c| c.name == "evidence.attest.claimed").unwrap();
+        assert_ne!(claim.outcome, Outcome::Passed);
     }
 }
 
