@@ -494,10 +494,9 @@ fn evidence_in_outputs_is_judged_again() {
         json!({ "vm": { "evidence": "verdict/1", "facts": {},
             "checks": [{ "name": "snp.signature", "outcome": outcome, "detail": "by VCEK" }] } })
     };
-    for (run, outcome, expected) in [
-        ("k3f7qa", "passed", vec![]),
-        ("k3f7qb", "failed", vec!["evidence.attest.claimed"]),
-    ] {
+    for (run, outcome, expected) in
+        [("k3f7qa", "passed", vec![]), ("k3f7qb", "failed", vec!["evidence.attest.claimed"])]
+    {
         let records = [attempt(1)].into_iter().chain(a_step("attest", document(outcome))).chain([finished()]);
         let verdict = judge(&kit.run(run, records, true), Some(&kit.home.public()));
         assert_eq!(failed(&verdict), expected, "{verdict:#?}");
