@@ -9,26 +9,34 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::support::processes::{children, gone, kill};
-use crate::support::{Lab, copy, repository};
+use crate::support::{Lab, at_once, copy, repository};
 
 const BY_HAND: &str = "sealbook guest release --kid";
+
+/// The test lab with guest steps, its playbook changed; it lies in the folder `guest` of what is returned.
+fn changed(change: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    // A playbook's folder has its name.
+    copy(&repository("tests/playbooks/guest"), &folder.path().join("guest"));
+    let file = folder.path().join("guest/playbook.toml");
+    fs::write(&file, change(&fs::read_to_string(&file).unwrap())).unwrap();
+    folder
+}
+
+fn path(folder: &tempfile::TempDir) -> String {
+    folder.path().join("guest").to_str().unwrap().to_owned()
+}
 
 /// The test lab with guest steps, with a command by hand for the first of them.
 fn playbook() -> String {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        // A playbook's folder has its name.
-        copy(&repository("tests/playbooks/guest"), &folder.path().join("guest"));
-        let file = folder.path().join("guest/playbook.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        let step = "name   = \"released\"\n";
-        assert!(text.contains(step));
-        let by_hand = format!("{step}by_hand = \"{BY_HAND} ${{kek.uri}}\"\n");
-        fs::write(&file, text.replace(step, &by_hand)).unwrap();
-        folder
-    });
-    folder.path().join("guest").to_str().unwrap().to_owned()
+    path(FOLDER.get_or_init(|| {
+        changed(|text| {
+            let step = "name   = \"released\"\n";
+            assert!(text.contains(step));
+            text.replace(step, &format!("{step}by_hand = \"{BY_HAND} ${{kek.uri}}\"\n"))
+        })
+    }))
 }
 
 fn lab() -> Lab {
@@ -171,6 +179,15 @@ fn a_finished_run_is_verified_and_its_evidence_judged_again_by_anybody() {
     // The machine's own certificate comes first; what stands above it is known anyway, and not taken from the evidence.
     assert_eq!(bent("/evidence/vcek", &|text| bend(text, |length| length / 8)), ["document.format"]);
     assert_eq!(bent("/version", &|version| *version = 2.into()), ["document.format"]);
+    // Genuine evidence of another run: everything about it holds, but that it is this run's.
+    let elsewhere = lab.copy();
+    elsewhere.run(&["run", &playbook(), "--yes"]).expect(0);
+    let text = elsewhere.run(&["transcript", "--out", "-"]).expect(0).stdout;
+    let line = text.lines().find(|line| line.contains("\"step-succeeded\":{\"step\":\"released\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    let foreign = &line["entry"]["record"]["step-succeeded"]["outputs"]["document"];
+    assert!(foreign["evidence"]["hcl_report"].is_string(), "{foreign}");
+    assert_eq!(bent("", &|document| *document = foreign.clone()), ["bound"]);
 
     // The page says the same.
     let report = lab.run(&["--output", "json", "report"]).expect(0).json();
@@ -221,4 +238,36 @@ fn what_runs_again_is_told_everywhere() {
     let roots =
         verdict["checks"].as_array().unwrap().iter().filter(|c| c["name"] == "evidence.released.snp.root").count();
     assert_eq!((code, roots), (Some(0), 2), "{verdict:#}");
+}
+
+#[test]
+fn a_released_key_does_not_leave_the_machine_as_a_file() {
+    let lab = lab();
+    // What a malicious author would write: he has every grant for it, and the key's reference.
+    let ways = [
+        r#"
+name   = "opened"
+use    = "blob@0.1"
+where  = "guest"
+with   = { container = "${account.blob_uri}guest", put = "kek", text = "${released.pair}", goes_with_account = true }
+grants = ["blob:read,write ${account.blob_uri}guest/*", "artifacts:use"]
+"#,
+        r#"
+name   = "opened"
+use    = "seal-file@0.1"
+where  = "guest"
+with   = { source = "${released.pair}", key = "${kek.uri}", name = "kek" }
+grants = ["keyvault:read,wrap ${kek.uri}", "artifacts:use", "crypto:use"]
+"#,
+    ];
+    at_once(&ways, |way| {
+        let lab = lab.copy();
+        let evil =
+            changed(|text| format!("{}[[step]]{way}", text.split_once("[[step]]\nname   = \"proved\"").unwrap().0));
+        let done = lab.run(&["--output", "json", "run", &path(&evil), "--yes"]);
+        let failed = done.events().into_iter().find(|e| e["event"] == "step-failed");
+        let failed = failed.unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
+        assert_eq!((&failed["step"], done.code == Some(0)), (&"opened".into(), false), "{failed}");
+        assert!(failed.to_string().contains("it is a key pair, whose private half stays where it is"), "{failed}");
+    });
 }
