@@ -13,7 +13,8 @@ use azure_storage_blob::models::{
     DeleteSnapshotsOptionType,
 };
 use azure_storage_blob::{BlobClient, BlobClientOptions, BlobContainerClient, BlobContainerClientOptions};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use crate::azure::Inner;
@@ -27,6 +28,9 @@ const PARALLEL: NonZero<usize> = NonZero::new(4).unwrap();
 /// Metadata that [`Blobs::put`] adds: the content's SHA-256 in hex, so that a blob can be compared without reading it.
 const SHA256: &str = "sealbooksha256";
 const METADATA: &str = "x-ms-meta-";
+
+/// What a blob holds, in order.
+pub type Pieces = BoxStream<'static, Result<Bytes, AzureError>>;
 
 /// Storage's blobs. A blob is named by its URI, `https://{account}.blob.core.windows.net/{container}/{name}`, a
 /// container by the same without a name.
@@ -116,11 +120,28 @@ impl Blobs {
         self.upload(uri, content, content_type, metadata, Over::This(etag)).await
     }
 
-    /// Reads a blob, in ranges of one and the same version of it.
+    /// Reads a blob whole.
+    ///
+    /// # Errors
+    /// See [`Blobs`]; `BlobTooLarge` if it has more than `longest` bytes, of which no more are read.
+    pub async fn get(&self, uri: &str, longest: usize) -> Result<Bytes, AzureError> {
+        let mut pieces = self.read(uri).await?;
+        let mut content = BytesMut::new();
+        while let Some(piece) = pieces.try_next().await? {
+            if content.len() + piece.len() > longest {
+                let message = format!("{uri} has more than the {longest} bytes that it may have");
+                return Err(AzureError::new(Kind::Other, "BlobTooLarge", message));
+            }
+            content.extend_from_slice(&piece);
+        }
+        Ok(content.freeze())
+    }
+
+    /// Reads a blob piece by piece, in ranges of one and the same version of it.
     ///
     /// # Errors
     /// See [`Blobs`].
-    pub async fn get(&self, uri: &str) -> Result<Bytes, AzureError> {
+    pub async fn read(&self, uri: &str) -> Result<Pieces, AzureError> {
         let at = BlobUri::parse(uri)?.blob()?;
         let options = BlobClientDownloadOptions {
             parallel: Some(PARALLEL),
@@ -128,7 +149,7 @@ impl Blobs {
             ..Default::default()
         };
         let answer = self.blob(&at)?.download(Some(options)).await.map_err(read)?;
-        answer.body.collect().await.map_err(read)
+        Ok(answer.body.map_err(read).boxed())
     }
 
     /// Deletes a blob with its snapshots, or a container with what is in it. True: it was there.

@@ -234,18 +234,20 @@ async fn blobs_live_and_die_with_their_key() {
         for field in ["uri", "bytes", "content_type", "metadata", "sha256", "etag"] {
             assert_eq!(put[field], head[field], "{name}: {field}");
         }
-        assert!(blobs.get(&uri).await.unwrap() == content, "{name}");
+        assert!(blobs.get(&uri, content.len()).await.unwrap() == content, "{name}");
         assert!(blobs.put_new(&uri, content, "a/b", &marks).await.unwrap_err().has_code("BlobAlreadyExists"), "{name}");
     }
 
     let small = format!("{container}/a/b/small.bin");
     let enable = |on: bool| json!({"attributes": {"enabled": on}});
     keys.update(key, &enable(false)).await.unwrap();
-    let error = blobs.get(&small).await.unwrap_err();
+    let error = blobs.get(&small, 1000).await.unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (403, "KeyVaultEncryptionKeyNotFound"));
     assert_eq!(blobs.head(&small).await.unwrap_err().code, "KeyVaultEncryptionKeyNotFound");
     keys.update(key, &enable(true)).await.unwrap();
-    assert_eq!(blobs.get(&small).await.unwrap().len(), 1000);
+    assert_eq!(blobs.get(&small, 1000).await.unwrap().len(), 1000);
+    // What is larger than it may be is not read to its end.
+    assert!(blobs.get(&small, 999).await.unwrap_err().has_code("BlobTooLarge"));
 
     assert!(blobs.delete(&small).await.unwrap());
     assert!(!blobs.delete(&small).await.unwrap());

@@ -12,12 +12,11 @@ use sealbook_azure::{Azure, AzureError, Kind};
 use sealbook_crypto::SigningKey;
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::{Event, Events};
-use sealbook_engine::guest::protocol::{Answer, Export, Job, Mailbox, Reply, Signed, VERSION};
+use sealbook_engine::guest::protocol::{Answer, Export, Job, MAIL_MAX, Mailbox, Reply, Signed, VERSION};
 use sealbook_engine::host::{ArtifactStore, HostSettings, Judge, Memory, PluginHost, Runtime, RuntimeSettings};
 use sealbook_engine::journal::RunVault;
 use sealbook_engine::step::{Call, Checked, Failure, Host as _, StepError};
 use sealbook_engine::tee::Tee;
-use sealbook_model::grant::{Gate, Grant};
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::Finding;
 use sealbook_model::policy::Policy;
@@ -28,8 +27,7 @@ use crate::ledger::GuestLedger;
 
 /// First and longest wait between two looks at the mailbox.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-/// Longest job and largest component in bytes.
-const JOB: usize = 4 << 20;
+/// Largest component in bytes.
 const COMPONENT: usize = 16 << 20;
 /// Most lines of a plugin's log that go back with a reply.
 const LINES: usize = 200;
@@ -63,7 +61,7 @@ pub struct NoIdentity(AzureError);
 /// # Errors
 /// [`NoIdentity`].
 pub async fn require_identity(azure: &Azure, mailbox: &Mailbox) -> Result<(), NoIdentity> {
-    match azure.blobs().get(&mailbox.job()).await {
+    match azure.blobs().get(&mailbox.job(), MAIL_MAX).await {
         Err(error) if error.kind == Kind::SignIn => Err(NoIdentity(error)),
         _ => Ok(()),
     }
@@ -81,7 +79,7 @@ pub async fn serve(
 ) -> Result<(), Failure> {
     let agent = Agent::new(settings)?;
     ready();
-    let (mut done, mut wait) = (HashSet::new(), POLL.0);
+    let (mut done, mut wait, mut trouble) = (HashSet::new(), POLL.0, None);
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
@@ -95,9 +93,16 @@ pub async fn serve(
                     tracing::warn!(%error, "a reply could not be written");
                 }
             }
-            Ok(_) => wait = (wait * 3 / 2).min(POLL.1),
+            Ok(_) => {
+                wait = (wait * 3 / 2).min(POLL.1);
+                trouble = None;
+            }
             Err(error) => {
-                tracing::warn!(%error, "the mailbox can't be read");
+                // Said once, for as long as it is the same.
+                if trouble.as_ref() != Some(&error.code) {
+                    tracing::warn!(%error, "the mailbox can't be read");
+                }
+                trouble = Some(error.code);
                 wait = POLL.1;
             }
         }
@@ -135,9 +140,8 @@ impl Agent {
     /// The job that lies in the mailbox.
     async fn next(&self) -> Result<Option<Job>, AzureError> {
         let uri = self.settings.mailbox.job();
-        let bytes = match self.settings.azure.blobs().get(&uri).await {
-            Ok(bytes) if bytes.len() <= JOB => bytes,
-            Ok(_) => return Ok(None),
+        let bytes = match self.settings.azure.blobs().get(&uri, MAIL_MAX).await {
+            Ok(bytes) => bytes,
             Err(error) if error.status == 404 => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -168,12 +172,7 @@ impl Agent {
         log: &Arc<Mutex<Vec<(String, String)>>>,
     ) -> Result<Answer, Failure> {
         self.fetch(&job.component).await?;
-        let grants = |texts: &[String]| {
-            texts.iter().map(|text| Grant::parse(text)).collect::<Result<Vec<_>, _>>().map_err(|error| {
-                Failure::from(StepError::InvalidInput { field: "grants".into(), message: error.to_string() })
-            })
-        };
-        let gate = Gate::new(grants(&job.asks)?, grants(&job.grants)?, Arc::new(Policy::default()));
+        let gate = job.gate()?;
         let vault = {
             let mut vaults = lock(&self.vaults);
             let fresh = || Arc::new(RunVault::new(SealKey::generate(), BTreeMap::new()));
@@ -197,7 +196,7 @@ impl Agent {
             record: job.record,
             inputs: job.inputs.clone(),
             adopt: job.adopt,
-            gate: Arc::new(gate.on_cloud(job.cloud)),
+            gate: Arc::new(gate),
             vault,
             ledger: Arc::clone(ledger) as _,
             events,
@@ -218,9 +217,9 @@ impl Agent {
         if lock(&self.components).contains_key(digest) {
             return Ok(());
         }
-        let bytes = self.settings.azure.blobs().get(&self.settings.mailbox.component(digest)).await;
+        let bytes = self.settings.azure.blobs().get(&self.settings.mailbox.component(digest), COMPONENT).await;
         let bytes = bytes.map_err(|error| StepError::Transient { message: error.to_string(), retry_after: None })?;
-        if bytes.len() > COMPONENT || Digest::of(&bytes) != *digest {
+        if Digest::of(&bytes) != *digest {
             let message = format!("what lies in the mailbox is not the component {digest}");
             return Err(StepError::Component { code: codes::EVIDENCE_REFUSED.into(), message }.into());
         }

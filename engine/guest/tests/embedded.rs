@@ -18,7 +18,7 @@ use sealbook_azure::{
 use sealbook_cloud::{Cloud, CloudConfig, Tee as Chip};
 use sealbook_crypto::SigningKey;
 use sealbook_crypto::rsa::{RsaAesWrap, RsaKey};
-use sealbook_engine::guest::protocol::{Export, Job, Mailbox, Reply, Signed, VERSION};
+use sealbook_engine::guest::protocol::{Export, Job, MAIL_MAX, Mailbox, Reply, Signed, VERSION};
 use sealbook_engine::tee::{Attested, Tee as _};
 use sealbook_guest::Release;
 use sealbook_guest::agent::{self, AgentSettings};
@@ -313,6 +313,7 @@ async fn an_agent_takes_jobs_from_its_run_alone_and_none_twice() {
         asks: Vec::new(),
         grants: Vec::new(),
         cloud: sealbook_model::CloudName::Embedded,
+        subscriptions: None,
         export: Export::Check,
     };
     let put = async |bytes: Vec<u8>| {
@@ -330,7 +331,7 @@ async fn an_agent_takes_jobs_from_its_run_alone_and_none_twice() {
         }
     };
     let reply = async || -> Option<Reply> {
-        let bytes = blobs.get(&mailbox.reply()).await.ok()?;
+        let bytes = blobs.get(&mailbox.reply(), MAIL_MAX).await.ok()?;
         Some(Signed::open(&bytes, &agent_key).expect("every reply is signed by the agent"))
     };
 

@@ -146,7 +146,7 @@ async fn large_blobs_come_in_ranges() {
     let storage = Arc::new(Storage { seen: Mutex::default(), login: Script::new([]) });
     let transport = sealbook_azure::Transport::Injected(Arc::clone(&storage) as Arc<dyn sealbook_azure::HttpSend>);
     let azure = Script::new([]).azure_with(|settings| settings.transport = transport);
-    let content = azure.blobs().get(BLOB).await.unwrap();
+    let content = azure.blobs().get(BLOB, SIZE).await.unwrap();
     assert_eq!(content.len(), SIZE);
     assert!(content.iter().enumerate().all(|(at, byte)| *byte == (at >> 16) as u8));
     let mut seen = storage.seen.lock().unwrap().clone();
@@ -215,13 +215,13 @@ async fn other_uris_and_metadata_never_leave() {
     for uri in ["https://evil.example/data/a", "https://acc1.blob.core.windows.net/data/../a"] {
         let errors = [
             blobs.head(uri).await.unwrap_err(),
-            blobs.get(uri).await.unwrap_err(),
+            blobs.get(uri, 1).await.unwrap_err(),
             blobs.delete(uri).await.unwrap_err(),
             blobs.put(uri, Bytes::new(), "a/b", &marks()).await.unwrap_err(),
         ];
         assert!(errors.iter().all(|error| error.code == "InvalidBlobUri"), "{uri}");
     }
-    assert_eq!(blobs.get(CONTAINER).await.unwrap_err().code, "InvalidBlobUri");
+    assert_eq!(blobs.get(CONTAINER, 1).await.unwrap_err().code, "InvalidBlobUri");
     assert_eq!(blobs.create_container(BLOB, &marks()).await.unwrap_err().code, "InvalidBlobUri");
     for (name, value) in [("1a", "x"), ("a-b", "x"), ("", "x"), ("a", "x\r\ny: z"), ("a", "é")] {
         let metadata = BTreeMap::from([(name.to_owned(), value.to_owned())]);

@@ -6,19 +6,26 @@
 //! Whoever may write blobs there is not yet whoever may give orders: both sides sign what they write ([`Signed`]), and
 //! learn each other's keys through run-command, which takes rights over the VM itself.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use sealbook_crypto::{SigningKey, verify};
 use sealbook_model::CloudName;
-use sealbook_model::grant::Grant;
+use sealbook_model::grant::{Gate, Grant};
 use sealbook_model::id::{Digest, RunId, StepPath};
 use sealbook_model::journal::{Evidence, Failure, Finding, Operation};
+use sealbook_model::policy::Policy;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::step::Call;
+use crate::step::{Call, StepError};
 
 /// Version of the protocol. Both sides are of one release; an older agent refuses by name.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+
+/// Most bytes of a job or a reply, as it is signed.
+pub const MAIL_MAX: usize = 16 << 20;
 
 /// A message, and who wrote it (Ed25519, RFC 8032, over the kind of message and its text).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,6 +103,8 @@ pub struct Job {
     pub grants: Vec<String>,
     /// The cloud that the run is on.
     pub cloud: CloudName,
+    /// The only subscriptions of it that the policy of the run's machine allows; none: any.
+    pub subscriptions: Option<BTreeSet<String>>,
     /// What to call.
     pub export: Export,
 }
@@ -169,8 +178,23 @@ impl Job {
             asks: texts(call.gate.asks()),
             grants: texts(call.gate.grants()),
             cloud: call.gate.cloud(),
+            subscriptions: call.gate.policy().subscriptions.clone(),
             export,
         }
+    }
+
+    /// What its step may do there: no more than it might on the run's own machine.
+    ///
+    /// # Errors
+    /// A grant that can't be read.
+    pub fn gate(&self) -> Result<Gate, StepError> {
+        let grants = |texts: &[String]| {
+            let all: Result<Vec<_>, _> = texts.iter().map(|text| Grant::parse(text)).collect();
+            all.map_err(|error| StepError::InvalidInput { field: "grants".into(), message: error.to_string() })
+        };
+        let mut policy = Policy::default();
+        policy.subscriptions.clone_from(&self.subscriptions);
+        Ok(Gate::new(grants(&self.asks)?, grants(&self.grants)?, Arc::new(policy)).on_cloud(self.cloud))
     }
 }
 
@@ -224,7 +248,42 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use sealbook_model::grant::{Capability, DeniedBy, Use, Verb};
+
     use super::*;
+
+    #[test]
+    fn a_job_takes_the_policy_of_the_runs_machine_along() {
+        let (mine, other) = ("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222");
+        let everything =
+            || vec![format!("azure:write /subscriptions/{mine}"), format!("azure:write /subscriptions/{other}")];
+        let mut job = Job {
+            version: VERSION,
+            id: "1".into(),
+            agent: "a".into(),
+            run: "abc234".parse().unwrap(),
+            step: "step".parse().unwrap(),
+            generation: 0,
+            component: Digest::of(b"wasm"),
+            record: Digest::of(b"head"),
+            inputs: Value::Null,
+            adopt: false,
+            asks: everything(),
+            grants: everything(),
+            cloud: CloudName::Azure,
+            subscriptions: None,
+            export: Export::Apply,
+        };
+        let denied = |job: &Job, subscription: &str| {
+            let target = format!("/subscriptions/{subscription}/resourceGroups/rg");
+            let wanted = Use { interface: Capability::Azure, verb: Verb::Write, target: &target, role: None };
+            job.gate().unwrap().allows(&wanted).err().map(|denial| denial.by)
+        };
+        assert_eq!((denied(&job, mine), denied(&job, other)), (None, None));
+        job.subscriptions = Some([mine.to_owned()].into());
+        let job: Job = serde_json::from_str(&serde_json::to_string(&job).unwrap()).unwrap();
+        assert_eq!((denied(&job, mine), denied(&job, other)), (None, Some(DeniedBy::Policy)));
+    }
 
     #[test]
     fn a_message_is_its_writers_and_of_its_kind() {

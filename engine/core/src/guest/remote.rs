@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::protocol::{self, Export, Job, Mailbox, Reply, Signed};
+use super::protocol::{self, Export, Job, MAIL_MAX, Mailbox, Reply, Signed};
 use super::script::{DIGEST, MAILBOX, SCRIPT, SIGNER, Started, stdout};
 use crate::event::Event;
 use crate::host::{Components, PluginHost, refused};
@@ -268,7 +268,7 @@ impl Guests {
     }
 
     async fn read(&self, uri: &str, agent: &Agent) -> Result<Option<Reply>, Failure> {
-        match self.settings.azure.blobs().get(uri).await {
+        match self.settings.azure.blobs().get(uri, MAIL_MAX).await {
             // What that agent did not sign is not its reply, whoever put it there.
             Ok(bytes) => Ok(Signed::open(&bytes, &agent.key)),
             Err(error) if error.status == 404 => Ok(None),

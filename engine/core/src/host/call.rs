@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::TryStreamExt as _;
 use sealbook_attestation::Verdict;
 use sealbook_azure::Azure;
+use sealbook_crypto::Sha256;
 use sealbook_model::grant::{Capability, Use, Verb};
 use sealbook_model::id::Digest;
 use sealbook_model::plugin::Description;
@@ -156,13 +158,20 @@ impl Host for PluginHost {
         let wanted = Use { interface: Capability::Blob, verb: Verb::Read, target: uri.as_str(), role: None };
         call.gate.allows(&wanted).map_err(StepError::from)?;
         let blobs = self.settings.azure.blobs();
-        let content = tokio::select! {
-            biased;
-            () = call.cancel.cancelled() => return Err(StepError::Cancelled.into()),
-            content = blobs.get(uri.as_str()) => content.map_err(|error| failure::of(&error))?,
+        let look = async {
+            let (mut bytes, mut hash) = (0, Sha256::new());
+            let mut pieces = blobs.read(uri.as_str()).await?;
+            while let Some(piece) = pieces.try_next().await? {
+                bytes += piece.len();
+                hash.update(&piece);
+            }
+            Ok(json!({ "uri": uri.as_str(), "sha256": hex::encode(hash.finish()), "bytes": bytes }))
         };
-        let sha256 = hex::encode(sealbook_crypto::sha256(&content));
-        Ok(json!({ "uri": uri.as_str(), "sha256": sha256, "bytes": content.len() }))
+        tokio::select! {
+            biased;
+            () = call.cancel.cancelled() => Err(StepError::Cancelled.into()),
+            seen = look => seen.map_err(|error| failure::of(&error)),
+        }
     }
 }
 

@@ -114,6 +114,12 @@ impl Gate {
         &self.grants
     }
 
+    /// The machine's policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The cloud that the step acts on.
     #[must_use]
     pub fn cloud(&self) -> CloudName {

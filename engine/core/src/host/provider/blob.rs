@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
+use sealbook_azure::Pieces;
 use sealbook_model::grant::{Capability, Verb};
 use serde_json::Value;
 use wasmtime::component::{HasData, Resource, ResourceTable};
@@ -82,13 +84,15 @@ impl blob::Host for Blob<'_> {
     async fn get(&mut self, uri: String, name: String) -> Result<Resource<Artifact>, Refusal> {
         let (desk, uri) = self.at("blob.get", BlobUri::parse_blob(&uri)?, Verb::Read)?;
         let download = async {
-            let (head, content) = download(&desk, &uri).await?;
+            let (head, mut pieces) = download(&desk, &uri).await?;
             // Metadata names are case-insensitive, and Storage may change their case.
             let metadata = head["metadata"].as_object();
             let secret = metadata.is_some_and(|m| m.keys().any(|name| name.eq_ignore_ascii_case(META_SECRET)));
             let mut draft = desk.shelf.create(&desk.call.step, &name, secret).await?;
-            for piece in content.chunks(CHUNK) {
-                draft.append(piece.to_vec()).await?;
+            while let Some(piece) = pieces.try_next().await.map_err(|error| failure::of(&error))? {
+                for chunk in piece.chunks(CHUNK) {
+                    draft.append(chunk.to_vec()).await?;
+                }
             }
             draft.finish().await
         };
@@ -104,12 +108,12 @@ impl blob::Host for Blob<'_> {
     }
 }
 
-/// Reads a blob's properties and its content.
-async fn download(desk: &Desk, uri: &BlobUri) -> Result<(Value, bytes::Bytes), Failure> {
+/// Reads a blob's properties and, piece by piece, its content.
+async fn download(desk: &Desk, uri: &BlobUri) -> Result<(Value, Pieces), Failure> {
     let blobs = desk.azure.blobs();
     let refused = |error| failure::of(&error);
     let head = blobs.head(uri.as_str()).await.map_err(refused)?.ok_or_else(|| absent(uri))?;
-    Ok((head, blobs.get(uri.as_str()).await.map_err(refused)?))
+    Ok((head, blobs.read(uri.as_str()).await.map_err(refused)?))
 }
 
 fn absent(uri: &BlobUri) -> Failure {
