@@ -317,7 +317,7 @@ async fn an_agent_takes_jobs_from_its_run_alone_and_none_twice() {
         export: Export::Check,
     };
     let put = async |bytes: Vec<u8>| {
-        blobs.put(&mailbox.job(), bytes.into(), "application/json", &BTreeMap::new()).await.unwrap();
+        blobs.put(&mailbox.job(), bytes::Bytes::from(bytes), "application/json", &BTreeMap::new()).await.unwrap();
     };
     // What the agent has read since a request, as often as it takes to be sure that it saw what lies there.
     let seen = async || {
