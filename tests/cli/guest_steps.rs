@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::support::processes::{children, gone, kill};
-use crate::support::{Lab, at_once, copy, repository};
+use crate::support::{Lab, copy, repository};
 
 const BY_HAND: &str = "sealbook guest release --kid";
 
@@ -242,32 +242,20 @@ fn what_runs_again_is_told_everywhere() {
 
 #[test]
 fn a_released_key_does_not_leave_the_machine_as_a_file() {
-    let lab = lab();
     // What a malicious author would write: he has every grant for it, and the key's reference.
-    let ways = [
-        r#"
-name   = "opened"
-use    = "blob@0.1"
-where  = "guest"
-with   = { container = "${account.blob_uri}guest", put = "kek", text = "${released.pair}", goes_with_account = true }
-grants = ["blob:read,write ${account.blob_uri}guest/*", "artifacts:use"]
-"#,
-        r#"
+    let evil = changed(|text| {
+        let way = r#"
 name   = "opened"
 use    = "seal-file@0.1"
 where  = "guest"
 with   = { source = "${released.pair}", key = "${kek.uri}", name = "kek" }
 grants = ["keyvault:read,wrap ${kek.uri}", "artifacts:use", "crypto:use"]
-"#,
-    ];
-    at_once(&ways, |way| {
-        let lab = lab.copy();
-        let evil =
-            changed(|text| format!("{}[[step]]{way}", text.split_once("[[step]]\nname   = \"proved\"").unwrap().0));
-        let done = lab.run(&["--output", "json", "run", &path(&evil), "--yes"]);
-        let failed = done.events().into_iter().find(|e| e["event"] == "step-failed");
-        let failed = failed.unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
-        assert_eq!((&failed["step"], done.code == Some(0)), (&"opened".into(), false), "{failed}");
-        assert!(failed.to_string().contains("it is a key pair, whose private half stays where it is"), "{failed}");
+"#;
+        format!("{}[[step]]{way}", text.split_once("[[step]]\nname   = \"proved\"").unwrap().0)
     });
+    let done = lab().run(&["--output", "json", "run", &path(&evil), "--yes"]);
+    let failed = done.events().into_iter().find(|e| e["event"] == "step-failed");
+    let failed = failed.unwrap_or_else(|| panic!("{}{}", done.stdout, done.stderr));
+    assert_eq!((&failed["step"], done.code == Some(0)), (&"opened".into(), false), "{failed}");
+    assert!(failed.to_string().contains("this run has no `key:released/"), "{failed}");
 }

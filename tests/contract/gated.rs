@@ -203,6 +203,20 @@ async fn measurement_and_policy_are_held_against_what_was_verified() {
 }
 
 #[tokio::test]
+async fn a_pair_made_here_leaves_as_no_file() {
+    let lab = Lab::new().all_interfaces().grant(&["blob:read,write https://a.blob.core.windows.net/c/*"]);
+    let made = lab.apply(json!([{ "do": "crypto.generate-pair", "name": "pair", "bits": 2048 }])).await.unwrap();
+    let open = json!({ "do": "artifacts.open", "name": "pair", "reference": made[0]["reference"] });
+    for order in [
+        json!({ "do": "blob.put", "effect": "out", "uri": "https://a.blob.core.windows.net/c/pair", "name": "pair" }),
+        json!({ "do": "crypto.seal-file", "name": "pair" }),
+    ] {
+        let refused = lab.apply(json!([open, order])).await.unwrap_err().error.to_string();
+        assert!(refused.contains("it is a key pair, whose private half stays where it is"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn outside_of_such_a_machine_there_is_nothing_to_verify() {
     let lab = Lab::new().all_interfaces().grant(&["attestation:use gpu"]);
     let refused = lab.apply(json!([{ "do": "attestation.gpu", "rules": {} }])).await.unwrap_err().error;

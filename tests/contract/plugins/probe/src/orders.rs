@@ -129,6 +129,11 @@ impl Orders {
                 let blob = crypto::transfer_blob(&self.pairs[&text("pair")], &json("exchange"), &name)?;
                 self.opened(name, blob)
             }
+            "crypto.seal-file" => {
+                let key = crypto::generate("file", 256)?;
+                let sealed = crypto::seal_file(&key, &self.artifacts[&name], "sealed", "{}")?;
+                self.opened("sealed".into(), sealed)
+            }
             "crypto.seal-unwrap" => {
                 let sealed = crypto::seal(&self.pairs[&text("pair")], self.key(&name))?;
                 let key = keyvault::unwrap(&uri, "RSA-OAEP-256", &sealed)?;
