@@ -9,7 +9,6 @@ use super::{Cloud, Mark};
 use crate::config::CloudError;
 use crate::network::route::{self, Route};
 use crate::ports::{self, Unpublished};
-use crate::refusal::Refusal;
 use crate::room::Machine;
 use crate::{compute, dispatch};
 
@@ -128,6 +127,6 @@ impl Cloud {
 
     /// Takes back what was noted under a mark.
     pub(crate) fn withdraw_port(&self, machine: &Machine, port: u16, mark: &Mark) -> Result<(), CloudError> {
-        self.with(|tx, _| Ok::<_, Refusal>(ports::withdraw(tx, &machine.vm_id, port, mark.name())?))
+        self.with(|tx, _| ports::withdraw(tx, &machine.vm_id, port, mark.name()))
     }
 }
