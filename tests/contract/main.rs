@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod effects;
+mod gated;
 mod links;
 mod rogues;
 mod support;

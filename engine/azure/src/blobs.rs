@@ -1,5 +1,6 @@
 //! Blobs and containers in Storage, through the official client.
 
+mod content;
 mod uri;
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +8,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use azure_core::http::headers::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, Headers, LAST_MODIFIED};
-use azure_core::http::{Etag, RequestContent, Url};
+use azure_core::http::{Etag, Url};
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientDownloadOptions, BlobClientUploadOptions, BlobContainerClientCreateOptions,
     DeleteSnapshotsOptionType,
@@ -20,6 +21,8 @@ use serde_json::{Value, json};
 use crate::azure::Inner;
 use crate::error::{AzureError, Effect, Kind};
 use uri::BlobUri;
+
+pub use content::{Content, Source};
 
 /// Size of the ranges that blobs are read in, and of the blocks that larger ones are written in: 8 MiB.
 const PART: usize = 8 << 20;
@@ -84,11 +87,11 @@ impl Blobs {
     pub async fn put(
         &self,
         uri: &str,
-        content: Bytes,
+        content: impl Into<Content>,
         content_type: &str,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Value, AzureError> {
-        self.upload(uri, content, content_type, metadata, Over::Anything).await
+        self.upload(uri, content.into(), content_type, metadata, Over::Anything).await
     }
 
     /// Writes a block blob where none is yet; `BlobAlreadyExists` (409) otherwise.
@@ -98,11 +101,11 @@ impl Blobs {
     pub async fn put_new(
         &self,
         uri: &str,
-        content: Bytes,
+        content: impl Into<Content>,
         content_type: &str,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Value, AzureError> {
-        self.upload(uri, content, content_type, metadata, Over::Nothing).await
+        self.upload(uri, content.into(), content_type, metadata, Over::Nothing).await
     }
 
     /// Writes a block blob over the one that has this ETag; `ConditionNotMet` (412) when it is another by now.
@@ -112,12 +115,12 @@ impl Blobs {
     pub async fn put_over(
         &self,
         uri: &str,
-        content: Bytes,
+        content: impl Into<Content>,
         content_type: &str,
         metadata: &BTreeMap<String, String>,
         etag: &str,
     ) -> Result<Value, AzureError> {
-        self.upload(uri, content, content_type, metadata, Over::This(etag)).await
+        self.upload(uri, content.into(), content_type, metadata, Over::This(etag)).await
     }
 
     /// Reads a blob whole.
@@ -172,16 +175,14 @@ impl Blobs {
     async fn upload(
         &self,
         uri: &str,
-        content: Bytes,
+        content: Content,
         content_type: &str,
         metadata: &BTreeMap<String, String>,
         over: Over<'_>,
     ) -> Result<Value, AzureError> {
         let at = BlobUri::parse(uri)?.blob()?;
         let mut metadata = metadata.clone();
-        let sha256 = hex(&sealbook_crypto::sha256(&content));
-        metadata.insert(SHA256.to_owned(), sha256.clone());
-        let bytes = content.len();
+        metadata.insert(SHA256.to_owned(), content.sha256.clone());
         let (if_match, if_none_match) = match over {
             Over::Anything => (None, None),
             Over::Nothing => (None, Some(Etag::from("*"))),
@@ -196,17 +197,17 @@ impl Blobs {
             partition_size: NonZero::new(PART as u64),
             ..Default::default()
         };
-        let answer = self.blob(&at)?.upload(RequestContent::from(content.to_vec()), Some(options)).await;
+        let answer = self.blob(&at)?.upload(content.body(), Some(options)).await;
         let answer = answer.map_err(|error| AzureError::from_core(&error, Effect::Write))?;
         let headers = answer.raw_response.headers();
         Ok(json!({
             "uri": at.url(),
-            "bytes": bytes,
+            "bytes": content.length,
             "content_type": content_type,
             "etag": headers.get_optional_str(&ETAG),
             "last_modified": headers.get_optional_str(&LAST_MODIFIED),
             "metadata": metadata,
-            "sha256": sha256,
+            "sha256": content.sha256,
         }))
     }
 

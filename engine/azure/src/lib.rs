@@ -28,7 +28,7 @@ pub use account::Account;
 pub use arm::{Answer, Arm, Follow, Polled, Style, Verb, api};
 pub use attestation::Attestations;
 pub use azure::{Azure, Clock, Settings};
-pub use blobs::{Blobs, Pieces};
+pub use blobs::{Blobs, Content, Pieces, Source};
 pub use credential::Credential;
 pub use directory::Directory;
 pub use error::{AzureError, Kind};

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sealbook_azure::{
-    Account, Answer, Azure, AzureError, Credential, HttpSend, Kind, Polled, RetryRules, Settings, Transport,
-    TransportError,
+    Account, Answer, Azure, AzureError, Content, Credential, HttpSend, Kind, Polled, RetryRules, Settings, Source,
+    Transport, TransportError,
 };
 use sealbook_cloud::{Cloud, CloudConfig, Fault, FaultKind};
 use sealbook_crypto::SecretBytes;
@@ -118,6 +119,24 @@ fn client(cloud: &Cloud, credential: Credential) -> Azure {
     let retry = RetryRules { first_delay: Duration::from_millis(1), ..RetryRules::default() };
     let transport = Transport::Injected(Arc::new(Embedded(cloud.clone())));
     Azure::new(Settings { retry, ..Settings::new(credential, transport) }).unwrap()
+}
+
+/// A source that counts how much is asked of it at once.
+struct Slow {
+    size: usize,
+    /// Whether it gives all that it promises.
+    whole: bool,
+    most: AtomicUsize,
+}
+
+#[async_trait]
+impl Source for Slow {
+    async fn read(&self, offset: u64, length: usize) -> std::io::Result<Bytes> {
+        self.most.fetch_max(length, Ordering::SeqCst);
+        let offset = usize::try_from(offset).unwrap();
+        let length = if self.whole || offset == 0 { length } else { length / 2 };
+        Ok((offset..(offset + length).min(self.size)).map(|at| (at % 241) as u8).collect::<Vec<_>>().into())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +255,26 @@ async fn blobs_live_and_die_with_their_key() {
         }
         assert!(blobs.get(&uri, content.len()).await.unwrap() == content, "{name}");
         assert!(blobs.put_new(&uri, content, "a/b", &marks).await.unwrap_err().has_code("BlobAlreadyExists"), "{name}");
+    }
+
+    // Read while it goes out: no more at once than a piece, and what ends early is no blob.
+    for (name, whole) in [("streamed", true), ("short", false), ("tiny", true)] {
+        let size = if name == "tiny" { 10 } else { (9 << 20) + 3 };
+        let source = Arc::new(Slow { size, whole, most: AtomicUsize::new(0) });
+        let expected: Bytes = (0..size).map(|at| (at % 241) as u8).collect::<Vec<_>>().into();
+        let sha256 = sealbook_crypto::sha256(&expected).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let uri = format!("{container}/{name}");
+        let content = Content::of(Arc::clone(&source) as _, size as u64, &sha256);
+        let put = blobs.put_new(&uri, content, "a/b", &marks).await;
+        assert!(source.most.load(Ordering::SeqCst) <= 1 << 20, "{name}");
+        if whole {
+            assert_eq!(
+                (&put.unwrap()["sha256"], blobs.get(&uri, size).await.unwrap() == expected),
+                (&Value::from(sha256.as_str()), true)
+            );
+        } else {
+            assert!(put.is_err() && blobs.head(&uri).await.unwrap().is_none());
+        }
     }
 
     let small = format!("{container}/a/b/small.bin");

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sealbook_azure::{Azure, AzureError, Kind};
 use sealbook_crypto::SigningKey;
 use sealbook_crypto::{SealKey, SecretBytes};
@@ -239,7 +240,7 @@ impl Agent {
         let signed = Signed::by(&self.settings.signing, &reply).and_then(|signed| serde_json::to_vec(&signed));
         let bytes = signed.unwrap_or_default();
         let (uri, kind) = (self.settings.mailbox.reply(), "application/json");
-        self.settings.azure.blobs().put(&uri, bytes.into(), kind, &BTreeMap::new()).await.map(drop)
+        self.settings.azure.blobs().put(&uri, Bytes::from(bytes), kind, &BTreeMap::new()).await.map(drop)
     }
 }
 

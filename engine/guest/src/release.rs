@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sealbook_attestation::azure_guest::{self, EncryptedToken, TOKEN_AAD};
 use sealbook_attestation::maa::{self, Metadata, SigningKeys, TokenRules};
 use sealbook_attestation::policy::{Encoded, Evaluation};
@@ -20,7 +20,8 @@ use sealbook_crypto::aes::{AesKey, Sealed};
 use sealbook_crypto::rsa::RsaAesWrap;
 use sealbook_crypto::{AesKek, SecretBytes, SecretString};
 use sealbook_engine::step::{AzureCause, Failure, StepError};
-use sealbook_engine::tee::{Attested, Tee, USER_DATA};
+use sealbook_engine::tee::{Attested, GPU_NONCE, Released, Tee, USER_DATA};
+use sealbook_model::id::Digest;
 use sealbook_model::problem::codes;
 use serde_json::Value;
 use tpm2_protocol::data::TpmAlgId;
@@ -314,15 +315,17 @@ impl Tee for Release {
         self.prove(azure, provider, Some(user_data), &nonce, &mut Verdict::default()).await
     }
 
-    async fn release(
-        &self,
-        azure: &Azure,
-        uri: &str,
-        token: &Attested,
-        wrap: RsaAesWrap,
-    ) -> Result<SecretBytes, Failure> {
+    async fn gpu(&self, _: &Azure, _: [u8; GPU_NONCE]) -> Result<Value, Failure> {
+        Err(StepError::Precondition {
+            message: "this machine has no GPU that could be attested".into(),
+            fix: "run this step in a confidential VM with a GPU".into(),
+        }
+        .into())
+    }
+
+    async fn release(&self, azure: &Azure, uri: &str, token: &Attested, wrap: RsaAesWrap) -> Result<Released, Failure> {
         let mut failure = match self.obtain(azure, uri, token, wrap, &mut Verdict::default()).await {
-            Ok(obtained) => return Ok(obtained.key),
+            Ok(Obtained { key, bundle }) => return Ok(Released { key, policy: policy_digest(&bundle) }),
             Err(failure) => failure,
         };
         let unmet = unmet(azure, uri, token, &failure).await;
@@ -331,6 +334,13 @@ impl Tee for Release {
         }
         Err(failure)
     }
+}
+
+/// SHA-256 of the policy's text in a key's bundle.
+fn policy_digest(bundle: &Value) -> Option<Digest> {
+    let data = bundle["release_policy"]["data"].as_str()?;
+    let text = URL_SAFE_NO_PAD.decode(data.trim_end_matches('=')).ok()?;
+    Some(Digest::of(&text))
 }
 
 /// Notes a verdict, and turns one that did not pass into a failure that names the check.

@@ -245,7 +245,7 @@ async fn a_key_is_released_to_the_machine_that_was_attested_and_to_no_other() {
     let n = lab.azure.keys().get(&key).await.unwrap().unwrap()["key"]["n"].as_str().unwrap().to_owned();
     for wrap in RsaAesWrap::ALL {
         let released = guest.release.release(&guest.azure, &key, &attested, wrap).await.unwrap();
-        let pair = RsaKey::from_pkcs8(released.expose()).unwrap();
+        let pair = RsaKey::from_pkcs8(released.key.expose()).unwrap();
         assert_eq!(URL_SAFE_NO_PAD.encode(pair.public().n), n, "{}", wrap.name());
     }
 
@@ -317,7 +317,7 @@ async fn an_agent_takes_jobs_from_its_run_alone_and_none_twice() {
         export: Export::Check,
     };
     let put = async |bytes: Vec<u8>| {
-        blobs.put(&mailbox.job(), bytes.into(), "application/json", &BTreeMap::new()).await.unwrap();
+        blobs.put(&mailbox.job(), bytes::Bytes::from(bytes), "application/json", &BTreeMap::new()).await.unwrap();
     };
     // What the agent has read since a request, as often as it takes to be sure that it saw what lies there.
     let seen = async || {

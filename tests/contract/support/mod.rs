@@ -14,9 +14,10 @@ use sealbook_azure::{Azure, Credential, HttpSend, Settings, Transport, Transport
 use sealbook_cloud::{Cloud, CloudConfig, Dropped, Seed};
 use sealbook_crypto::{SealKey, SecretBytes};
 use sealbook_engine::event::{Event, Events};
-use sealbook_engine::host::{ArtifactStore, HostSettings, PluginHost, Runtime, RuntimeSettings};
+use sealbook_engine::host::{ArtifactStore, HostSettings, Judge, PluginHost, Runtime, RuntimeSettings};
 use sealbook_engine::journal::RunVault;
 use sealbook_engine::step::{Call, Failure, Host as _, StepError};
+use sealbook_engine::tee::Tee;
 use sealbook_model::grant::{Gate, Grant};
 use sealbook_model::id::Digest;
 use sealbook_model::plugin::Limits;
@@ -34,6 +35,7 @@ pub struct Lab {
     pub book: Arc<Book>,
     pub cancel: CancellationToken,
     pub folder: tempfile::TempDir,
+    settings: Box<dyn Fn() -> HostSettings + Send + Sync>,
     events: Arc<Mutex<Vec<Event>>>,
     asks: Vec<String>,
     grants: Vec<String>,
@@ -47,6 +49,16 @@ impl Lab {
     }
 
     pub fn with_limits(limits: Limits) -> Self {
+        let judge: Judge = Arc::new(|_: &Value, _: &Value| sealbook_attestation::Verdict::default());
+        Self::built(limits, judge, None)
+    }
+
+    /// As in a confidential VM.
+    pub fn in_machine(tee: Arc<dyn Tee>, judge: Judge) -> Self {
+        Self::built(Limits { memory_mib: 0, fuel_millions: 500, host_calls: 0 }, judge, Some(tee))
+    }
+
+    fn built(limits: Limits, judge: Judge, tee: Option<Arc<dyn Tee>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cloud = Cloud::open(CloudConfig::new(folder.path().join("cloud"))).unwrap();
         cloud.set_role_delay(Default::default()).unwrap();
@@ -61,8 +73,15 @@ impl Lab {
         policy.limits = limits;
         let policy = Arc::new(policy);
         let artifacts = ArtifactStore::Folder(folder.path().join("artifacts"));
-        let judge = Arc::new(|_: &Value, _: &Value| sealbook_attestation::Verdict::default());
-        let host = PluginHost::new(HostSettings { runtime: runtime(), azure, artifacts, policy, judge, tee: None });
+        let settings = move || HostSettings {
+            runtime: runtime(),
+            azure: azure.clone(),
+            artifacts: artifacts.clone(),
+            policy: Arc::clone(&policy),
+            judge: Arc::clone(&judge),
+            tee: tee.clone(),
+        };
+        let host = PluginHost::new(settings());
         let secrets = BTreeMap::from([("note".to_owned(), SecretBytes::from(b"only my key opens this".to_vec()))]);
         let everything = ["azure:read,write /subscriptions/*", "crypto:use", "artifacts:use"];
         let subscription = format!("/subscriptions/{}", seed.subscription);
@@ -71,6 +90,7 @@ impl Lab {
             cloud,
             seed,
             host,
+            settings: Box::new(settings),
             book: Arc::default(),
             cancel: CancellationToken::new(),
             folder,
@@ -81,9 +101,26 @@ impl Lab {
         }
     }
 
+    /// As if the process had ended and another had begun: nothing is in memory.
+    pub fn restart(&mut self) {
+        self.host = PluginHost::new((self.settings)());
+    }
+
     /// Asks for and grants more.
     pub fn grant(mut self, grants: &[&str]) -> Self {
         self.asks.extend(grants.iter().map(|g| (*g).to_owned()));
+        self.grants.extend(grants.iter().map(|g| (*g).to_owned()));
+        self
+    }
+
+    /// Asks for more.
+    pub fn ask(mut self, asks: &[&str]) -> Self {
+        self.asks.extend(asks.iter().map(|g| (*g).to_owned()));
+        self
+    }
+
+    /// Grants more.
+    pub fn give(mut self, grants: &[&str]) -> Self {
         self.grants.extend(grants.iter().map(|g| (*g).to_owned()));
         self
     }

@@ -11,7 +11,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use sealbook_azure::{Content as Uploaded, Source};
 use sealbook_crypto::{SecretBytes, Sha256, sha256};
 use sealbook_model::id::{RunId, StepPath};
 use serde::{Deserialize, Serialize};
@@ -314,10 +316,31 @@ impl Sealed {
         Ok(SecretBytes::from(self.read(0, length).await?))
     }
 
-    /// Reads everything, for an upload.
+    /// Reads everything.
     pub(crate) async fn read_all(&self) -> Result<Bytes, Failure> {
         let length = usize::try_from(self.facts.length).unwrap_or(usize::MAX);
         Ok(self.read(0, length).await?.into())
+    }
+
+    /// For an upload: it is read while it goes out.
+    pub(crate) fn content(&self) -> Uploaded {
+        let source = Outgoing { content: self.content.clone(), total: self.facts.length };
+        Uploaded::of(Arc::new(source), self.facts.length, &self.facts.sha256)
+    }
+}
+
+/// An artifact that goes out.
+struct Outgoing {
+    content: Content,
+    total: u64,
+}
+
+#[async_trait]
+impl Source for Outgoing {
+    async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let (content, total) = (self.content.clone(), self.total);
+        let read = tokio::task::spawn_blocking(move || content.read(total, offset..offset + length as u64));
+        Ok(read.await.map_err(io::Error::other)??.into())
     }
 }
 

@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
         "sealbook:plugin/types.problem" => crate::host::fault::Refusal,
     },
     with: {
+        "sealbook:plugin/attestation.proof": crate::host::handle::Proof,
         "sealbook:plugin/attestation.token": crate::host::handle::Token,
         "sealbook:plugin/crypto.key": crate::host::handle::Key,
         "sealbook:plugin/crypto.pair": crate::host::handle::Pair,

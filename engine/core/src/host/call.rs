@@ -25,7 +25,7 @@ use super::desk::{Desk, Means, Phase, State};
 use super::engine::Runtime;
 use super::failure;
 use super::fault::{ComponentFailure, Fault};
-use super::handle::{Keyring, Tokens};
+use super::handle::{Keyring, Pairs, Seen, Tokens};
 use super::limits::{Ceilings, Meter};
 use super::link::{self, Links};
 use super::provider::Lines;
@@ -60,6 +60,8 @@ pub type Judge = Arc<dyn Fn(&Value, &Value) -> Verdict + Send + Sync>;
 pub struct PluginHost {
     settings: HostSettings,
     keys: Arc<Keyring>,
+    pairs: Arc<Pairs>,
+    seen: Arc<Seen>,
     tokens: Arc<Tokens>,
     tasks: TaskTracker,
 }
@@ -91,7 +93,14 @@ impl PluginHost {
     /// Makes a host.
     #[must_use]
     pub fn new(settings: HostSettings) -> Self {
-        Self { settings, keys: Arc::default(), tokens: Arc::default(), tasks: TaskTracker::new() }
+        Self {
+            settings,
+            keys: Arc::default(),
+            pairs: Arc::default(),
+            seen: Arc::default(),
+            tokens: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     async fn call(&self, call: &Call, export: Export<'_>) -> Result<Answer, Failure> {
@@ -114,6 +123,8 @@ impl PluginHost {
             azure: azure.with_correlation(correlation),
             shelf,
             keys: Arc::clone(&self.keys),
+            pairs: Arc::clone(&self.pairs),
+            seen: Arc::clone(&self.seen),
             tokens: Arc::clone(&self.tokens),
             judge: Arc::clone(judge),
             tee: tee.clone(),

@@ -14,7 +14,7 @@ use wasmtime_wasi::WasiCtx;
 use super::artifact::Shelf;
 use super::call::Judge;
 use super::fault::{Fault, Refusal};
-use super::handle::{Keyring, Tokens};
+use super::handle::{Keyring, Pairs, Seen, Tokens};
 use super::limits::{HANDLES, Meter};
 use super::marks::Mark;
 use super::provider::{Lines, Reported, Steps};
@@ -48,6 +48,8 @@ pub(crate) struct Means {
     pub(crate) azure: Azure,
     pub(crate) shelf: Shelf,
     pub(crate) keys: Arc<Keyring>,
+    pub(crate) pairs: Arc<Pairs>,
+    pub(crate) seen: Arc<Seen>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) judge: Judge,
     pub(crate) tee: Option<Arc<dyn Tee>>,

@@ -1,9 +1,12 @@
 //! Key pairs outside of any key store: made by the host, sealed among the run's artifacts, never shown.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealbook_crypto::SecretBytes;
 use sealbook_crypto::rsa::{RsaBits, RsaKey, RsaPublic, TransferBlob};
+use sealbook_model::grant::Condition;
 use serde_json::{Value, json};
 
 use super::artifact::Sealed;
@@ -20,22 +23,27 @@ pub(crate) async fn generate(desk: &Desk, name: &str, bits: RsaBits) -> Result<P
         && let Ok(key) = RsaKey::from_pkcs8(standing.read_secret().await?.expose())
         && key.bits() == bits
     {
-        return Ok(Pair { reference, key });
+        return Ok(Pair::open(reference, key));
     }
     let made = tokio::task::spawn_blocking(move || RsaKey::generate(bits)).await;
     let key = made.map_err(|error| Fault::Host(format!("a key pair can't be made: {error}")))?;
     let document = key.to_pkcs8().expose().to_vec();
     desk.shelf.write(&desk.call.step, name, document, true).await?;
-    Ok(Pair { reference, key })
+    Ok(Pair::open(reference, key))
 }
 
-/// Keeps a pair that came from elsewhere, given as PKCS#8.
-pub(crate) async fn keep(desk: &Desk, name: &str, document: &SecretBytes) -> Result<Pair, Failure> {
+/// Keeps a pair that was released to this machine, given as PKCS#8, in memory, with the conditions of its use.
+pub(crate) fn keep(
+    desk: &Desk,
+    name: &str,
+    document: &SecretBytes,
+    gate: BTreeSet<Condition>,
+) -> Result<Pair, Failure> {
     let key = RsaKey::from_pkcs8(document.expose()).map_err(|_| StepError::Permanent {
         message: "the released key is no RSA key of 2048, 3072 or 4096 bits; steps can use no other".into(),
     })?;
-    desk.shelf.write(&desk.call.step, name, document.expose().to_vec(), true).await?;
-    Ok(Pair { reference: format!("artifact:{}/{name}", desk.call.step), key })
+    let pair = Pair::gated(format!("key:{}/{name}", desk.call.step), key, gate);
+    Ok(desk.pairs.keep(&desk.call.run, pair))
 }
 
 /// The longest PKCS#8 document of an RSA key that is a pair: one of 4096 bits takes 2.4 KB.
@@ -54,15 +62,17 @@ pub(crate) async fn stays(source: &Sealed) -> Result<(), Failure> {
 
 /// Opens a pair by its reference.
 pub(crate) async fn open(desk: &Desk, reference: &str) -> Result<Pair, Failure> {
+    if let Some(pair) = desk.pairs.get(&desk.call.run, reference) {
+        return Ok(pair);
+    }
     let sealed = desk.shelf.open(reference).await?;
     let key = RsaKey::from_pkcs8(sealed.read_secret().await?.expose());
     let key = key.map_err(|_| invalid("reference", "it is no key pair: the host keeps those as PKCS#8 of RSA keys"))?;
-    Ok(Pair { reference: reference.to_owned(), key })
+    Ok(Pair::open(reference.to_owned(), key))
 }
 
 /// The public half as a JSON Web Key (RFC 7517).
-pub(crate) fn jwk(key: &RsaKey) -> Value {
-    let RsaPublic { n, e } = key.public();
+pub(crate) fn jwk(RsaPublic { n, e }: RsaPublic) -> Value {
     json!({ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode(n), "e": URL_SAFE_NO_PAD.encode(e) })
 }
 
@@ -92,7 +102,7 @@ mod tests {
 
     fn exchange(key: &RsaKey, changes: &Value) -> Value {
         let mut bundle = json!({ "key": { "kid": "https://v.vault.azure.net/keys/kek/1", "key_ops": ["import"] } });
-        for part in [&jwk(key), changes] {
+        for part in [&jwk(key.public()), changes] {
             for (name, value) in part.as_object().unwrap() {
                 bundle["key"][name] = value.clone();
             }

@@ -1,6 +1,6 @@
 //! Things that live in memory only: a step that needs one brings its producer to life again.
 //!
-//! A handle (`key:…`, `token:…` in outputs) dies with the process, and whatever a guest step made dies with its machine.
+//! A handle (`key:…`, `token:…`, `proof:…` in outputs) dies with the process, and whatever a guest step made dies with its machine.
 //! When a later step's inputs name one that no step of this process made, the step whose recorded outputs hold it is
 //! applied again: with its recorded inputs and in the same generation, so that its effects are known by their keys. What
 //! it then makes is judged as it was the first time, and recorded in its place.
@@ -111,5 +111,5 @@ impl<'a> Live<'a> {
 
 /// The references to handles in a value.
 fn handles(value: &Value) -> BTreeSet<&str> {
-    references(value, &["key:", "token:", "artifact:"])
+    references(value, &["key:", "token:", "proof:", "artifact:"])
 }

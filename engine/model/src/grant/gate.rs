@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Capability, Grant, Reach, Use, Verb, shown};
+use super::{Capability, Condition, Grant, Reach, Use, Verb, shown};
 use crate::CloudName;
 use crate::policy::Policy;
 use crate::problem::{Problem, codes};
@@ -167,6 +167,15 @@ impl Gate {
             return Err(Denial::new(DeniedBy::Grant, wanted, line));
         }
         self.policed(wanted, &target)
+    }
+
+    /// What has to be verified before something is used that this call brings: the conditions of every grant that
+    /// allows it, together.
+    #[must_use]
+    pub fn conditions(&self, wanted: &Use<'_>) -> BTreeSet<Condition> {
+        let Ok(target) = target(wanted) else { return BTreeSet::new() };
+        let covering = self.asks.iter().chain(&self.grants).filter(|grant| grant.covers_target(wanted, &target));
+        covering.flat_map(|grant| grant.gate.iter().cloned()).collect()
     }
 
     /// Asks that no grant covers: better said before the step starts than in its middle.

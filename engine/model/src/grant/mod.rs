@@ -1,5 +1,6 @@
 //! Capabilities: what a plugin asks for, what a playbook grants, and the gate that holds a call against both.
 
+mod condition;
 mod gate;
 mod reach;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+pub use condition::Condition;
 pub use gate::{Denial, DeniedBy, Gate};
 pub(crate) use reach::Reach;
 
@@ -183,12 +185,14 @@ impl GrantError {
     }
 }
 
-/// `capability:verb[,verb…] [scope] [role='Name']`: an ask of a plugin, or a grant of a playbook.
+/// `capability:verb[,verb…] [scope] [role='Name'|gate='…']`: an ask of a plugin, or a grant of a playbook.
+///
+/// A `gate` stands at a release: the released key can't be used before its conditions ([`Condition`]) are met.
 ///
 /// Scopes are ARM ids (`azure`, covering everything below them, compared without regard to case), key or vault URIs
 /// (`keyvault`, likewise but exact in case), and container or blob URIs (`blob`, exact, or everything below with a
 /// last segment `*`); managed HSMs and scopes in them (`hsm`: the URI, its `keys`, one key), application ids
-/// (`directory`), and attestation providers (`attestation`). `artifacts` and `crypto` have none. A scope that could be
+/// (`directory`), and attestation providers or `gpu` (`attestation`). `artifacts` and `crypto` have none. A scope that could be
 /// read in two ways is refused: no `..`, no `%`, no empty segment, no other host.
 ///
 /// ```
@@ -204,6 +208,7 @@ pub struct Grant {
     verbs: BTreeSet<Verb>,
     reach: Reach,
     role: Option<String>,
+    gate: BTreeSet<Condition>,
 }
 
 /// A grant longer than this is refused.
@@ -221,7 +226,8 @@ impl Grant {
             GrantError::new(format!("`{}` is not a scope of {}: {why}", shown(scope), head.capability))
                 .fix(format!("write it like {}", head.capability.example()))
         })?;
-        Ok(Self { capability: head.capability, verbs: head.verbs, reach, role: head.role.map(Into::into) })
+        let gate = head.gate.map(Condition::parse_all).transpose()?.unwrap_or_default();
+        Ok(Self { capability: head.capability, verbs: head.verbs, reach, role: head.role.map(Into::into), gate })
     }
 
     /// The interface it opens.
@@ -285,6 +291,7 @@ impl Grant {
         let one = |verb: &Verb| Self {
             verbs: BTreeSet::from([*verb]),
             role: self.role.clone().filter(|_| *verb == Verb::Assign),
+            gate: if *verb == Verb::Release { self.gate.clone() } else { BTreeSet::new() },
             ..self.clone()
         };
         self.verbs.iter().map(one).collect()
@@ -312,10 +319,14 @@ impl fmt::Display for Grant {
         if !scope.is_empty() {
             write!(f, " {scope}")?;
         }
-        match &self.role {
-            Some(role) => write!(f, " role='{role}'"),
-            None => Ok(()),
+        if let Some(role) = &self.role {
+            write!(f, " role='{role}'")?;
         }
+        if !self.gate.is_empty() {
+            let all: Vec<_> = self.gate.iter().map(ToString::to_string).collect();
+            write!(f, " gate='{}'", all.join(" "))?;
+        }
+        Ok(())
     }
 }
 
@@ -326,6 +337,7 @@ pub(crate) struct Head<'a> {
     pub(crate) verbs: BTreeSet<Verb>,
     pub(crate) scope: Option<&'a str>,
     pub(crate) role: Option<&'a str>,
+    pub(crate) gate: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -341,7 +353,7 @@ impl<'a> Head<'a> {
         })?;
         let capability: Capability = capability.parse()?;
         let verbs = verbs.split(',').map(|v| verb(capability, v)).collect::<Result<BTreeSet<_>, _>>()?;
-        let (scope, role) = split_role(rest.trim_matches(' '))?;
+        let (scope, role, gate) = split_scope(rest.trim_matches(' '))?;
         let scopeless = matches!(capability, Capability::Artifacts | Capability::Crypto);
         match (scope.is_empty(), scopeless) {
             (true, false) => {
@@ -361,7 +373,10 @@ impl<'a> Head<'a> {
             (false, Some(_)) => return Err(GrantError::new("only assign has a role").fix("take role=… away")),
             _ => {}
         }
-        Ok(Self { capability, verbs, scope: Some(scope).filter(|s| !s.is_empty()), role })
+        if gate.is_some() && !verbs.contains(&Verb::Release) {
+            return Err(GrantError::new("only a release has a gate").fix("take gate=… away"));
+        }
+        Ok(Self { capability, verbs, scope: Some(scope).filter(|s| !s.is_empty()), role, gate })
     }
 }
 
@@ -375,25 +390,35 @@ fn verb(capability: Capability, text: &str) -> Result<Verb, GrantError> {
     })
 }
 
-/// Splits `scope role='Name'`.
-fn split_role(text: &str) -> Result<(&str, Option<&str>), GrantError> {
+/// Splits `scope role='Name'` and `scope gate='condition …'`.
+fn split_scope(text: &str) -> Result<(&str, Option<&str>, Option<&str>), GrantError> {
     let bad = |what: &str| GrantError::new(what).fix("write role='Key Vault Crypto User' after the scope");
+    if let Some((scope, gate)) = text.split_once(" gate=") {
+        let conditions = quoted(gate).filter(|text| !text.contains(['\'', '"']));
+        let conditions =
+            conditions.ok_or_else(|| GrantError::new("a gate's conditions stand in quotes").fix("write gate='gpu'"))?;
+        return Ok((scope.trim_end_matches(' '), None, Some(conditions)));
+    }
     let Some((scope, role)) = text.split_once(" role=") else {
         return if text.contains([' ', '\t', '\n']) && !text.contains("${") {
             Err(bad("a scope has no spaces"))
         } else {
-            Ok((text, None))
+            Ok((text, None, None))
         };
     };
-    let quoted = |q: char| role.strip_prefix(q).and_then(|r| r.strip_suffix(q));
-    let name = quoted('\'').or_else(|| quoted('"')).ok_or_else(|| bad("a role's name stands in quotes"))?;
+    let name = quoted(role).ok_or_else(|| bad("a role's name stands in quotes"))?;
     if name.contains('*') {
         return Err(GrantError::new("a role is named, there are no wildcards").fix("write one grant for each role"));
     }
     if name.is_empty() || name.contains(['\'', '"', '\\']) || name.chars().any(char::is_control) {
         return Err(bad("that is not a role's name"));
     }
-    Ok((scope.trim_end_matches(' '), Some(name)))
+    Ok((scope.trim_end_matches(' '), Some(name), None))
+}
+
+/// What stands between quotes of either kind.
+fn quoted(text: &str) -> Option<&str> {
+    ['\'', '"'].into_iter().find_map(|q| text.strip_prefix(q)?.strip_suffix(q))
 }
 
 /// One call that wants to be allowed.

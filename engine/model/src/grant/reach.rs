@@ -4,13 +4,16 @@ use std::fmt;
 
 use super::Capability;
 
+/// The scope of `attestation` that means the machine's GPU.
+const GPU: &str = "gpu";
+
 /// A scope, or the target of a call, in a form that can be read in one way only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Interfaces without scopes.
     All,
-    /// An application id, in lower case.
-    App(String),
+    /// A thing by its name: an application id, in lower case; the machine's GPU.
+    Name(String),
     /// Segments of an ARM id.
     Arm(Vec<String>),
     /// A host, the segments of a path, and whether what lies below is meant.
@@ -68,6 +71,7 @@ impl Reach {
                 }
                 Ok(Self::Uri { host, path, below: Below::Included })
             }
+            Capability::Attestation if text == GPU => Ok(Self::Name(GPU.into())),
             Capability::Attestation => {
                 let host = text.strip_prefix("https://").ok_or("it does not start with https://")?;
                 let host = host.strip_suffix('/').unwrap_or(host).to_ascii_lowercase();
@@ -84,7 +88,7 @@ impl Reach {
                     _ => b.is_ascii_hexdigit(),
                 });
                 match text.len() == 36 && digits {
-                    true => Ok(Self::App(text.to_ascii_lowercase())),
+                    true => Ok(Self::Name(text.to_ascii_lowercase())),
                     false => Err("an application id is a GUID"),
                 }
             }
@@ -109,7 +113,7 @@ impl Reach {
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All) => true,
-            (Self::App(mine), Self::App(theirs)) => mine == theirs,
+            (Self::Name(mine), Self::Name(theirs)) => mine == theirs,
             (Self::Arm(mine), Self::Arm(theirs)) => starts_with(theirs, mine, str::eq_ignore_ascii_case),
             (Self::Uri { host, path, below }, Self::Uri { host: their_host, path: theirs, below: their_below }) => {
                 host == their_host
@@ -183,7 +187,7 @@ impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => Ok(()),
-            Self::App(id) => f.write_str(id),
+            Self::Name(id) => f.write_str(id),
             Self::Arm(path) => write!(f, "/{}", path.join("/")),
             Self::Uri { host, path, below } => {
                 write!(f, "https://{host}/{}", path.join("/"))?;

@@ -263,6 +263,15 @@ fn what_is_not_a_grant() {
         "blob:read https://a.blob.core.windows.net/*/x",
         "blob:read https://a.blob.core.windows.net/a*",
         "blob:read https://a.blob.core.windows.net",
+        "keyvault:read https://v.vault.azure.net/keys/k gate='gpu'",
+        "keyvault:release https://v.vault.azure.net/keys/k gate=gpu",
+        "keyvault:release https://v.vault.azure.net/keys/k gate=''",
+        "keyvault:release https://v.vault.azure.net/keys/k gate='cpu'",
+        "keyvault:release https://v.vault.azure.net/keys/k gate='gpu' gate='gpu'",
+        "keyvault:release https://v.vault.azure.net/keys/k gate='measurement=00'",
+        "keyvault:release https://v.vault.azure.net/keys/k gate='policy=xyz'",
+        "azure:write /subscriptions/1 gate='gpu'",
+        "attestation:use cpu",
         "crypto:use everything",
         "crypto:write",
     ];
@@ -296,6 +305,15 @@ fn what_is_not_a_grant() {
     blob:read https://a.blob.core.windows.net/*/x => `https://a.blob.core.windows.net/*/x` is not a scope of blob: * may only be the whole last segment; write it like https://….blob.core.windows.net/container/*
     blob:read https://a.blob.core.windows.net/a* => `https://a.blob.core.windows.net/a*` is not a scope of blob: * may only be the whole last segment; write it like https://….blob.core.windows.net/container/*
     blob:read https://a.blob.core.windows.net => `https://a.blob.core.windows.net` is not a scope of blob: a blob's URI names a container; write it like https://….blob.core.windows.net/container/*
+    keyvault:read https://v.vault.azure.net/keys/k gate='gpu' => only a release has a gate; take gate=… away
+    keyvault:release https://v.vault.azure.net/keys/k gate=gpu => a gate's conditions stand in quotes; write gate='gpu'
+    keyvault:release https://v.vault.azure.net/keys/k gate='' => a gate has at least one condition; write gate='gpu'
+    keyvault:release https://v.vault.azure.net/keys/k gate='cpu' => there is no condition `cpu`; the conditions are gpu, measurement=… and policy=…
+    keyvault:release https://v.vault.azure.net/keys/k gate='gpu' gate='gpu' => a gate's conditions stand in quotes; write gate='gpu'
+    keyvault:release https://v.vault.azure.net/keys/k gate='measurement=00' => a measurement is 96 hex digits, in lower case; write measurement=0a1b…
+    keyvault:release https://v.vault.azure.net/keys/k gate='policy=xyz' => a policy's digest is 64 hex digits, in lower case; write policy=0a1b…
+    azure:write /subscriptions/1 gate='gpu' => only a release has a gate; take gate=… away
+    attestation:use cpu => `cpu` is not a scope of attestation: it does not start with https://; write it like https://….attest.azure.net
     crypto:use everything => crypto has no scopes; write crypto:use
     crypto:write => crypto has no verb `write`; its verbs are `use`
     ");
@@ -362,6 +380,33 @@ fn both_keys_are_needed_and_a_denial_names_the_line() {
 }
 
 #[test]
+fn a_gate_is_of_every_grant_that_lets_a_release_through() {
+    const KEY: &str = "https://v.vault.azure.net/keys/k";
+    let table: [(&[&str], &[&str]); 5] = [
+        (&["keyvault:release KEY"], &[]),
+        (&["keyvault:read,release KEY gate='gpu'"], &["gpu"]),
+        // A grant beside it, or one for the whole vault, loosens nothing.
+        (&["keyvault:release KEY gate='gpu'", "keyvault:release KEY"], &["gpu"]),
+        (
+            &["keyvault:release https://v.vault.azure.net/ gate='gpu'", "keyvault:release KEY gate='policy=00'"],
+            &["gpu", "policy=00"],
+        ),
+        (&["keyvault:release https://v.vault.azure.net/keys/other gate='gpu'", "keyvault:release KEY"], &[]),
+    ];
+    for (grants, expected) in table {
+        let full = |text: &&str| text.replace("KEY", KEY).replace("=00'", &format!("={}'", "00".repeat(32)));
+        let grants: Vec<Grant> = grants.iter().map(|text| Grant::parse(&full(text)).unwrap()).collect();
+        let asks = vec![grant(&format!("keyvault:release {KEY}"))];
+        let gate = Gate::new(asks, grants, Arc::default());
+        let on = wanted(Capability::Keyvault, Verb::Release, KEY);
+        let found: Vec<_> = gate.conditions(&on).iter().map(ToString::to_string).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|text| text.replace("=00", &format!("={}", "00".repeat(32)))).collect();
+        assert_eq!((found, gate.allows(&on).is_ok(), gate.missing().is_empty()), (expected, true, true));
+    }
+}
+
+#[test]
 fn the_policy_has_the_last_word_on_the_real_cloud() {
     let all = ["azure:read SUB"];
     let other = gate(&all, &all, "version = 1\nsubscriptions = [\"2\"]");
@@ -399,6 +444,8 @@ proptest! {
             format!("azure:read,write /subscriptions/{}", path.join("/")),
             format!("azure:assign /subscriptions/{} role='A B'", path.join("/")),
             format!("keyvault:read https://v.vault.azure.net/keys/{}", path.join("/")),
+            format!("keyvault:release https://v.vault.azure.net/keys/{} gate='gpu policy={}'", path[0], "a1".repeat(32)),
+            "attestation:use gpu".to_owned(),
             format!("blob:write https://a.blob.core.windows.net/{}{star}", path.join("/")),
         ] {
             let grant = Grant::parse(&text).unwrap();

@@ -19,6 +19,14 @@ impl Attestation {
         sys::attestation::attest(provider).map(Token)
     }
 
+    /// Verifies the GPU of the confidential VM that this step runs in; `rules` can demand more than is always demanded.
+    ///
+    /// # Errors
+    /// Outside of a confidential VM with a GPU, or when its evidence does not verify.
+    pub fn attest_gpu(&self, rules: &Value) -> Result<Proof> {
+        sys::attestation::attest_gpu(&rules.to_string()).map(Proof)
+    }
+
     /// Turns a reference from an earlier step into a handle again.
     ///
     /// # Errors
@@ -41,6 +49,34 @@ impl Attestation {
     /// When the document is no JSON. What does not verify is a verdict.
     pub fn verify(&self, document: &Value, rules: &Value) -> Result<Value> {
         parse(sys::attestation::verify(&document.to_string(), &rules.to_string())?)
+    }
+}
+
+/// What was verified of a GPU.
+#[derive(Debug)]
+pub struct Proof(sys::attestation::Proof);
+
+impl Proof {
+    /// The verdict: `{ checks: [{ name, outcome, detail }], facts }`.
+    ///
+    /// # Errors
+    /// When the host's answer is no JSON.
+    pub fn verdict(&self) -> Result<Value> {
+        parse(self.0.verdict())
+    }
+
+    /// The evidence document.
+    ///
+    /// # Errors
+    /// When the host's answer is no JSON.
+    pub fn document(&self) -> Result<Value> {
+        parse(self.0.document())
+    }
+
+    /// A typed reference (`proof:…`) for outputs. It lives as long as the machine runs.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.0.reference()
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use sealbook_azure::{Answer, AzureError, Blobs};
+use sealbook_azure::{Answer, AzureError, Blobs, Content};
 use serde_json::{Value, json};
 
 use super::Effect;
@@ -54,7 +53,7 @@ fn strangers(desk: &Desk) -> Strangers {
 /// it writes again: what is sealed anew has another nonce.
 pub(crate) struct BlobPut {
     target: Target,
-    content: Bytes,
+    content: Content,
     content_type: String,
     sha256: String,
     secret: bool,
@@ -67,7 +66,7 @@ impl BlobPut {
     pub(crate) fn new(
         desk: &Desk,
         uri: BlobUri,
-        content: Bytes,
+        content: Content,
         content_type: String,
         sha256: String,
         secret: bool,

@@ -76,7 +76,7 @@ impl blob::Host for Blob<'_> {
         let Artifact(source) = self.table.get(&source)?;
         let (sha256, secret) = (source.sha256().to_owned(), source.is_secret());
         pair::stays(source).await?;
-        let content = source.read_all().await?;
+        let content = source.content();
         let put = BlobPut::new(&desk, uri, content, content_type, sha256, secret, desk.mark(&effect));
         Ok(self.seat.effect("blob.put", effect, put).await?.to_string())
     }

@@ -101,7 +101,7 @@ impl crypto::Host for Crypto<'_> {
     ) -> Result<Resource<Artifact>, Refusal> {
         let desk = self.granted("crypto.transfer-blob")?;
         let exchange = self.seat.json("exchange", &exchange)?;
-        let blob = pair::transfer_blob(&self.table.get(&target)?.key, &exchange)?;
+        let blob = pair::transfer_blob(self.table.get(&target)?.key(&desk)?, &exchange)?;
         let written = desk.shelf.write(&desk.call.step, &name, blob, false);
         let artifact = self.seat.look("crypto.transfer-blob", written).await?;
         Ok(self.table.push(Artifact(artifact))?)
@@ -110,14 +110,14 @@ impl crypto::Host for Crypto<'_> {
     async fn seal(&mut self, recipient: Resource<Pair>, secret: Resource<Key>) -> Result<Vec<u8>, Refusal> {
         self.granted("crypto.seal")?;
         let (pair, secret) = (self.table.get(&recipient)?, self.table.get(&secret)?);
-        let sealed = pair.key.public().encrypt(Padding::OaepSha256, secret.bytes.expose());
+        let sealed = pair.public().encrypt(Padding::OaepSha256, secret.bytes.expose());
         Ok(sealed.map_err(|error| Fault::Host(format!("a key can't be encrypted: {error}")))?)
     }
 
     async fn unseal(&mut self, recipient: Resource<Pair>, sealed: Vec<u8>) -> Result<Resource<Key>, Refusal> {
         let desk = self.granted("crypto.unseal")?;
-        let pair = self.table.get(&recipient)?;
-        let bytes = pair.key.decrypt(Padding::OaepSha256, &sealed).map_err(|_| StepError::Permanent {
+        let pair = self.table.get(&recipient)?.key(&desk)?;
+        let bytes = pair.decrypt(Padding::OaepSha256, &sealed).map_err(|_| StepError::Permanent {
             message: "it does not decrypt with this pair (RSA-OAEP-256): another key wrapped it, or it was changed"
                 .into(),
         })?;
@@ -189,7 +189,7 @@ impl crypto::HostKey for Crypto<'_> {
 
 impl crypto::HostPair for Crypto<'_> {
     async fn public(&mut self, pair: Resource<Pair>) -> wasmtime::Result<String> {
-        Ok(pair::jwk(&self.table.get(&pair)?.key).to_string())
+        Ok(pair::jwk(self.table.get(&pair)?.public()).to_string())
     }
 
     async fn reference(&mut self, pair: Resource<Pair>) -> wasmtime::Result<String> {

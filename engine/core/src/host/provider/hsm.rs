@@ -62,8 +62,8 @@ impl Hsm<'_> {
         Ok((desk, place))
     }
 
-    fn keys(&self, holders: &[Resource<Pair>]) -> Result<Vec<&RsaKey>, Refusal> {
-        holders.iter().map(|pair| Ok(&self.table.get(pair)?.key)).collect()
+    fn keys(&self, desk: &Desk, holders: &[Resource<Pair>]) -> Result<Vec<&RsaKey>, Refusal> {
+        holders.iter().map(|pair| Ok(self.table.get(pair)?.key(desk)?)).collect()
     }
 
     /// Opens a security domain, and says under which digest the artifact is known.
@@ -81,7 +81,8 @@ impl Hsm<'_> {
         let document: Value =
             serde_json::from_slice(&bytes).map_err(|_| invalid("domain", "it is no security domain: no JSON"))?;
         let sha256 = self.table.get(domain)?.0.sha256().to_owned();
-        let opened = security_domain::open(&document, &self.keys(holders)?).map_err(|error| match error {
+        let desk = self.seat.desk(what)?;
+        let opened = security_domain::open(&document, &self.keys(&desk, holders)?).map_err(|error| match error {
             DomainError::Quorum { .. } => invalid("holders", &error.to_string()),
             DomainError::Malformed => invalid("domain", &error.to_string()),
         })?;
@@ -109,7 +110,7 @@ impl hsm::Host for Hsm<'_> {
             return Err(invalid("holders", "a security domain has between 3 and 10 holders").into());
         }
         let mut certificates = Vec::new();
-        for (number, key) in (1..).zip(self.keys(&holders)?) {
+        for (number, key) in (1..).zip(self.keys(&desk, &holders)?) {
             let made = certificate::self_signed(key, &format!("security domain holder {number}"), VALID);
             certificates.push(made.map_err(|e| Fault::Host(format!("a certificate can't be made: {e}")))?);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sealbook_crypto::rsa::RsaAesWrap;
-use sealbook_model::grant::{Capability, Verb};
+use sealbook_model::grant::{Capability, Condition, Use, Verb};
 use serde_json::Value;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
@@ -16,6 +16,7 @@ use crate::host::fault::Refusal;
 use crate::host::handle::{Artifact, Key, Pair, Token};
 use crate::host::pair;
 use crate::step::{Failure, StepError};
+use crate::tee::Released;
 
 /// Longest wrapped key: an RSA-4096 ciphertext has 512 bytes.
 const WRAPPED_MAX: usize = 4096;
@@ -151,9 +152,13 @@ impl keyvault::Host for Keyvault<'_> {
         })?;
         let attested = Arc::clone(&self.table.get(&token)?.attested);
         let released = async {
-            let key = tee.release(&desk.azure, uri.as_str(), &attested, wrap).await?;
+            let Released { key, policy } = tee.release(&desk.azure, uri.as_str(), &attested, wrap).await?;
             let name = format!("released-{}", hex::encode(&sealbook_crypto::sha256(uri.as_str().as_bytes())[..8]));
-            pair::keep(&desk, &name, &key).await
+            let wanted = Use { interface: Capability::Keyvault, verb: Verb::Release, target: uri.as_str(), role: None };
+            // Under which policy it was released is known now, and does not change: such a condition is met or never.
+            let met = |condition: &Condition| matches!(condition, Condition::Policy(p) if policy.as_ref() == Some(p));
+            let gate = desk.call.gate.conditions(&wanted).into_iter().filter(|condition| !met(condition)).collect();
+            pair::keep(&desk, &name, &key, gate)
         };
         let pair = self.seat.look("keyvault.release", released).await?;
         Ok(self.table.push(pair)?)

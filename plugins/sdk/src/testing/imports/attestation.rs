@@ -23,6 +23,42 @@ impl Token {
     }
 }
 
+#[derive(Debug)]
+pub struct Proof {
+    verdict: super::Value,
+}
+
+impl Proof {
+    pub fn verdict(&self) -> String {
+        self.verdict.to_string()
+    }
+
+    pub fn document(&self) -> String {
+        serde_json::json!({ "type": "nvidia-gpu", "version": 1 }).to_string()
+    }
+
+    pub fn reference(&self) -> String {
+        "proof:gpu".into()
+    }
+}
+
+/// The double's GPU verifies when the verdict that a test gives it holds.
+pub fn attest_gpu(rules: &str) -> Result<Proof> {
+    let rules = parse(rules)?;
+    with_world(|w| {
+        w.pass("attestation", "use", "gpu", None)?;
+        let verdict = w.verdict.clone();
+        let verdict =
+            verdict.ok_or_else(|| Problem::precondition("this machine has no GPU", "run it in one that has"))?;
+        let failed = |check: &super::Value| check["outcome"] == "failed";
+        if verdict["checks"].as_array().is_some_and(|checks| checks.iter().any(failed)) {
+            return Err(Problem::permanent("the machine's GPU does not verify"));
+        }
+        w.judged.push((super::Value::Null, rules));
+        Ok(Proof { verdict })
+    })
+}
+
 pub fn attest(provider: &str) -> Result<Token> {
     with_world(|w| {
         w.pass("attestation", "use", provider, None)?;

@@ -157,6 +157,22 @@ impl Orders {
             "directory.find" => optional(directory::find(&text("app"))?),
             "directory.register" => parse(&directory::register(&effect, &text("app"))?),
             "attestation.attest" => parse(&attestation::attest(&text("provider"))?.claims()),
+            "attestation.gpu" => {
+                let proof = attestation::attest_gpu(&json("rules"))?;
+                json!({ "verdict": parse(&proof.verdict()), "reference": proof.reference() })
+            }
+            "keyvault.release" => {
+                let token = attestation::attest(&text("provider"))?;
+                let pair = keyvault::release(&uri, &token, "RSA_AES_KEY_WRAP_256")?;
+                self.paired(name, pair)
+            }
+            "crypto.unseal" => {
+                let sealed: Vec<u8> = hex(&text("sealed"));
+                let key = crypto::unseal(&self.pairs[&text("pair")], &sealed)?;
+                let result = json!({ "reference": key.reference() });
+                self.keys.insert(name, key);
+                result
+            }
             "attestation.open" => attestation::open(&text("reference"))?.reference().into(),
             "attestation.verify" => {
                 parse(&attestation::verify(&order["document"].to_string(), &order["rules"].to_string())?)
@@ -208,6 +224,10 @@ impl Orders {
         self.artifacts.insert(name, artifact);
         result
     }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).filter_map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect()
 }
 
 fn optional(text: Option<String>) -> Value {
