@@ -1,5 +1,7 @@
 //! The cloud as other crates see it.
 
+mod connect;
+mod mark;
 mod rooms;
 
 use std::net::Ipv4Addr;
@@ -15,6 +17,8 @@ use sealbook_attestation::x509::Certificate;
 use sealbook_crypto::SealKey;
 use serde_json::Value;
 
+pub use self::connect::Unreached;
+pub(crate) use self::mark::Mark;
 use self::rooms::Rooms;
 use crate::arm::Arm;
 use crate::config::{CloudConfig, CloudError, Wall};

@@ -31,6 +31,7 @@ mod network;
 mod odata;
 mod opening;
 mod operation;
+mod ports;
 mod refusal;
 mod registry;
 mod resource_id;
@@ -48,7 +49,7 @@ mod testing;
 mod tests;
 mod time;
 
-pub use cloud::{Cloud, Dropped, MachineIdentities, Offered};
+pub use cloud::{Cloud, Dropped, MachineIdentities, Offered, Unreached};
 pub use config::{CloudConfig, CloudError, Wall};
 pub use fault::{Fault, FaultKind};
 pub use inventory::Item;

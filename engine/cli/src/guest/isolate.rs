@@ -1,8 +1,9 @@
 //! Keeps a machine's process away from the account that it runs under, as far as the kernel can.
 //!
 //! Landlock (Linux 5.13 and later) takes away the rights to files outside of the machine's own folder and, from ABI 4 on,
-//! to TCP ports other than the door's; from ABI 6 on, signals to other processes, too. It does not cover UDP, nor what the
-//! account can read over loopback ports of its own choice when the kernel is older.
+//! to TCP ports other than the door's; from ABI 6 on, signals to other processes, too. To listen, a port that the kernel
+//! chooses is left: what a machine serves, it publishes through its door. It does not cover UDP, nor what the account can
+//! read over loopback ports of its own choice when the kernel is older.
 //!
 //! Source: <https://docs.kernel.org/userspace-api/landlock.html>.
 
@@ -65,6 +66,8 @@ fn landlock(disk: &Path, port: u16) -> Result<String, landlock::RulesetError> {
         .add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile))?
         .add_rules(path_beneath_rules([disk], AccessFs::from_all(ASKED) & !AccessFs::Execute))?
         .add_rule(NetPort::new(port, AccessNet::ConnectTcp))?
+        // Port 0 stands for whichever one the kernel chooses.
+        .add_rule(NetPort::new(0, AccessNet::BindTcp))?
         .restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _) => NONE.to_owned(),

@@ -1,7 +1,6 @@
 //! Scripts for virtual machines: taken up after the commit of the request that asked for them, or by the next process
 //! when the one that had taken them up is gone.
 
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,11 @@ use futures::FutureExt;
 use tokio::runtime::Handle;
 
 use super::Cloud;
+use super::mark::Mark;
 use crate::compute::{self, Command, RUN_COMMAND};
 use crate::config::CloudError;
 use crate::dispatch::{self, Setting};
 use crate::lro;
-use crate::opening;
 use crate::refusal::Refusal;
 use crate::room::{self, Machine, MachineRoom, Output};
 
@@ -30,6 +29,11 @@ pub(super) struct Rooms {
 impl Rooms {
     pub fn new(dir: PathBuf, room: Option<Arc<dyn MachineRoom>>) -> Self {
         Self { dir, room, mark: Mutex::default() }
+    }
+
+    /// The cloud's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub fn room(&self) -> Option<&dyn MachineRoom> {
@@ -52,53 +56,6 @@ impl Rooms {
             return Ok(Arc::clone(mark));
         }
         Ok(Arc::clone(mark.insert(Arc::new(Mark::set(&self.dir)?))))
-    }
-}
-
-/// A locked file that shows that whoever has its name on an operation still works on it. The lock ends with the process.
-#[derive(Debug)]
-struct Mark {
-    name: String,
-    path: PathBuf,
-    _file: File,
-}
-
-impl Mark {
-    fn set(dir: &Path) -> io::Result<Self> {
-        let name = uuid::Uuid::new_v4().to_string();
-        let path = Self::path(dir, &name);
-        let file = opening::private().write(true).create_new(true).open(&path)?;
-        file.try_lock()?;
-        Ok(Self { name, path, _file: file })
-    }
-
-    fn path(dir: &Path, name: &str) -> PathBuf {
-        dir.join(format!("room.{name}.lock"))
-    }
-
-    /// Whether somebody works under this name; what a dead process left of it is removed.
-    fn stands(dir: &Path, name: &str) -> io::Result<bool> {
-        let path = Self::path(dir, name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => {
-                // Somebody else may have removed it by now.
-                let _ = fs::remove_file(path);
-                Ok(false)
-            }
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -174,7 +131,7 @@ impl Cloud {
                         continue;
                     }
                     let mut payload = operation.payload;
-                    payload["mark"] = mark.name.as_str().into();
+                    payload["mark"] = mark.name().into();
                     lro::set_payload(cx.tx, &operation.id, &payload)?;
                     tasks.push(Task { operation: operation.id, machine, command });
                 }

@@ -11,6 +11,7 @@ use crate::fault;
 use crate::refusal::Refusal;
 use crate::registry::PROVIDERS;
 use crate::resource_id::within;
+use crate::resources::locations;
 use crate::service::Machines;
 use crate::store::resources::{Filter, Resource};
 
@@ -94,23 +95,47 @@ pub(super) fn require(
     machine: &str,
     size: &Size,
 ) -> Result<(), Refusal> {
+    match lack(cx, subscription, location, machine, size)? {
+        None => Ok(()),
+        Some(message) => Err(Refusal::new(409, "OperationNotAllowed", message)),
+    }
+}
+
+/// What Azure says of a machine in a template that a quota does not allow; `None` when it may be made, or when something
+/// else is wrong with it, which shows when it is made.
+pub(crate) fn exceeded(
+    cx: &Cx<'_>,
+    subscription: &str,
+    location: &str,
+    machine: &str,
+    size: &str,
+) -> Result<Option<String>, Refusal> {
+    match (sizes::find(size), locations::find(location)) {
+        (Some(size), Some(location)) => lack(cx, subscription, location.name, machine, size),
+        _ => Ok(None),
+    }
+}
+
+fn lack(
+    cx: &Cx<'_>,
+    subscription: &str,
+    location: &str,
+    machine: &str,
+    size: &Size,
+) -> Result<Option<String>, Refusal> {
     let quotas = all(cx, subscription, location, Some(machine))?;
     for (name, text) in [(size.family, size.family), (CORES, "Total Regional")] {
         let Some(quota) = quotas.iter().find(|quota| quota.name == name) else { continue };
         let needed = quota.used + size.cpus;
         if needed > quota.limit {
-            return Err(Refusal::new(
-                409,
-                "OperationNotAllowed",
-                format!(
-                    "Operation could not be completed as it results in exceeding approved {text} Cores quota. \
-                     Additional details - Deployment Model: Resource Manager, Location: {location}, Current Limit: {}, \
-                     Current Usage: {}, Additional Required: {}, (Minimum) New Limit Required: {needed}. Setup Alerts \
-                     when Quota reaches threshold. Learn more at https://aka.ms/quotamonitoringalerting .",
-                    quota.limit, quota.used, size.cpus
-                ),
-            ));
+            return Ok(Some(format!(
+                "Operation could not be completed as it results in exceeding approved {text} Cores quota. Additional \
+                 details - Deployment Model: Resource Manager, Location: {location}, Current Limit: {}, Current Usage: \
+                 {}, Additional Required: {}, (Minimum) New Limit Required: {needed}. Setup Alerts when Quota reaches \
+                 threshold. Learn more at https://aka.ms/quotamonitoringalerting .",
+                quota.limit, quota.used, size.cpus
+            )));
         }
     }
-    Ok(())
+    Ok(None)
 }

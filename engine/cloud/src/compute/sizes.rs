@@ -134,6 +134,16 @@ const fn with_disk(size: Size, temporary: u32) -> Size {
     Size { temporary: temporary * 1_024, ..size }
 }
 
+/// One H100 with 94 GB, in confidential mode. Linux in eastus2 costs 6.98 US dollars an hour (Azure Retail Prices, meter
+/// `NCC40adsH100v5` of `Virtual Machines NCCadsv5 Srs`, July 2026).
+///
+/// Source: <https://learn.microsoft.com/azure/virtual-machines/sizes/gpu-accelerated/nccadsh100v5-series>.
+const NCC40: Size = Size {
+    gpus: 1,
+    interfaces: 8,
+    ..with_disk(snp("Standard_NCC40ads_H100_v5", "StandardNCCads2023Family", 40, 320, 8, H100), 800)
+};
+
 /// The sizes.
 ///
 /// Source: <https://learn.microsoft.com/azure/virtual-machines/sizes/overview>.
@@ -164,7 +174,7 @@ pub(super) static SIZES: &[Size] = &[
     snp("Standard_DC8as_v6", "standardDCasv6Family", 8, 32, 16, V6),
     Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC2es_v5", "standardDCEV5Family", 2, 8, 4) },
     Size { confidential: Some("TDX"), regions: TDX, ..plain("Standard_DC4es_v5", "standardDCEV5Family", 4, 16, 8) },
-    Size { gpus: 1, ..snp("Standard_NCC40ads_H100_v5", "StandardNCCads2023Family", 40, 320, 8, H100) },
+    NCC40,
 ];
 
 /// Finds a size by name, without case.

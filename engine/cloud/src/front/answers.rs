@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 
+use crate::{Machine, Unreached};
+
 /// An answer in plain text.
 pub(super) fn refusal(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
@@ -25,6 +27,27 @@ pub(super) fn unknown(target: &str) -> Response<Full<Bytes>> {
     );
     let mut refused = refusal(StatusCode::FORBIDDEN, text);
     refused.extensions_mut().insert(ReasonPhrase::from_static(b"Host unknown to the embedded Azure"));
+    refused
+}
+
+/// What the process of a machine is answered that is off.
+pub(super) fn off() -> Response<Full<Bytes>> {
+    let mut off = refusal(StatusCode::GONE, "the machine is off, or was booted again\n".to_owned());
+    off.headers_mut().insert(Machine::STATE, HeaderValue::from_static("off"));
+    off
+}
+
+/// The refusal of a tunnel to a machine. As with any proxy, the status tells a name without an address (502), a connection
+/// that was refused (503) and one that nobody answered (504) apart.
+pub(super) fn unreached(why: &Unreached) -> Response<Full<Bytes>> {
+    let phrase = ReasonPhrase::from_static;
+    let (status, phrase) = match why {
+        Unreached::Unknown { .. } => (StatusCode::BAD_GATEWAY, phrase(b"Host not found")),
+        Unreached::Refused { .. } => (StatusCode::SERVICE_UNAVAILABLE, phrase(b"Connection refused")),
+        Unreached::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, phrase(b"Connection timed out")),
+    };
+    let mut refused = refusal(status, format!("{why}\n"));
+    refused.extensions_mut().insert(phrase);
     refused
 }
 

@@ -1,6 +1,6 @@
 //! What each request must show before it reaches the cloud, and the URL it is taken for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,44 +9,37 @@ use http::uri::Scheme;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use rustls::ServerConfig;
 use sealbook_crypto::constant_time_eq;
 
-use super::answers::{imds_error, not_found, refusal, refuse_metadata, unknown};
+use super::answers::{imds_error, not_found, refusal, refuse_metadata, unknown, unreached};
 use super::authority::Authority;
 use super::client::DOOR;
 use super::endpoint::Endpoint;
 use super::host::{self, METADATA};
 use super::relay::{Answer, IDENTITY_HEADER, Relay, target};
 use super::server::{Handler, Options, ServeError};
-
-/// The CONNECT that a connection accepted: its host, and the stream to come.
-#[derive(Default)]
-pub(super) struct Tunnel(Mutex<Option<(String, OnUpgrade)>>);
-
-impl Tunnel {
-    pub(super) fn take(&self) -> Option<(String, OnUpgrade)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn set(&self, host: String, upgrade: OnUpgrade) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, upgrade));
-    }
-}
+use super::tunnel::{self, Dial, End, Tunnel};
+use crate::network::route::is_machines;
 
 /// The doors of one server.
 pub(super) struct Doors {
     relay: Relay,
+    dial: Dial,
     authority: Authority,
     endpoint: Arc<Endpoint>,
     options: Options,
 }
 
 impl Doors {
-    pub(super) fn new(handler: Handler, authority: Authority, endpoint: Arc<Endpoint>, options: Options) -> Self {
+    pub(super) fn new(
+        (handler, dial): (Handler, Dial),
+        authority: Authority,
+        endpoint: Arc<Endpoint>,
+        options: Options,
+    ) -> Self {
         let relay = Relay::new(handler, options.body_limit);
-        Self { relay, authority, endpoint, options }
+        Self { relay, dial, authority, endpoint, options }
     }
 
     /// The TLS settings for a host that [`Doors::outer`] accepted.
@@ -57,7 +50,7 @@ impl Doors {
     /// Answers a request on the plain port.
     pub(super) async fn outer(&self, request: Request<Incoming>, tunnel: &Tunnel) -> Answer {
         if request.method() == Method::CONNECT {
-            return Ok(self.connect(request, tunnel));
+            return Ok(self.connect(request, tunnel).await);
         }
         if request.headers().contains_key(DOOR) {
             return self.engine(request).await;
@@ -79,8 +72,9 @@ impl Doors {
         self.pass(request, Scheme::HTTPS, host).await
     }
 
-    /// Accepts a tunnel to a host of the embedded Azure, or refuses it. Never opens a connection to anywhere.
-    fn connect(&self, request: Request<Incoming>, tunnel: &Tunnel) -> Response<Full<Bytes>> {
+    /// Accepts a tunnel to a host of the embedded Azure or to one of its machines, or refuses it. Never opens a connection to
+    /// anywhere else.
+    async fn connect(&self, request: Request<Incoming>, tunnel: &Tunnel) -> Response<Full<Bytes>> {
         if let Some(refused) = self.refuse_stranger(request.headers()) {
             return refused;
         }
@@ -88,10 +82,18 @@ impl Doors {
             return refusal(StatusCode::BAD_REQUEST, "CONNECT needs host:port\n".to_owned());
         };
         let host = target.host().to_ascii_lowercase();
-        if !host::known(&host) || target.port_u16() != Some(443) {
-            return unknown(target.as_str());
-        }
-        tunnel.set(host, hyper::upgrade::on(request));
+        let end = match target.port_u16() {
+            Some(443) if host::known(&host) => End::Azure(host),
+            Some(port) if is_machines(&host) => match (self.dial)(host, port).await {
+                Ok(machine) => End::Machine(machine),
+                Err(error) => {
+                    let failed = || refusal(StatusCode::BAD_GATEWAY, format!("{error}\n"));
+                    return tunnel::reason(&error).map_or_else(failed, unreached);
+                }
+            },
+            _ => return unknown(target.as_str()),
+        };
+        tunnel.set(end, hyper::upgrade::on(request));
         Response::new(Full::default())
     }
 

@@ -6,6 +6,9 @@ pub(super) const METADATA: &str = "169.254.169.254";
 /// The virtual TPM of a machine; only the machine's own door knows it.
 pub(super) const VTPM: &str = "vtpm.internal";
 
+/// Where a machine's process says which ports it listens on; only the machine's own door knows it.
+pub(super) const PORTS: &str = "ports.internal";
+
 /// A family of host names.
 struct Family {
     /// The name itself, or what follows the resource's own labels.

@@ -1,5 +1,6 @@
 //! The door of one virtual machine: whatever comes through it was sent by that machine.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,22 +16,24 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::answers::{refuse_metadata, unknown};
 use super::endpoint::fresh_secret;
-use super::host::{self, METADATA, VTPM};
+use super::host::{self, METADATA, PORTS, VTPM};
+use super::ports::Ports;
 use super::relay::{Answer, Relay, target};
 use super::server::{Options, ServeError, http1_builder};
 use super::tpm::Hardware;
 use crate::{Cloud, Machine};
 
 /// A loopback listener for one boot of one virtual machine. It speaks the engine's protocol ([`super::client`]) under a
-/// secret of its own and reaches what a machine reaches on Azure: its hosts, the instance metadata service and the
-/// machine's virtual TPM (`http://vtpm.internal/`). Dropping it closes it.
+/// secret of its own and reaches what a machine reaches on Azure: its hosts, the instance metadata service, the
+/// machine's virtual TPM (`http://vtpm.internal/`), and the place where it says on which ports it listens
+/// (`http://ports.internal/`, see [`super::client::Door::publish`]). Dropping it closes it, and the ports with it.
 ///
 /// Identities are those that the machine holds when it asks. Once the machine is off or was booted again, everything is
 /// answered 410 with `x-sealbook-machine: off`.
-#[derive(Debug)]
 pub struct MachineDoor {
     port: u16,
     secret: SecretString,
+    ports: Arc<Ports>,
     accept: JoinHandle<()>,
 }
 
@@ -45,13 +48,15 @@ impl MachineDoor {
         let port = listener.local_addr().map_err(bind)?.port();
         let secret = fresh_secret();
         let hardware = Hardware::new(cloud.clone(), machine.clone());
+        let ports = Arc::new(Ports::new(cloud.clone(), machine.clone()));
         let handler = Arc::new(move |request| -> futures::future::BoxFuture<'static, _> {
             let cloud = cloud.clone();
             Box::pin(async move { cloud.handle(request).await })
         });
         let relay = Relay::new(handler, Options::default().body_limit);
-        let doorway = Arc::new(Doorway { relay, hardware, machine, secret: secret.expose().to_owned().into() });
-        Ok(Self { port, secret, accept: tokio::spawn(accept(listener, doorway)) })
+        let own = secret.expose().to_owned().into();
+        let doorway = Arc::new(Doorway { relay, hardware, ports: Arc::clone(&ports), machine, secret: own });
+        Ok(Self { port, secret, ports, accept: tokio::spawn(accept(listener, doorway)) })
     }
 
     /// The loopback port.
@@ -67,8 +72,15 @@ impl MachineDoor {
     }
 }
 
+impl fmt::Debug for MachineDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MachineDoor").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 impl Drop for MachineDoor {
     fn drop(&mut self) {
+        self.ports.close();
         self.accept.abort();
     }
 }
@@ -77,6 +89,7 @@ impl Drop for MachineDoor {
 struct Doorway {
     relay: Relay,
     hardware: Hardware,
+    ports: Arc<Ports>,
     machine: Machine,
     secret: SecretString,
 }
@@ -91,6 +104,7 @@ impl Doorway {
         let scheme = match (scheme.as_str(), target.port_u16()) {
             ("https", None | Some(443)) if host::known(host) => Scheme::HTTPS,
             ("http", None | Some(80)) if host == VTPM => return self.hardware.answer(request).await,
+            ("http", None | Some(80)) if host == PORTS => return self.ports.answer(request).await,
             ("http", None | Some(80)) if host == METADATA => match refuse_metadata(request.headers()) {
                 Some(refused) => return Ok(refused),
                 None => Scheme::HTTP,

@@ -18,9 +18,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
-use super::doors::{Doors, Tunnel};
+use super::doors::Doors;
 use super::endpoint::Endpoint;
 use super::lock::ServeLock;
+use super::tunnel::{self, Dial, End, Tunnel};
 use crate::{Cloud, Dropped, MachineIdentities};
 
 /// How a server behaves.
@@ -109,14 +110,15 @@ impl Server {
     /// # Errors
     /// Another process serves this folder, the port is taken, or a file can't be used.
     pub async fn start(cloud: Cloud, dir: &Path, options: Options) -> Result<Self, ServeError> {
+        let dial = tunnel::dial(cloud.clone());
         let handler: Handler = Arc::new(move |request| {
             let cloud = cloud.clone();
             Box::pin(async move { cloud.handle(request).await })
         });
-        Self::start_with(handler, dir, options).await
+        Self::start_with((handler, dial), dir, options).await
     }
 
-    pub(super) async fn start_with(handler: Handler, dir: &Path, options: Options) -> Result<Self, ServeError> {
+    pub(super) async fn start_with(ways: (Handler, Dial), dir: &Path, options: Options) -> Result<Self, ServeError> {
         let pid = std::process::id();
         let lock = ServeLock::take(dir, pid).await?;
         let authority = Authority::open(dir, (options.wall)())?;
@@ -129,7 +131,7 @@ impl Server {
         endpoint.write().map_err(failed("write the endpoint file in", dir.to_owned()))?;
         let (stop, stopped) = watch::channel(false);
         let drain = options.drain;
-        let doors = Arc::new(Doors::new(handler, authority, Arc::clone(&endpoint), options));
+        let doors = Arc::new(Doors::new(ways, authority, Arc::clone(&endpoint), options));
         let accept = tokio::spawn(accept(listener, doors, stopped, drain));
         Ok(Self { endpoint, stop, accept, _lock: lock })
     }
@@ -191,19 +193,31 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Serves one connection; after an accepted CONNECT, also the TLS session inside it.
+/// Serves one connection; after an accepted CONNECT, also what is inside it.
 async fn connection(doors: Arc<Doors>, stream: TcpStream, stopped: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let tunnel: Tunnel = Tunnel::default();
     let outer = service_fn(|request| doors.outer(request, &tunnel));
     drive(http1_builder().serve_connection(TokioIo::new(stream), outer).with_upgrades(), stopped.clone()).await;
-    let Some((host, upgrade)) = tunnel.take() else { return };
-    let Ok(config) = doors.tls(&host) else { return };
+    let Some((end, upgrade)) = tunnel.take() else { return };
     let Ok(upgraded) = upgrade.await else { return };
+    let host = match end {
+        End::Azure(host) => host,
+        End::Machine(machine) => return until_stopped(tunnel::splice(upgraded, machine), stopped).await,
+    };
+    let Ok(config) = doors.tls(&host) else { return };
     // A failed handshake is the client's to report: most often it does not trust the local authority.
     let Ok(session) = TlsAcceptor::from(config).accept(TokioIo::new(upgraded)).await else { return };
     let inner = service_fn(|request| doors.inner(request, &host));
     drive(http1_builder().serve_connection(TokioIo::new(session), inner).with_upgrades(), stopped).await;
+}
+
+/// Passes a machine's bytes on until the server stops: such a connection may have no end of its own.
+async fn until_stopped(splice: impl Future<Output = ()>, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        () = splice => {}
+        () = told_to_stop(&mut stopped) => {}
+    }
 }
 
 pub(super) fn http1_builder() -> http1::Builder {

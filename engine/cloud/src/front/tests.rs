@@ -20,8 +20,9 @@ use tokio_rustls::TlsConnector;
 use super::authority::Authority;
 use super::client::{Door, SendError};
 use super::server::{Handler, ServeError};
+use super::tunnel::Dial;
 use super::{Endpoint, Options, Server, SignIn, environment};
-use crate::{Dropped, MachineIdentities, Seed};
+use crate::{Dropped, MachineIdentities, Seed, Unreached};
 
 /// Answers with what it was asked: method, URL, headers and body.
 fn echo() -> Handler {
@@ -43,8 +44,14 @@ fn echo() -> Handler {
     })
 }
 
+/// A way to the cloud, and none to its machines.
+fn only(handler: Handler) -> (Handler, Dial) {
+    let nobody: Dial = Arc::new(|host, _| Box::pin(async move { Err(Unreached::Unknown { host }.into()) }));
+    (handler, nobody)
+}
+
 async fn serve(dir: &Path) -> Server {
-    Server::start_with(echo(), dir, Options::default()).await.unwrap()
+    Server::start_with(only(echo()), dir, Options::default()).await.unwrap()
 }
 
 async fn fixture() -> (TempDir, Server) {
@@ -116,6 +123,10 @@ async fn proxy_gates() {
         ("example.com:443", right.as_str(), "403"),
         ("127.0.0.1:443", right.as_str(), "403"),
         ("169.254.169.254:443", right.as_str(), "403"),
+        ("llm.eastus2.cloudapp.azure.com:443", "", "407"),
+        ("llm.eastus2.cloudapp.azure.com:443", wrong.as_str(), "407"),
+        ("llm.eastus2.cloudapp.azure.com:8443", right.as_str(), "502"),
+        ("a.llm.eastus2.cloudapp.azure.com:443", right.as_str(), "403"),
     ] {
         let (head, _) = connect(endpoint, target, headers).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{target} {headers}: {head}");
@@ -286,7 +297,7 @@ async fn machine_identities() {
     });
     let identities = MachineIdentities(vec!["oid1".into(), "oid2".into()]);
     let options = Options { identities, ..Options::default() };
-    let server = Server::start_with(handler, dir.path(), options).await.unwrap();
+    let server = Server::start_with(only(handler), dir.path(), options).await.unwrap();
     let door = Door::new(server.endpoint()).unwrap();
     for (url, expected) in
         [("http://169.254.169.254/metadata/instance", "oid1,oid2"), ("https://graph.microsoft.com/v1.0/me", "none")]
@@ -315,7 +326,7 @@ async fn the_real_cloud_behind_the_door() {
 async fn large_bodies_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { body_limit: 3, ..Options::default() };
-    let server = Server::start_with(echo(), dir.path(), options).await.unwrap();
+    let server = Server::start_with(only(echo()), dir.path(), options).await.unwrap();
     let door = Door::new(server.endpoint()).unwrap();
     assert_eq!(door.send(request("https://management.azure.com/")).await.unwrap().status(), 413);
 }
@@ -323,7 +334,7 @@ async fn large_bodies_are_refused() {
 #[tokio::test]
 async fn one_server_per_home() {
     let (dir, server) = fixture().await;
-    let second = Server::start_with(echo(), dir.path(), Options::default()).await;
+    let second = Server::start_with(only(echo()), dir.path(), Options::default()).await;
     match second {
         Err(ServeError::AlreadyServing { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
         other => panic!("{other:?}"),
@@ -354,7 +365,7 @@ async fn a_taken_port_is_named() {
     let port = server.endpoint().port;
     let other = tempfile::tempdir().unwrap();
     let options = Options { port, ..Options::default() };
-    let refused = Server::start_with(echo(), other.path(), options).await;
+    let refused = Server::start_with(only(echo()), other.path(), options).await;
     assert!(matches!(refused, Err(ServeError::Bind { port: named, .. }) if named == port), "{refused:?}");
 }
 
@@ -373,7 +384,7 @@ async fn shutdown_lets_a_request_finish() {
             })
         })
     };
-    let server = Server::start_with(handler, dir.path(), Options::default()).await.unwrap();
+    let server = Server::start_with(only(handler), dir.path(), Options::default()).await.unwrap();
     let door = Door::new(server.endpoint()).unwrap();
     let asked = tokio::spawn(async move { door.send(request("https://management.azure.com/")).await });
     entered.notified().await;

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::answers::{not_found, refusal};
+use super::answers::{not_found, off, refusal};
 use super::relay::{Answer, Closed};
 use crate::{Cloud, Machine, Tee};
 
@@ -54,9 +54,7 @@ impl Hardware {
 
 fn serve(cloud: &Cloud, machine: &Machine, tee: &Mutex<Option<Tee>>, ask: &Ask) -> Response<Full<Bytes>> {
     if !cloud.is_on(machine).unwrap_or(false) {
-        let mut off = refusal(StatusCode::GONE, "the machine is off, or was booted again\n".to_owned());
-        off.headers_mut().insert(Machine::STATE, HeaderValue::from_static("off"));
-        return off;
+        return off();
     }
     let mut tee = tee.lock().unwrap_or_else(PoisonError::into_inner);
     let lacking = |error: crate::TeeError| refusal(StatusCode::NOT_FOUND, format!("{error}\n"));

@@ -1,5 +1,6 @@
 //! Which packets a security rule speaks about: its ports and addresses.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
@@ -50,6 +51,17 @@ impl Ports {
 
     fn contain(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
+    }
+
+    /// Whether it holds every port that a client may come from: the dynamic ones of RFC 6335, section 6.
+    fn hold_clients(self) -> bool {
+        self.first <= 49_152 && self.last == u16::MAX
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
     }
 }
 
@@ -138,12 +150,12 @@ impl Rule {
     }
 
     /// Whether it speaks about an inbound flow. The port from which a client comes is unknown beforehand: only a rule for
-    /// all of them speaks about it.
+    /// all that it may come from speaks about it.
     pub fn matches(&self, flow: &super::reach::Flow, network: &[Prefix]) -> bool {
         self.inbound
             && (self.protocol == "*" || self.protocol.eq_ignore_ascii_case(flow.protocol))
             && self.sources.iter().any(|s| s.contain(flow.source, network))
-            && self.source_ports.contains(&Ports { first: 0, last: u16::MAX })
+            && self.source_ports.iter().any(|p| p.hold_clients())
             && self.destinations.iter().any(|d| d.contain(flow.destination, network))
             && self.ports.iter().any(|p| p.contain(flow.port))
     }

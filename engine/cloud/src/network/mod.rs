@@ -4,12 +4,13 @@
 mod address;
 pub(crate) mod cidr;
 mod common;
+mod effective;
 mod matching;
 pub(crate) mod nic;
 mod nsg;
 mod pip;
-#[cfg_attr(not(test), expect(dead_code, reason = "asked once machines have guests that listen on ports"))]
 mod reach;
+pub(crate) mod route;
 mod rule;
 mod subnet;
 mod table;
@@ -70,6 +71,10 @@ pub(crate) struct Network;
 impl Provider for Network {
     fn namespace(&self) -> &'static str {
         "Microsoft.Network"
+    }
+
+    fn schema(&self) -> &'static str {
+        crate::ports::SCHEMA
     }
 
     fn operations(&self) -> Vec<&'static [Operation]> {

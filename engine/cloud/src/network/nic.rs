@@ -154,8 +154,12 @@ pub(super) fn in_subnet(nic: &Resource, subnet: &str) -> Vec<Value> {
     configurations(nic).filter(|c| names(c, "subnet", subnet)).map(|c| json!({ "id": c["id"] })).collect()
 }
 
+/// The IP configuration of an interface that has a public IP address.
+pub(super) fn configuration<'a>(nic: &'a Resource, address: &str) -> Option<&'a Value> {
+    configurations(nic).find(|c| names(c, "publicIPAddress", address))
+}
+
 /// Id of the IP configuration of an interface that has a public IP address.
 pub(super) fn with_address(nic: &Resource, address: &str) -> Option<String> {
-    let found = configurations(nic).find(|c| names(c, "publicIPAddress", address))?;
-    found["id"].as_str().map(str::to_owned)
+    configuration(nic, address)?["id"].as_str().map(str::to_owned)
 }

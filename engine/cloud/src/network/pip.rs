@@ -12,6 +12,7 @@ use crate::arm::kind::{Change, Draft, Facts, Kind, Style};
 use crate::cx::Cx;
 use crate::refusal::Refusal;
 use crate::store::resources::{Filter, Resource};
+use crate::store::settings;
 
 pub(super) const NAME: &str = "Microsoft.Network/publicIPAddresses";
 
@@ -94,6 +95,7 @@ impl Kind for PublicIp {
         let all = cx.resources(Filter { kind: Some(NAME), ..Filter::default() })?;
         let others: Vec<&Resource> =
             all.iter().filter(|other| draft.old.is_none_or(|old| old.id != other.id)).collect();
+        common::only(&asked["dnsSettings"], "dnsSettings", &["domainNameLabel", "fqdn"])?;
         let dns = dns(&asked["dnsSettings"], draft.location(), &others)?;
         let address = match draft.old.map(|old| old.body["properties"]["ipAddress"].clone()) {
             Some(address) if address.is_string() => address,
@@ -185,6 +187,21 @@ fn fqdn(label: &str, location: &str) -> String {
     format!("{label}.{location}.cloudapp.azure.com")
 }
 
+/// Whether an address is one that public IP addresses are taken from.
+pub(crate) fn is_public(address: Ipv4Addr) -> bool {
+    RANGES.iter().any(|range| address.octets().starts_with(range))
+}
+
+/// The public IP address with a DNS name (lower case), or with this text as its address.
+pub(super) fn named(cx: &Cx<'_>, host: &str) -> Result<Option<Resource>, Refusal> {
+    let all = cx.resources(Filter { kind: Some(NAME), ..Filter::default() })?;
+    let has = |resource: &Resource| {
+        let properties = &resource.body["properties"];
+        properties["dnsSettings"]["fqdn"] == host || properties["ipAddress"] == host
+    };
+    Ok(all.into_iter().find(has))
+}
+
 /// Whether a label is free in a region.
 pub(super) fn label_is_free(cx: &Cx<'_>, label: &str, location: &str) -> Result<bool, Refusal> {
     let all = cx.resources(Filter { kind: Some(NAME), ..Filter::default() })?;
@@ -212,7 +229,10 @@ fn allocate(cx: &Cx<'_>, draft: &Draft<'_>, others: &[&Resource]) -> Result<Valu
     if here.count() >= LIMIT {
         return Err(full(LIMIT));
     }
-    let taken: HashSet<&str> = others.iter().filter_map(|o| o.body["properties"]["ipAddress"].as_str()).collect();
+    // Whoever comes from the internet comes from an address of the same ranges.
+    let client = settings::client_address(cx.tx)?.to_string();
+    let mut taken: HashSet<&str> = others.iter().filter_map(|o| o.body["properties"]["ipAddress"].as_str()).collect();
+    taken.insert(&client);
     let mut all = RANGES.iter().flat_map(|[a, b, c]| (1..255).map(move |d| Ipv4Addr::new(*a, *b, *c, d).to_string()));
     let free = all.find(|address| !taken.contains(address.as_str()));
     free.map(Value::from).ok_or_else(|| full(others.len()))

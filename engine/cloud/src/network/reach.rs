@@ -135,6 +135,50 @@ mod tests {
         }
     }
 
+    /// A row changes members of a rule that opens everything: what it matches is open, and nothing else.
+    #[test]
+    fn every_member_of_a_rule_narrows_it() {
+        let flow = Flow { source: HOME, destination: Ipv4Addr::new(10, 0, 0, 4), protocol: "Tcp", port: 443 };
+        let table = [
+            (json!({}), true),
+            (json!({ "protocol": "Tcp" }), true),
+            (json!({ "protocol": "Icmp" }), false),
+            (json!({ "sourcePortRange": "1024-65535" }), true),
+            (json!({ "sourcePortRange": "1-1023" }), false),
+            (json!({ "sourcePortRange": "50000" }), false),
+            (json!({ "destinationPortRange": "443" }), true),
+            (json!({ "destinationPortRange": "444-500" }), false),
+            (json!({ "destinationPortRange": null, "destinationPortRanges": ["22", "400-443"] }), true),
+            (json!({ "destinationPortRange": null, "destinationPortRanges": ["22", "80"] }), false),
+            (json!({ "sourceAddressPrefix": "Internet" }), true),
+            (json!({ "sourceAddressPrefix": "VirtualNetwork" }), false),
+            (json!({ "sourceAddressPrefix": "AzureLoadBalancer" }), false),
+            (json!({ "sourceAddressPrefix": "AzureCloud" }), false),
+            (json!({ "sourceAddressPrefix": "0.0.0.0/0" }), true),
+            (json!({ "sourceAddressPrefix": "198.18.0.7" }), true),
+            (json!({ "sourceAddressPrefix": "198.18.0.8/29" }), false),
+            (json!({ "sourceAddressPrefix": null, "sourceAddressPrefixes": ["10.0.0.0/8", "198.18.0.0/15"] }), true),
+            (json!({ "destinationAddressPrefix": "VirtualNetwork" }), true),
+            (json!({ "destinationAddressPrefix": "10.0.0.4" }), true),
+            (json!({ "destinationAddressPrefix": "10.0.0.5" }), false),
+            (json!({ "destinationAddressPrefix": "Internet" }), false),
+        ];
+        for (changes, open) in table {
+            let mut properties = json!({
+                "protocol": "*", "sourcePortRange": "*", "destinationPortRange": "*", "sourceAddressPrefix": "*",
+                "destinationAddressPrefix": "*", "access": "Allow", "priority": 100, "direction": "Inbound",
+            });
+            for (member, value) in changes.as_object().unwrap() {
+                properties[member] = value.clone();
+            }
+            let network = Prefix::parse("10.0.0.0/16").into_iter().collect();
+            let own = Some(vec![Rule::read("one", &properties)]);
+            let at = Interface { public: true, network, subnet: None, interface: own };
+            let expected = if open { Verdict::Reachable } else { denied("DenyAllInBound") };
+            assert_eq!(verdict(&at, &flow), expected, "{changes}");
+        }
+    }
+
     #[test]
     fn rules_for_udp_or_outbound_do_not_open_tcp() {
         let flow = Flow { source: HOME, destination: Ipv4Addr::new(10, 0, 0, 4), protocol: "Tcp", port: 22 };

@@ -3,8 +3,8 @@
 use http::Method;
 use serde_json::json;
 
-use super::{API, nic, nsg, pip, vnet};
-use crate::arm::rows::{part_type, polling, tracked_type};
+use super::{API, effective, nic, nsg, pip, vnet};
+use crate::arm::rows::{in_group, part_type, polling, tracked_type};
 use crate::cx::Cx;
 use crate::http::Answer;
 use crate::operation::{Access, Operation, Params};
@@ -43,6 +43,16 @@ static OTHERS: &[Operation] = &[
         access: Access::Control("Microsoft.Network/locations/usages/read"),
         lro: false,
         run: usages,
+    },
+    Operation {
+        name: "NetworkInterfaces_ListEffectiveNetworkSecurityGroups",
+        method: Method::POST,
+        path: in_group!("Microsoft.Network/networkInterfaces/{name}/effectiveNetworkSecurityGroups"),
+        when: &[],
+        api: API,
+        access: Access::Control("Microsoft.Network/networkInterfaces/effectiveNetworkSecurityGroups/action"),
+        lro: false,
+        run: effective::list,
     },
     Operation {
         name: "CheckDnsNameAvailability",

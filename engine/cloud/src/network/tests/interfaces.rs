@@ -103,6 +103,12 @@ async fn public_addresses_and_names_are_unique() {
             "PublicIPAddressIdleTimeoutIsOutOfRange",
         ),
         (
+            json!({ "publicIPAllocationMethod": "Static", "dnsSettings": {
+                "domainNameLabel": "scoped", "domainNameLabelScope": "TenantReuse",
+            } }),
+            "InvalidRequestFormat",
+        ),
+        (
             json!({ "publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv6" }),
             "UnsupportedPublicIPAddress",
         ),
@@ -129,6 +135,17 @@ async fn public_addresses_and_names_are_unique() {
     for path in ["usages?", "CheckDnsNameAvailability?domainNameLabel=x&"] {
         let reply = lab.me.arm("GET", &format!("{moon}/{path}api-version=2022-01-01"), Value::Null).await;
         assert_eq!(reply.code(), "InvalidLocation", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_address_is_that_of_the_internets_clients() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    cloud.cloud.set_client_address([203, 0, 113, 2].into()).unwrap();
+    for (name, expected) in [("one", "203.0.113.1"), ("two", "203.0.113.3")] {
+        let made = lab.put(&format!("publicIPAddresses/{name}"), json!({ "publicIPAllocationMethod": "Static" })).await;
+        assert_eq!(made["properties"]["ipAddress"], expected);
     }
 }
 

@@ -91,3 +91,61 @@ async fn a_group_in_use_stays() {
         assert_eq!(shown.body["properties"][member].as_array().unwrap().len(), 1, "{member}: {shown:?}");
     }
 }
+
+#[tokio::test]
+async fn the_rules_that_hold_for_an_interface_are_listed() {
+    let cloud = testing::cloud();
+    let lab = crate::compute::lab(&cloud).await;
+    let put = async |path: &str, properties: Value| {
+        let reply = lab.ask("PUT", &format!("Microsoft.Network/{path}"), at(properties)).await;
+        assert!(matches!(reply.status, 200 | 201), "{path}: {reply:?}");
+        cloud.advance(2);
+    };
+    let nic = lab.nic("nic").await;
+    let list = async || {
+        lab.ask("POST", "Microsoft.Network/networkInterfaces/nic/effectiveNetworkSecurityGroups", Value::Null).await
+    };
+    assert_eq!(list().await.status, 400, "no machine has it");
+    assert_eq!(lab.vm("PUT", "vm", crate::compute::kit::ordinary(&nic)).await.status, 201);
+    cloud.advance(2);
+    assert_eq!(list().await.body["value"], json!([]));
+    let many = json!({ "destinationPortRange": null, "destinationPortRanges": ["80", "443"], "sourceAddressPrefix": "Internet" });
+    put(
+        "networkSecurityGroups/guard",
+        json!({ "securityRules": [
+        { "name": "ssh", "properties": rule(json!({ "sourceAddressPrefix": "198.51.100.7" })) },
+        { "name": "web", "properties": rule(json!({ "priority": 200, "protocol": "*" })) },
+    ] }),
+    )
+    .await;
+    put("networkSecurityGroups/guard/securityRules/web", rule(json!({ "priority": 200 }))).await;
+    let mut web = rule(json!({ "priority": 200, "protocol": "*" }));
+    for (name, value) in many.as_object().unwrap() {
+        web[name] = value.clone();
+    }
+    put("networkSecurityGroups/guard/securityRules/web", web).await;
+    let group = json!({ "id": lab.id("Microsoft.Network/networkSecurityGroups/guard") });
+    let subnet = json!({ "addressPrefix": "10.0.0.0/24", "networkSecurityGroup": group });
+    put("virtualNetworks/net/subnets/a", subnet).await;
+    let shown = list().await;
+    let [only] = &shown.body["value"].as_array().unwrap()[..] else { panic!("{shown:?}") };
+    assert_eq!(only["networkSecurityGroup"], group);
+    let id = only["association"]["subnet"]["id"].as_str().unwrap();
+    assert!(id.ends_with("/virtualNetworks/net/subnets/a"), "{id}");
+    let rules = only["effectiveSecurityRules"].as_array().unwrap();
+    let names: Vec<&str> = rules.iter().map(|rule| rule["name"].as_str().unwrap()).collect();
+    assert_eq!(names[..3], ["securityRules/web", "securityRules/ssh", "defaultSecurityRules/AllowVnetInBound"]);
+    assert_eq!((names.len(), names[5]), (8, "defaultSecurityRules/AllowVnetOutBound"));
+    assert_eq!(
+        (&rules[0]["protocol"], &rules[0]["destinationPortRanges"], &rules[0]["destinationPortRange"]),
+        (&json!("All"), &json!(["80-80", "443-443"]), &Value::Null)
+    );
+    assert_eq!(
+        (&rules[1]["sourceAddressPrefix"], &rules[1]["destinationAddressPrefix"], &rules[1]["sourcePortRange"]),
+        (&json!("198.51.100.7/32"), &json!("0.0.0.0/0"), &json!("0-65535"))
+    );
+    assert_eq!(rules[2]["expandedSourceAddressPrefix"], json!(["10.0.0.0/16"]));
+    lab.vm("POST", "vm/deallocate", Value::Null).await;
+    cloud.advance(2);
+    assert_eq!(list().await.status, 400, "the machine is off");
+}

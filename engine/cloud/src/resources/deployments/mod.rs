@@ -28,6 +28,7 @@ pub(super) use self::{
 };
 use super::{API, registration};
 use crate::arm::{answers, body};
+use crate::compute::quota;
 use crate::cx::Cx;
 use crate::dispatch;
 use crate::http::Answer;
@@ -38,6 +39,9 @@ use crate::store::millis;
 
 /// Type of a deployment.
 const KIND: &str = "Microsoft.Resources/deployments";
+
+/// Type of the resources that vCPU quotas are asked for.
+const MACHINE: &str = "Microsoft.Compute/virtualMachines";
 
 /// Largest deployment, in bytes: template and parameters.
 const LARGEST: usize = 4 << 20;
@@ -203,6 +207,9 @@ fn plan(cx: &mut Cx<'_>, params: &Params) -> Result<(Work, Value), Refusal> {
         registration::for_deployment(cx, &place.subscription, namespace)?;
         let request = run::request(Method::PUT, &planned.id, &planned.api, Some(&planned.body));
         dispatch::preflight(cx, &request, &caller).map_err(|refusal| unfit(refusal, planned))?;
+        if let Some(message) = beyond_quota(cx, planned, &scope, &place)? {
+            return Err(invalid_because(cx, params.get("name"), "QuotaExceeded", &message));
+        }
     }
     let deployer = Deployer::of(&caller);
     Ok((Work { deployer, parameters: values, variables, resources, outputs: template["outputs"].clone() }, shown))
@@ -221,6 +228,38 @@ fn unfit(refusal: Refusal, planned: &template::Planned) -> Refusal {
             planned.name, planned.kind, refusal.message
         ),
     )
+}
+
+/// Why no quota allows a resource, when it is a machine whose size and region are known beforehand. Each is judged by
+/// itself: several that exceed a quota together fail when they are made.
+fn beyond_quota(
+    cx: &Cx<'_>,
+    planned: &template::Planned,
+    scope: &evaluate::Scope,
+    place: &Place,
+) -> Result<Option<String>, Refusal> {
+    if !planned.kind.eq_ignore_ascii_case(MACHINE) {
+        return Ok(None);
+    }
+    let known = |value: &Value| scope.plain(value).unwrap_or_default();
+    let (location, size) =
+        (known(&planned.body["location"]), known(&planned.body["properties"]["hardwareProfile"]["vmSize"]));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    quota::exceeded(cx, &place.subscription, &text(&location), &planned.id, &text(&size))
+}
+
+/// What a deployment answers when the provider of one of its resources finds it invalid beforehand.
+fn invalid_because(cx: &Cx<'_>, name: &str, code: &str, message: &str) -> Refusal {
+    Refusal::new(
+        400,
+        "InvalidTemplateDeployment",
+        format!(
+            "The template deployment '{name}' is not valid according to the validation procedure. The tracking id is \
+             '{}'. See inner errors for details.",
+            cx.correlation_id
+        ),
+    )
+    .details(vec![json!({ "code": code, "message": message })])
 }
 
 /// The document of a deployment.

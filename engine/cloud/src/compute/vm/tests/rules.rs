@@ -168,6 +168,49 @@ async fn quotas_hold_for_families_and_regions() {
 }
 
 #[tokio::test]
+async fn one_machine_with_a_gpu_fits_its_quota() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    let gpu = |nic: &str| with(confidential(nic), "hardwareProfile/vmSize", json!("Standard_NCC40ads_H100_v5"));
+    let none = |region: &str| FaultKind::NoQuota {
+        region: Some(region.to_owned()),
+        family: Some("standardnccads2023family".to_owned()),
+    };
+    let make = async |name: &str| {
+        let nic = lab.nic(&format!("nic-{name}")).await;
+        lab.vm("PUT", name, gpu(&nic)).await
+    };
+    cloud.fault(Fault { times: None, ..Fault::once(none("westeurope")) });
+    let refused = make("one").await;
+    assert_eq!((refused.status, refused.code()), (409, "OperationNotAllowed"), "{refused:?}");
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("StandardNCCads2023Family Cores quota"), "{message}");
+    assert!(
+        message.contains("Location: westeurope, Current Limit: 0, Current Usage: 0, Additional Required: 40"),
+        "{message}"
+    );
+    cloud.cloud.clear_faults().unwrap();
+    cloud.fault(Fault { times: None, ..Fault::once(none("eastus2")) });
+    let nic = lab.id("Microsoft.Network/networkInterfaces/nic-one");
+    assert_eq!(lab.vm("PUT", "one", gpu(&nic)).await.status, 201, "another region's quota is another one");
+    cloud.advance(2);
+    assert_eq!(make("two").await.code(), "OperationNotAllowed");
+    let skus = format!(
+        "{}/providers/Microsoft.Compute/skus?api-version=2021-07-01&$filter=location%20eq%20'eastus2'",
+        cloud.subscription()
+    );
+    let skus = lab.me.arm("GET", &skus, Value::Null).await.body;
+    let sku = skus["value"].as_array().unwrap().iter().find(|s| s["name"] == "Standard_NCC40ads_H100_v5").unwrap();
+    assert_eq!(sku["family"], "StandardNCCads2023Family");
+    let capability = |name: &str| {
+        let all = sku["capabilities"].as_array().unwrap();
+        all.iter().find(|c| c["name"] == name).unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let shown = ["vCPUs", "MemoryGB", "GPUs", "ConfidentialComputingType", "HyperVGenerations", "MaxResourceVolumeMB"];
+    assert_eq!(shown.map(capability), ["40", "320", "1", "SNP", "V2", "819200"]);
+}
+
+#[tokio::test]
 async fn who_makes_a_machine_must_be_allowed_to_use_its_interface() {
     let cloud = testing::cloud();
     let lab = lab(&cloud).await;

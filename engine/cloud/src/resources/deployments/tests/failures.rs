@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kit::{deployment, lab, network};
-use crate::testing;
+use crate::{Fault, FaultKind, testing};
 
 #[tokio::test]
 async fn requests_are_judged_before_anything_is_made() {
@@ -126,4 +126,29 @@ async fn a_deployment_is_no_way_round_roles_or_registration() {
     assert_eq!((tools.arm("PUT", &url, body.clone()).await.status, state().await.as_str()), (403, "Unregistered"));
     assert_eq!(lab.deploy("e", body).await["properties"]["provisioningState"], "Succeeded");
     assert_eq!(state().await, "Registered");
+}
+
+#[tokio::test]
+async fn a_machine_beyond_its_quota_is_refused_beforehand() {
+    let cloud = testing::cloud();
+    let lab = lab(&cloud).await;
+    let mut body = lab.machine();
+    let machines = body["properties"]["template"]["resources"].as_array_mut().unwrap();
+    let machine = machines.iter_mut().find(|r| r["type"] == "Microsoft.Compute/virtualMachines").unwrap();
+    machine["properties"]["hardwareProfile"]["vmSize"] = "Standard_NCC40ads_H100_v5".into();
+    let family = Some("StandardNCCads2023Family".to_owned());
+    let none = FaultKind::NoQuota { region: Some("westeurope".to_owned()), family };
+    cloud.fault(Fault { times: None, ..Fault::once(none) });
+    for (method, path) in [("PUT", "/d"), ("POST", "/d/validate")] {
+        let reply = lab.ask(method, path, body.clone()).await;
+        assert_eq!((reply.status, reply.code()), (400, "InvalidTemplateDeployment"), "{reply:?}");
+        let inner = &reply.body["error"]["details"][0];
+        assert_eq!(inner["code"], "QuotaExceeded");
+        let message = inner["message"].as_str().unwrap();
+        assert!(message.contains("exceeding approved StandardNCCads2023Family Cores quota"), "{message}");
+        assert!(message.contains("Current Limit: 0, Current Usage: 0, Additional Required: 40"), "{message}");
+    }
+    assert_eq!(lab.resource("Microsoft.Network/virtualNetworks/vmVNET", "2022-01-01").await.status, 404);
+    cloud.cloud.clear_faults().unwrap();
+    assert_eq!(lab.ask("POST", "/d/validate", body).await.status, 200);
 }
