@@ -172,6 +172,8 @@ put() { curl -sSf -X PUT -H "Authorization: Bearer $(token)" -H 'x-ms-version: 2
 get() { curl -sS -H "Authorization: Bearer $(token)" -H 'x-ms-version: 2023-11-03' "$1"; }
 token() { curl -sSf --noproxy '*' -H Metadata:true 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F' | sed -n 's/.*"access_token" *: *"\([^"]*\)".*/\1/p'; }
 run() { sh "$WORK/script" "mailbox=$1" "digest=$DIGEST" "signer=$SIGNER" || echo "failed $?"; }
+# Its lock goes with it, a moment after the signal.
+end() { kill -9 "$(agent)"; flock "$WORK/state/lock" true; }
 agent() { sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$WORK/state/agent.json"; }
 
 run "$MAILBOX"
@@ -184,10 +186,10 @@ put "$WORK/job.json" "$MAILBOX/job.json"
 n=0
 until get "$MAILBOX/reply.json" | grep -q stranger; do n=$((n + 1)); [ $n -lt 300 ]; sleep 0.1; done
 get "$MAILBOX/reply.json"; echo
-kill -9 "$(agent)"
+end
 run "$MAILBOX"
 run "${MAILBOX}2"
-kill -9 "$(agent)"
+end
 run https://evil.example/mail/run
 "#;
 
