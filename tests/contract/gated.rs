@@ -204,11 +204,11 @@ async fn measurement_and_policy_are_held_against_what_was_verified() {
 
 #[tokio::test]
 async fn a_pair_made_here_leaves_as_no_file() {
-    let lab = Lab::new().all_interfaces().grant(&["blob:read,write https://a.blob.core.windows.net/c/*"]);
+    let lab = Lab::new().all_interfaces().grant(&["blob:read,write https://account1.blob.core.windows.net/data/*"]);
     let made = lab.apply(json!([{ "do": "crypto.generate-pair", "name": "pair", "bits": 2048 }])).await.unwrap();
     let open = json!({ "do": "artifacts.open", "name": "pair", "reference": made[0]["reference"] });
     for order in [
-        json!({ "do": "blob.put", "effect": "out", "uri": "https://a.blob.core.windows.net/c/pair", "name": "pair" }),
+        json!({ "do": "blob.put", "effect": "out", "uri": "https://account1.blob.core.windows.net/data/pair", "name": "pair" }),
         json!({ "do": "crypto.seal-file", "name": "pair" }),
     ] {
         let refused = lab.apply(json!([open, order])).await.unwrap_err().error.to_string();
